@@ -1,0 +1,1 @@
+"""clusterd: a failover-cluster manager for Linux. See docs/ARCHITECTURE.md for the map of the packages."""

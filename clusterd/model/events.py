@@ -1,0 +1,113 @@
+"""What can happen that somebody may want to read? Pure.
+
+The catalogue of events. The core never logs: it returns a `Note`, and the shell turns that one record into a log line, a
+line of a golden trace and an entry of the timeline. Names are `noun.past-participle`. docs/events.md is made from it.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from clusterd.model.errors import invariant
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A kind of event: its name, its level (error: a person must act … debug), what it says, and its keys."""
+
+    name: str
+    level: str
+    says: str
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One occurrence. `values` are the event's keys with what they were."""
+
+    event: Event
+    values: tuple[tuple[str, Any], ...]
+
+    def get(self, key: str) -> Any:
+        return dict(self.values).get(key)
+
+
+CATALOGUE: dict[str, Event] = {}
+
+
+def _event(name: str, level: str, says: str, *keys: str) -> Event:
+    invariant(name not in CATALOGUE, f"event {name} is in the catalogue twice")
+    event = Event(name, level, says, keys)
+    CATALOGUE[name] = event
+    return event
+
+
+def note(event: Event, **values: Any) -> Note:
+    """An occurrence of `event`; exactly its keys, so that the catalogue stays true."""
+    invariant(set(values) == set(event.keys), f"{event.name} has keys {event.keys}, not {tuple(values)}")
+    return Note(event, tuple((key, values[key]) for key in event.keys))
+
+
+# ---- consensus ----
+LEADER_ELECTED = _event("leader.elected", "info", "This node won an election.", "term", "votes")
+LEADER_LOST = _event("leader.lost", "warning", "This node is not the leader any more.", "term", "because")
+LEADER_FOLLOWED = _event("leader.followed", "info", "This node follows a leader.", "leader", "term")
+ELECTION_STARTED = _event("election.started", "info", "This node asks for votes.", "term", "pre_vote", "because")
+SNAPSHOT_INSTALLED = _event("snapshot.installed", "info", "A snapshot from the leader replaced the log.", "index")
+SNAPSHOT_TAKEN = _event("snapshot.taken", "debug", "The log was compacted into a snapshot.", "index", "size_bytes")
+LOG_CUT = _event("log.cut", "warning", "An incomplete last record was cut from the log.", "segment", "bytes_cut")
+STORAGE_DAMAGED = _event("storage.damaged", "error", "The durable state cannot be trusted.", "what", "hint")
+DIGEST_DIFFERED = _event("digest.differed", "error", "Two replicas differ at one revision.", "peer", "revision")
+
+# ---- membership ----
+LINK_OPENED = _event("link.opened", "info", "The stream to a peer is open.", "peer")
+LINK_BROKEN = _event("link.broken", "info", "The stream to a peer ended. Not yet evidence of anything.", "peer")
+NODE_SUSPECTED = _event(
+    "node.suspected", "warning", "A node has been silent past the limit.", "peer", "silent_ms", "silence_max_ms"
+)
+NODE_JOINED = _event("node.joined", "info", "A node's incarnation was admitted.", "peer", "incarnation")
+NODE_EXPELLED = _event("node.expelled", "warning", "A node may renew its run lease no more.", "peer", "because")
+NODE_ENDED = _event("node.ended", "warning", "It is proven that a node runs nothing any more.", "peer", "evidence")
+LEASE_GAINED = _event("lease.gained", "info", "This node may run workloads.", "incarnation", "deadline_ms")
+LEASE_LOST = _event("lease.lost", "error", "The run lease ran out: everything here is stopped.", "incarnation")
+LOOP_LATE = _event("loop.late", "warning", "This node itself was not running; silence of others is discounted.", "late_ms")
+QUORUM_LOST = _event("quorum.lost", "error", "Too few voters can be reached to commit anything.", "reachable", "needed")
+QUORUM_GAINED = _event("quorum.gained", "info", "Enough voters can be reached.", "reachable", "needed")
+FENCE_ASKED = _event("fence.asked", "info", "A fence agent was asked about a node's run.", "peer", "run_id", "verb")
+FENCE_ANSWERED = _event("fence.answered", "info", "A fence agent answered.", "peer", "run_id", "answer")
+
+# ---- groups and resources ----
+GROUP_ASSIGNED = _event(
+    "group.assigned", "info", "A group was given to a node.", "group", "owner", "generation", "because"
+)
+GROUP_RELEASE_ORDERED = _event(
+    "group.release-ordered", "info", "The owner was told to give a group up.", "group", "owner", "because"
+)
+GROUP_RELEASED = _event("group.released", "info", "The owner runs nothing of a group any more.", "group", "generation")
+GROUP_BLOCKED = _event("group.blocked", "error", "A group rests in failure; it is tried again later.", "group", "because")
+GROUP_UNPLACED = _event("group.unplaced", "error", "No node can take a group.", "group", "because")
+GROUP_STATE_CHANGED = _event("group.state-changed", "info", "A group's state changed.", "group", "was", "now", "because")
+RESOURCE_STATE_CHANGED = _event(
+    "resource.state-changed", "info", "A resource changed state.", "group", "resource", "was", "now", "because"
+)
+RESOURCE_RESTARTED = _event(
+    "resource.restarted", "warning", "A failed resource is restarted in place.", "group", "resource", "used", "limit"
+)
+RESOURCE_STUCK = _event("resource.stuck", "error", "Something could not be stopped.", "group", "resource", "evidence")
+STALE_REFUSED = _event("stale.refused", "warning", "An old generation or incarnation was refused.", "what", "count")
+
+# ---- processes of the node ----
+GUARD_CONNECTED = _event("guard.connected", "info", "The guard answered.", "incarnation", "containment")
+GUARD_LOST = _event("guard.lost", "error", "The guard is gone, and with it everything that ran here.", "because")
+INCARNATION_ENDED = _event("incarnation.ended", "warning", "A run of the guard is over.", "incarnation", "because")
+HOST_STARTED = _event("host.started", "info", "A resource host is running.", "host", "pid")
+HOST_ENDED = _event("host.ended", "warning", "A resource host is gone.", "host", "because")
+HOST_HUNG = _event("host.hung", "error", "A call did not return: its host is killed.", "host", "resource", "call")
+DAEMON_STARTED = _event("daemon.started", "info", "The node daemon is running.", "version", "run", "pid")
+DAEMON_STOPPED = _event("daemon.stopped", "info", "The node daemon ended in order.", "because")
+PEER_REFUSED = _event("peer.refused", "warning", "A peer was turned away.", "peer", "because")
+
+# ---- operators ----
+CONFIGURATION_APPLIED = _event("configuration.applied", "info", "An operator changed the configuration.", "what", "by")
+MOVE_ASKED = _event("move.asked", "info", "An operator asked to move a group.", "group", "target", "by")
+WANTED_CHANGED = _event("wanted.changed", "info", "An operator changed what is wanted.", "what", "now", "by")
+FAILURE_SIMULATED = _event("failure.simulated", "info", "An operator asked a resource to fail.", "resource", "by")

@@ -1,0 +1,86 @@
+"""Under which key does each record live? Pure.
+
+Names are folded (`ids.key_of`), so a key exists once for every name that people would call the same.
+"""
+
+from clusterd.model.ids import key_of
+from clusterd.model.records import (
+    AssignmentRecord,
+    ClusterRecord,
+    EventRecord,
+    FenceRecord,
+    GroupRecord,
+    MembershipRecord,
+    NodeRecord,
+    Record,
+    ReportRecord,
+    ResourceRecord,
+    ResourceTypeRecord,
+)
+
+CLUSTER = "cluster"
+NODE = "node/"
+GROUP = "group/"
+RESOURCE = "resource/"
+FENCE = "fence/"
+RESOURCE_TYPE = "resource_type/"
+ASSIGNMENT = "assignment/"
+REPORT = "report/"
+MEMBERSHIP = "membership/"
+EVENT = "event/"
+
+RECORD_OF_PREFIX: dict[str, type[Record]] = {
+    CLUSTER: ClusterRecord,
+    NODE: NodeRecord,
+    GROUP: GroupRecord,
+    RESOURCE: ResourceRecord,
+    FENCE: FenceRecord,
+    RESOURCE_TYPE: ResourceTypeRecord,
+    ASSIGNMENT: AssignmentRecord,
+    REPORT: ReportRecord,
+    MEMBERSHIP: MembershipRecord,
+    EVENT: EventRecord,
+}
+
+
+def prefix_of(key: str) -> str:
+    """The prefix that says which record a key holds: 'group/web' → 'group/'."""
+    head, slash, _ = key.partition("/")
+    return head + slash
+
+
+def node(name: str) -> str:
+    return NODE + key_of(name)
+
+
+def group(name: str) -> str:
+    return GROUP + key_of(name)
+
+
+def resource(name: str) -> str:
+    return RESOURCE + key_of(name)
+
+
+def fence(name: str) -> str:
+    return FENCE + key_of(name)
+
+
+def resource_type(name: str, node_name: str) -> str:
+    return f"{RESOURCE_TYPE}{key_of(name)}/{key_of(node_name)}"
+
+
+def assignment(group_name: str) -> str:
+    return ASSIGNMENT + key_of(group_name)
+
+
+def report(group_name: str) -> str:
+    return REPORT + key_of(group_name)
+
+
+def membership(node_name: str) -> str:
+    return MEMBERSHIP + key_of(node_name)
+
+
+def event(revision: int, number: int) -> str:
+    """Fixed width, so that text order is time order."""
+    return f"{EVENT}{revision:016x}.{number:03x}"
