@@ -1,0 +1,196 @@
+"""What is in the database now, and what does a committed transaction make of it? Pure.
+
+Invariants: applying the same transactions in the same order gives the same state and digest everywhere; a transaction
+whose compares fail changes nothing but the table of answers; a request id that was answered gets the same answer again.
+"""
+
+import zlib
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from clusterd.model import keys
+from clusterd.model.errors import invariant
+from clusterd.wire.records_pb2 import AnsweredRequest, DatabaseSnapshot, StoredItem, Transaction, TransactionResult
+
+EVENTS_KEPT_MAX = 2000
+ANSWERS_KEPT_MAX = 8192
+CHANGES_KEPT_MAX = 16384
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A key's value and the revision of its last change."""
+
+    value: bytes
+    revision: int
+
+
+class Database:
+    """The state after `revision`. One writer feeds it; readers use a `DatabaseView`."""
+
+    def __init__(self) -> None:
+        self.revision = 0
+        self.cluster_ms = 0
+        self._items: dict[str, dict[str, Item]] = {}
+        self._order: dict[str, list[str]] = {}
+        self._changed_at: dict[str, int] = {}
+        self._answers: OrderedDict[str, TransactionResult] = OrderedDict()
+        self._event_keys: deque[str] = deque()
+        self._changes: deque[tuple[int, str]] = deque(maxlen=CHANGES_KEPT_MAX)
+        self._changes_complete_after = 0
+        self._digest = 0
+
+    # ---- reading ----
+
+    def get(self, key: str) -> Item | None:
+        return self._items.get(keys.prefix_of(key), {}).get(key)
+
+    def revision_of(self, key: str) -> int:
+        """The revision of the key's last change; 0 when it is absent."""
+        item = self.get(key)
+        return item.revision if item else 0
+
+    def keys_under(self, prefix: str) -> list[str]:
+        """Every key of one kind (`keys.GROUP`, …), in order."""
+        order = self._order.get(prefix)
+        if order is None:
+            order = self._order[prefix] = sorted(self._items.get(prefix, ()))
+        return order
+
+    def changed_at(self, prefix: str) -> int:
+        """The last revision that changed anything under `prefix`."""
+        return self._changed_at.get(prefix, 0)
+
+    def changes_since(self, after_revision: int) -> list[tuple[int, str]] | None:
+        """(revision, key) of every change after `after_revision`, in order; None when that is too long ago to know."""
+        if after_revision < self._changes_complete_after:
+            return None
+        return [change for change in self._changes if change[0] > after_revision]
+
+    @property
+    def digest(self) -> int:
+        """A checksum of every key, value and revision: equal at equal revisions on every replica."""
+        return self._digest
+
+    # ---- writing ----
+
+    def apply(self, transaction: Transaction, revision: int) -> TransactionResult:
+        """Apply a committed transaction. `revision` is its position in the log and rises with every call."""
+        invariant(revision > self.revision, f"revision {revision} applied after {self.revision}")
+        self.revision = revision
+        self.cluster_ms = max(self.cluster_ms, transaction.cluster_ms)
+        answered = self._answers.get(transaction.request_id) if transaction.request_id else None
+        if answered is not None:
+            return _repeat_of(answered)
+        result = self._conflict(transaction) or self._change(transaction)
+        if transaction.request_id:
+            self._remember(transaction.request_id, result)
+        return result
+
+    def skip(self, revision: int) -> None:
+        """Pass over an entry that holds no transaction (a new leader's first one, a voter configuration)."""
+        invariant(revision > self.revision, f"revision {revision} skipped after {self.revision}")
+        self.revision = revision
+
+    def _conflict(self, transaction: Transaction) -> TransactionResult | None:
+        for compare in transaction.compares:
+            present = self.revision_of(compare.key)
+            if present != compare.revision:
+                return TransactionResult(
+                    succeeded=False,
+                    revision=self.revision,
+                    conflict_key=compare.key,
+                    conflict_revision=present,
+                )
+        return None
+
+    def _change(self, transaction: Transaction) -> TransactionResult:
+        for key in transaction.deletes:
+            self._delete(key)
+        for put in transaction.puts:
+            self._put(put.key, put.value)
+        for number, value in enumerate(transaction.events):
+            key = keys.event(self.revision, number)
+            self._put(key, value)
+            self._event_keys.append(key)
+        while len(self._event_keys) > EVENTS_KEPT_MAX:
+            self._delete(self._event_keys.popleft())
+        return TransactionResult(succeeded=True, revision=self.revision)
+
+    def _remember(self, request_id: str, result: TransactionResult) -> None:
+        self._answers[request_id] = result
+        while len(self._answers) > ANSWERS_KEPT_MAX:
+            self._answers.popitem(last=False)
+
+    def _put(self, key: str, value: bytes) -> None:
+        prefix = keys.prefix_of(key)
+        kind = self._items.setdefault(prefix, {})
+        before = kind.get(key)
+        if before is None:
+            self._order.pop(prefix, None)
+        else:
+            self._digest ^= _item_digest(key, before)
+        item = kind[key] = Item(value, self.revision)
+        self._digest ^= _item_digest(key, item)
+        self._note_change(prefix, key)
+
+    def _delete(self, key: str) -> None:
+        prefix = keys.prefix_of(key)
+        before = self._items.get(prefix, {}).pop(key, None)
+        if before is not None:
+            self._digest ^= _item_digest(key, before)
+            self._order.pop(prefix, None)
+            self._note_change(prefix, key)
+
+    def _note_change(self, prefix: str, key: str) -> None:
+        self._changed_at[prefix] = self.revision
+        if len(self._changes) == CHANGES_KEPT_MAX:
+            self._changes_complete_after = self._changes[0][0]
+        self._changes.append((self.revision, key))
+
+    # ---- snapshots ----
+
+    def snapshot(self) -> bytes:
+        """Everything, as of `revision`, in one deterministic message."""
+        return DatabaseSnapshot(
+            revision=self.revision,
+            cluster_ms=self.cluster_ms,
+            items=[StoredItem(key=key, value=item.value, revision=item.revision) for key, item in self._all_items()],
+            answered=[AnsweredRequest(request_id=each, result=result) for each, result in self._answers.items()],
+        ).SerializeToString(deterministic=True)
+
+    @classmethod
+    def restore(cls, data: bytes, revision: int) -> "Database":
+        """The database of `snapshot`, taken when the log was applied up to `revision`."""
+        stored = DatabaseSnapshot.FromString(data)
+        database = cls()
+        database.revision = revision
+        database.cluster_ms = stored.cluster_ms
+        database._changes_complete_after = revision
+        for each in stored.items:
+            prefix = keys.prefix_of(each.key)
+            item = Item(each.value, each.revision)
+            database._items.setdefault(prefix, {})[each.key] = item
+            database._changed_at[prefix] = revision
+            database._digest ^= _item_digest(each.key, item)
+        database._event_keys.extend(database.keys_under(keys.EVENT))
+        for answered in stored.answered:
+            database._answers[answered.request_id] = answered.result
+        return database
+
+    def _all_items(self) -> Iterator[tuple[str, Item]]:
+        for prefix in sorted(self._items):
+            for key in self.keys_under(prefix):
+                yield key, self._items[prefix][key]
+
+
+def _repeat_of(first: TransactionResult) -> TransactionResult:
+    again = TransactionResult()
+    again.CopyFrom(first)
+    again.is_repeat = True
+    return again
+
+
+def _item_digest(key: str, item: Item) -> int:
+    return zlib.crc32(item.value, zlib.crc32(f"{key}@{item.revision}".encode()))

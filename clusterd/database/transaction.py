@@ -1,0 +1,88 @@
+"""How is a change to the database written down, so that the check behind it still holds when it commits? Pure."""
+
+from clusterd.database.view import PREFIX_OF_RECORD, DatabaseView
+from clusterd.model import codec, keys
+from clusterd.model.records import (
+    AssignmentRecord,
+    ClusterRecord,
+    EventRecord,
+    FenceRecord,
+    GroupRecord,
+    MembershipRecord,
+    NodeRecord,
+    Record,
+    ReportRecord,
+    ResourceRecord,
+    ResourceTypeRecord,
+)
+from clusterd.wire.records_pb2 import Compare, Put, Transaction
+
+
+def key_for(record: Record) -> str:
+    """Where a record lives. Events have no key of their own before they are committed."""
+    match record:
+        case ClusterRecord():
+            return keys.CLUSTER
+        case NodeRecord() | GroupRecord() | ResourceRecord() | FenceRecord():
+            return PREFIX_OF_RECORD[type(record)] + record.name.casefold()
+        case ResourceTypeRecord():
+            return keys.resource_type(record.name, record.node)
+        case AssignmentRecord():
+            return keys.assignment(record.group)
+        case ReportRecord():
+            return keys.report(record.group)
+        case MembershipRecord():
+            return keys.membership(record.node)
+        case EventRecord():
+            raise TypeError("an event is added by Draft.event and gets its key at commit")
+
+
+class Draft:
+    """A transaction in the making. Every key that the check read is named by `expect`."""
+
+    def __init__(self, view: DatabaseView) -> None:
+        self._view = view
+        self._compares: dict[str, int] = {}
+        self._puts: dict[str, bytes] = {}
+        self._deletes: set[str] = set()
+        self._events: list[bytes] = []
+
+    def expect(self, key: str) -> "Draft":
+        """Commit only if `key` is still what the view shows (or is still absent)."""
+        self._compares[key] = self._view.revision_of(key)
+        return self
+
+    def put(self, record: Record) -> "Draft":
+        """Store a record, expecting nothing: call `expect` for what the decision rests on."""
+        self._puts[key_for(record)] = codec.encode(record)
+        return self
+
+    def replace(self, record: Record) -> "Draft":
+        """Store a record and expect that nobody changed it since."""
+        return self.expect(key_for(record)).put(record)
+
+    def delete(self, key: str) -> "Draft":
+        self._deletes.add(key)
+        return self.expect(key)
+
+    def event(self, event: EventRecord) -> "Draft":
+        self._events.append(codec.encode(event))
+        return self
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self._puts or self._deletes or self._events)
+
+    @property
+    def touched(self) -> list[str]:
+        return sorted(self._puts.keys() | self._deletes)
+
+    def build(self, request_id: str) -> Transaction:
+        """The finished transaction. The same request id may be committed again without harm."""
+        return Transaction(
+            request_id=request_id,
+            compares=[Compare(key=key, revision=revision) for key, revision in sorted(self._compares.items())],
+            puts=[Put(key=key, value=value) for key, value in sorted(self._puts.items())],
+            deletes=sorted(self._deletes),
+            events=self._events,
+        )

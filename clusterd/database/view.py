@@ -1,0 +1,124 @@
+"""What does the database say, in records rather than bytes? Pure.
+
+A view reads the live database: what it returns is immutable, but two reads with an `await` between them may see different
+revisions. Decoded records are kept as long as their revision stands.
+"""
+
+from collections.abc import Iterator
+from typing import TypeVar, cast
+
+from clusterd.database.store import Database
+from clusterd.model import codec, keys
+from clusterd.model.ids import key_of
+from clusterd.model.records import (
+    AssignmentRecord,
+    ClusterRecord,
+    EventRecord,
+    FenceRecord,
+    GroupRecord,
+    MembershipRecord,
+    NodeRecord,
+    Record,
+    ReportRecord,
+    ResourceRecord,
+    ResourceTypeRecord,
+)
+
+R = TypeVar("R", bound=Record)
+
+PREFIX_OF_RECORD: dict[type[Record], str] = {kind: prefix for prefix, kind in keys.RECORD_OF_PREFIX.items()}
+
+
+class DatabaseView:
+    """Typed reads of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._decoded: dict[str, tuple[int, Record]] = {}
+        self._resources_by_group: dict[str, list[ResourceRecord]] = {}
+        self._resources_as_of = -1
+
+    @property
+    def revision(self) -> int:
+        return self._database.revision
+
+    @property
+    def database(self) -> Database:
+        return self._database
+
+    def revision_of(self, key: str) -> int:
+        return self._database.revision_of(key)
+
+    def get(self, kind: type[R], key: str) -> R | None:
+        """The record under `key` (built by `model.keys`), or None when there is none."""
+        item = self._database.get(key)
+        if item is None:
+            self._decoded.pop(key, None)
+            return None
+        known = self._decoded.get(key)
+        if known is not None and known[0] == item.revision:
+            return cast(R, known[1])
+        record = codec.decode(kind, item.value)
+        self._decoded[key] = (item.revision, record)
+        return record
+
+    def items(self, kind: type[R]) -> Iterator[tuple[str, R]]:
+        """Every record of one kind with its key, in key order."""
+        for key in self._database.keys_under(PREFIX_OF_RECORD[kind]):
+            record = self.get(kind, key)
+            if record is not None:
+                yield key, record
+
+    # ---- shortcuts ----
+
+    def cluster(self) -> ClusterRecord:
+        return self.get(ClusterRecord, keys.CLUSTER) or ClusterRecord(id="", name="")
+
+    def node(self, name: str) -> NodeRecord | None:
+        return self.get(NodeRecord, keys.node(name))
+
+    def nodes(self) -> list[NodeRecord]:
+        """In join order, which breaks ties in placement."""
+        return sorted((record for _, record in self.items(NodeRecord)), key=lambda each: each.number)
+
+    def group(self, name: str) -> GroupRecord | None:
+        return self.get(GroupRecord, keys.group(name))
+
+    def groups(self) -> list[GroupRecord]:
+        return [record for _, record in self.items(GroupRecord)]
+
+    def resource(self, name: str) -> ResourceRecord | None:
+        return self.get(ResourceRecord, keys.resource(name))
+
+    def resources(self) -> list[ResourceRecord]:
+        return [record for _, record in self.items(ResourceRecord)]
+
+    def resources_of(self, group_name: str) -> list[ResourceRecord]:
+        """The group's resources, in name order."""
+        changed_at = self._database.changed_at(keys.RESOURCE)
+        if changed_at != self._resources_as_of:
+            self._resources_by_group = {}
+            for _, record in self.items(ResourceRecord):
+                self._resources_by_group.setdefault(key_of(record.group), []).append(record)
+            self._resources_as_of = changed_at
+        return self._resources_by_group.get(key_of(group_name), [])
+
+    def assignment(self, group_name: str) -> AssignmentRecord | None:
+        return self.get(AssignmentRecord, keys.assignment(group_name))
+
+    def report(self, group_name: str) -> ReportRecord | None:
+        """The owner's last report. It may be of an older generation than the assignment: compare before use."""
+        return self.get(ReportRecord, keys.report(group_name))
+
+    def membership(self, node_name: str) -> MembershipRecord | None:
+        return self.get(MembershipRecord, keys.membership(node_name))
+
+    def fences(self) -> list[FenceRecord]:
+        return [record for _, record in self.items(FenceRecord)]
+
+    def resource_types(self) -> list[ResourceTypeRecord]:
+        return [record for _, record in self.items(ResourceTypeRecord)]
+
+    def events(self) -> Iterator[tuple[str, EventRecord]]:
+        """The timeline with its keys, oldest first."""
+        return self.items(EventRecord)
