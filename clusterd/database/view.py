@@ -1,7 +1,7 @@
 """What does the database say, in records rather than bytes? Pure.
 
-A view reads the live database: what it returns is immutable, but two reads with an `await` between them may see different
-revisions. Decoded records are kept as long as their revision stands.
+A view reads the live database: what it returns is immutable, but two reads with an `await` between them may see
+different revisions. Decoded records are kept as long as their revision stands.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ from clusterd.model.records import (
 
 R = TypeVar("R", bound=Record)
 
-PREFIX_OF_RECORD: dict[type[Record], str] = {kind: prefix for prefix, kind in keys.RECORD_OF_PREFIX.items()}
+PREFIX_OF_RECORD: dict[type, str] = {kind: prefix for prefix, kind in keys.RECORD_OF_PREFIX.items()}
 
 
 class DatabaseView:

@@ -38,7 +38,7 @@ def decode(kind: type[R], data: bytes) -> R:
 
 
 @cache
-def message_class(kind: type) -> type[Message]:
+def message_class(kind: type[Any]) -> type[Message]:
     return typing.cast(type[Message], getattr(records_pb2, kind.__name__))
 
 
@@ -59,7 +59,7 @@ def _from_message(kind: type, message: Message) -> object:
 
 
 @cache
-def _plan(kind: type) -> tuple[tuple[str, _Convert, _Convert], ...]:
+def _plan(kind: type[Any]) -> tuple[tuple[str, _Convert, _Convert], ...]:
     """For each field: its protobuf name, its value → wire, message → its value."""
     if not is_dataclass(kind):
         raise TypeError(f"{kind.__name__} is not a record")

@@ -1,0 +1,8 @@
+"""Pure. Who is alive, who may run workloads, and how long: heartbeats, suspicion, run leases, refusals, relays."""
+
+from clusterd.membership.acknowledger import Acknowledger
+from clusterd.membership.detector import Detector, Suspicion
+from clusterd.membership.lease import ConfigurationId, RunLease
+from clusterd.membership.relay import choose_relay
+
+__all__ = ["Acknowledger", "ConfigurationId", "Detector", "RunLease", "Suspicion", "choose_relay"]

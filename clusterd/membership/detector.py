@@ -1,0 +1,132 @@
+"""Which nodes are silent? Pure.
+
+A node is suspected unless a majority of the voters hear it *and are heard by it*. Every node tells every voter whom it
+heard and how long ago, so whoever leads can judge pairs that it is no part of. The detector blames itself first: time
+during which its own loop did not run is taken off everybody's silence.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from clusterd.model.ids import Incarnation, NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """What one heartbeat said about its sender, and when it arrived here."""
+
+    received_ms: int
+    daemon_run: str
+    incarnation: Incarnation
+    ended: tuple[Incarnation, ...]
+    run_id: str
+    lease_age_ms: int
+    heard_age_ms: Mapping[NodeId, int]
+    is_leaving: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    """A node that too few voters hear. `silent_ms` is how long, as far as this node knows."""
+
+    node: NodeId
+    silent_ms: int
+    silence_max_ms: int
+
+
+class Detector:
+    """What one node has heard."""
+
+    def __init__(self, me: NodeId, started_ms: int) -> None:
+        self._me = me
+        self._started_ms = started_ms
+        self._last: dict[NodeId, Heartbeat] = {}
+        self._direct_ms: dict[NodeId, int] = {}
+        self._proper_ms: dict[tuple[NodeId, Incarnation], int] = {}
+
+    def hear(self, sender: NodeId, heartbeat: Heartbeat, *, is_direct: bool) -> None:
+        self._last[sender] = heartbeat
+        self._proper_ms[sender, heartbeat.incarnation] = heartbeat.received_ms
+        if is_direct:
+            self._direct_ms[sender] = heartbeat.received_ms
+        if len(self._proper_ms) > 256:
+            newest = sorted(self._proper_ms.items(), key=lambda each: each[1])[-128:]
+            self._proper_ms = dict(newest)
+
+    def discount(self, late_ms: int, now_ms: int) -> None:
+        """This node itself did not run for `late_ms`: nobody is to blame for that silence."""
+        self._started_ms = min(now_ms, self._started_ms + late_ms)
+        self._direct_ms = {node: min(now_ms, at_ms + late_ms) for node, at_ms in self._direct_ms.items()}
+        self._proper_ms = {key: min(now_ms, at_ms + late_ms) for key, at_ms in self._proper_ms.items()}
+        for node, last in self._last.items():
+            self._last[node] = Heartbeat(
+                min(now_ms, last.received_ms + late_ms),
+                last.daemon_run,
+                last.incarnation,
+                last.ended,
+                last.run_id,
+                last.lease_age_ms,
+                last.heard_age_ms,
+                last.is_leaving,
+            )
+
+    def last(self, node: NodeId) -> Heartbeat | None:
+        return self._last.get(node)
+
+    def age_ms(self, node: NodeId, now_ms: int) -> int:
+        """Since the last heartbeat from `node`, relayed ones included; since this node's start when there was none."""
+        last = self._last.get(node)
+        return now_ms - (last.received_ms if last else self._started_ms)
+
+    def direct_age_ms(self, node: NodeId, now_ms: int) -> int:
+        """The same, of heartbeats that came over this node's own link."""
+        return now_ms - self._direct_ms.get(node, self._started_ms)
+
+    def ages_ms(self, nodes: Collection[NodeId], now_ms: int) -> dict[NodeId, int]:
+        """For this node's own heartbeat: whom it heard since its start, and how long ago."""
+        return {node: self.age_ms(node, now_ms) for node in sorted(nodes) if node in self._last}
+
+    def knows_route(self, via: NodeId, to: NodeId, now_ms: int, age_max_ms: int) -> bool:
+        """Whether `via` is heard directly and says that it hears `to`."""
+        last = self._last.get(via)
+        if last is None or self.direct_age_ms(via, now_ms) > age_max_ms or to not in last.heard_age_ms:
+            return False
+        return now_ms - last.received_ms + last.heard_age_ms[to] <= age_max_ms
+
+    def suspect(
+        self,
+        node: NodeId,
+        incarnation: Incarnation,
+        voters: Collection[NodeId],
+        *,
+        now_ms: int,
+        silence_max_ms: int,
+    ) -> Suspicion | None:
+        """Judge `node`, admitted as `incarnation`. A heartbeat of another incarnation is no sign of life of this one."""
+        mutual = sum(self._is_mutual(voter, node, now_ms, silence_max_ms) for voter in voters)
+        proper_ms = self._proper_ms.get((node, incarnation), self._started_ms)
+        silent_ms = now_ms - proper_ms
+        if mutual * 2 > len(voters) and silent_ms <= silence_max_ms:
+            return None
+        if mutual * 2 > len(voters) and self._hears_relayed(node, incarnation):
+            return None
+        return Suspicion(node, silent_ms, silence_max_ms)
+
+    def _hears_relayed(self, node: NodeId, incarnation: Incarnation) -> bool:
+        """Voters hear it although its heartbeats do not come here: nothing says that its incarnation changed."""
+        last = self._last.get(node)
+        return last is None or last.incarnation == incarnation
+
+    def _is_mutual(self, voter: NodeId, node: NodeId, now_ms: int, age_max_ms: int) -> bool:
+        if voter == node:
+            return self.age_ms(node, now_ms) <= age_max_ms
+        return self._hears(voter, node, now_ms) <= age_max_ms and self._hears(node, voter, now_ms) <= age_max_ms
+
+    def _hears(self, listener: NodeId, speaker: NodeId, now_ms: int) -> int:
+        """How long ago `listener` heard `speaker`, as far as this node knows."""
+        if listener == self._me:
+            return self.age_ms(speaker, now_ms)
+        last = self._last.get(listener)
+        if last is None or speaker not in last.heard_age_ms:
+            return now_ms - self._started_ms
+        return now_ms - last.received_ms + last.heard_age_ms[speaker]
