@@ -7,12 +7,13 @@ all under the same one, so that an old majority can never keep a lease alive bes
 """
 
 from collections.abc import Callable, Collection
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from clusterd.model.ids import NodeId
 
 
-class ConfigurationId(NamedTuple):
+@dataclass(frozen=True, slots=True, order=True)
+class ConfigurationId:
     """A voter configuration, named by the log position of the entry that made it."""
 
     index: int

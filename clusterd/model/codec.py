@@ -10,7 +10,6 @@ import typing
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
-from functools import cache
 from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -20,6 +19,8 @@ from clusterd.wire import records_pb2
 
 R = TypeVar("R")
 _Convert = Callable[[Any], Any]
+_Plan = tuple[tuple[str, _Convert, _Convert], ...]
+_PLANS: dict[type, _Plan] = {}
 
 
 def encode(record: object) -> bytes:
@@ -37,8 +38,7 @@ def decode(kind: type[R], data: bytes) -> R:
         raise DamagedRecord(kind=kind.__name__, size_bytes=len(data), detail=str(error)) from error
 
 
-@cache
-def message_class(kind: type[Any]) -> type[Message]:
+def message_class(kind: type) -> type[Message]:
     return typing.cast(type[Message], getattr(records_pb2, kind.__name__))
 
 
@@ -58,13 +58,16 @@ def _from_message(kind: type, message: Message) -> object:
     return kind(**values)
 
 
-@cache
-def _plan(kind: type[Any]) -> tuple[tuple[str, _Convert, _Convert], ...]:
+def _plan(kind: type) -> _Plan:
     """For each field: its protobuf name, its value → wire, message → its value."""
+    if kind in _PLANS:
+        return _PLANS[kind]
     if not is_dataclass(kind):
         raise TypeError(f"{kind.__name__} is not a record")
     hints = typing.get_type_hints(kind)
-    return tuple(_field_plan(each.name, hints[each.name]) for each in fields(kind))
+    plan = tuple(_field_plan(each.name, hints[each.name]) for each in fields(kind))
+    _PLANS[kind] = plan
+    return plan
 
 
 def _field_plan(name: str, hint: Any) -> tuple[str, _Convert, _Convert]:

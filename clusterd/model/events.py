@@ -69,7 +69,9 @@ NODE_EXPELLED = _event("node.expelled", "warning", "A node may renew its run lea
 NODE_ENDED = _event("node.ended", "warning", "It is proven that a node runs nothing any more.", "peer", "evidence")
 LEASE_GAINED = _event("lease.gained", "info", "This node may run workloads.", "incarnation", "deadline_ms")
 LEASE_LOST = _event("lease.lost", "error", "The run lease ran out: everything here is stopped.", "incarnation")
-LOOP_LATE = _event("loop.late", "warning", "This node itself was not running; silence of others is discounted.", "late_ms")
+LOOP_LATE = _event(
+    "loop.late", "warning", "This node itself was not running; silence of others is discounted.", "late_ms"
+)
 QUORUM_LOST = _event("quorum.lost", "error", "Too few voters can be reached to commit anything.", "reachable", "needed")
 QUORUM_GAINED = _event("quorum.gained", "info", "Enough voters can be reached.", "reachable", "needed")
 FENCE_ASKED = _event("fence.asked", "info", "A fence agent was asked about a node's run.", "peer", "run_id", "verb")
@@ -83,9 +85,13 @@ GROUP_RELEASE_ORDERED = _event(
     "group.release-ordered", "info", "The owner was told to give a group up.", "group", "owner", "because"
 )
 GROUP_RELEASED = _event("group.released", "info", "The owner runs nothing of a group any more.", "group", "generation")
-GROUP_BLOCKED = _event("group.blocked", "error", "A group rests in failure; it is tried again later.", "group", "because")
+GROUP_BLOCKED = _event(
+    "group.blocked", "error", "A group rests in failure; it is tried again later.", "group", "because"
+)
 GROUP_UNPLACED = _event("group.unplaced", "error", "No node can take a group.", "group", "because")
-GROUP_STATE_CHANGED = _event("group.state-changed", "info", "A group's state changed.", "group", "was", "now", "because")
+GROUP_STATE_CHANGED = _event(
+    "group.state-changed", "info", "A group's state changed.", "group", "was", "now", "because"
+)
 RESOURCE_STATE_CHANGED = _event(
     "resource.state-changed", "info", "A resource changed state.", "group", "resource", "was", "now", "because"
 )

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from clusterd.model.ids import GroupId, Incarnation, NodeId, ResourceId
 from clusterd.model.states import EvidenceKind, MembershipState, Order, ReleaseCause, ResourceState, Wanted
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Properties: TypeAlias = Mapping[str, Json]
 
 
