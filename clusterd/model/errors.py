@@ -9,6 +9,7 @@
      ├ BadInput                  the request is not well formed; nothing was changed
      ├ NotFound                  there is no such thing
      ├ TooLarge                  over a bound; nothing was changed
+     ├ Busy                      too much is waiting already; nothing was changed, retry
      ├ DamagedRecord             stored bytes are not what they should be
      └ DamagedStorage            the node's durable state cannot be trusted; it refuses to serve
 
@@ -92,6 +93,13 @@ class TooLarge(ClusterError):
     code = "too-large"
 
 
+class Busy(ClusterError):
+    """Too much is waiting already. Nothing was changed; retry a little later."""
+
+    code = "busy"
+    retryable = True
+
+
 class DamagedRecord(ClusterError):
     """Stored bytes do not decode to the record that they should be."""
 
@@ -131,6 +139,7 @@ CODES: dict[str, Code] = {
     "bad-input": Code(400, 64),
     "not-found": Code(404, 3),
     "too-large": Code(413, 3),
+    "busy": Code(503, 1),
     "damaged-record": Code(500, 1),
     "damaged-storage": Code(500, 1),
     "unauthorized": Code(401, 1),

@@ -313,6 +313,7 @@ class AppendReply(_message.Message):
     MATCH_INDEX_FIELD_NUMBER: _builtins.int
     CONFLICT_INDEX_FIELD_NUMBER: _builtins.int
     CONFLICT_TERM_FIELD_NUMBER: _builtins.int
+    IS_AMNESIAC_FIELD_NUMBER: _builtins.int
     accepted: _builtins.bool
     match_index: _builtins.int
     """accepted: durable up to here"""
@@ -320,6 +321,8 @@ class AppendReply(_message.Message):
     """refused: retry from here"""
     conflict_term: _builtins.int
     """refused: 0 when the log is too short"""
+    is_amnesiac: _builtins.bool
+    """the sender lost what it promised: it holds the entries, but counts towards no quorum"""
     def __init__(
         self,
         *,
@@ -327,10 +330,11 @@ class AppendReply(_message.Message):
         match_index: _builtins.int = ...,
         conflict_index: _builtins.int = ...,
         conflict_term: _builtins.int = ...,
+        is_amnesiac: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "conflict_index", b"conflict_index", "conflict_term", b"conflict_term", "match_index", b"match_index"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "conflict_index", b"conflict_index", "conflict_term", b"conflict_term", "is_amnesiac", b"is_amnesiac", "match_index", b"match_index"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -379,21 +383,25 @@ class SnapshotReply(_message.Message):
     INDEX_FIELD_NUMBER: _builtins.int
     NEXT_OFFSET_FIELD_NUMBER: _builtins.int
     INSTALLED_FIELD_NUMBER: _builtins.int
+    IS_AMNESIAC_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """of the snapshot answered"""
     next_offset: _builtins.int
     """the chunk wanted next"""
     installed: _builtins.bool
+    is_amnesiac: _builtins.bool
+    """as in AppendReply"""
     def __init__(
         self,
         *,
         index: _builtins.int = ...,
         next_offset: _builtins.int = ...,
         installed: _builtins.bool = ...,
+        is_amnesiac: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "installed", b"installed", "next_offset", b"next_offset"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "installed", b"installed", "is_amnesiac", b"is_amnesiac", "next_offset", b"next_offset"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -435,18 +443,22 @@ class BeatReply(_message.Message):
 
     ROUND_FIELD_NUMBER: _builtins.int
     MATCH_INDEX_FIELD_NUMBER: _builtins.int
+    IS_AMNESIAC_FIELD_NUMBER: _builtins.int
     round: _builtins.int
     match_index: _builtins.int
     """durable up to here, as far as it is known to agree with this leader's log; 0 when unknown"""
+    is_amnesiac: _builtins.bool
+    """as in AppendReply"""
     def __init__(
         self,
         *,
         round: _builtins.int = ...,
         match_index: _builtins.int = ...,
+        is_amnesiac: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["match_index", b"match_index", "round", b"round"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_amnesiac", b"is_amnesiac", "match_index", b"match_index", "round", b"round"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
