@@ -161,6 +161,14 @@ class MembershipRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class RestartStamp:
+    """A restart in place that counts against the resource's limit on that node."""
+
+    cluster_ms: int
+    node: NodeId
+
+
+@dataclass(frozen=True, slots=True)
 class ResourceReport:
     """A resource as its owner sees it. `sequence` rises with every change of state and never goes back."""
 
@@ -169,7 +177,7 @@ class ResourceReport:
     sequence: int = 0
     since_wall_ms: int = 0
     cause: str = ""
-    restarts_cluster_ms: tuple[int, ...] = ()
+    restarts: tuple[RestartStamp, ...] = ()
     pid: int = 0
     next_action: str = ""
     next_action_cluster_ms: int = 0

@@ -670,9 +670,31 @@ class MembershipRecord(_message.Message):
 Global___MembershipRecord: _TypeAlias = MembershipRecord  # noqa: Y015
 
 @_typing.final
-class ResourceReport(_message.Message):
+class RestartStamp(_message.Message):
     """---- records: written by owners ----"""
 
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLUSTER_MS_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    cluster_ms: _builtins.int
+    node: _builtins.str
+    def __init__(
+        self,
+        *,
+        cluster_ms: _builtins.int = ...,
+        node: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster_ms", b"cluster_ms", "node", b"node"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RestartStamp: _TypeAlias = RestartStamp  # noqa: Y015
+
+@_typing.final
+class ResourceReport(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -680,7 +702,7 @@ class ResourceReport(_message.Message):
     SEQUENCE_FIELD_NUMBER: _builtins.int
     SINCE_WALL_MS_FIELD_NUMBER: _builtins.int
     CAUSE_FIELD_NUMBER: _builtins.int
-    RESTARTS_CLUSTER_MS_FIELD_NUMBER: _builtins.int
+    RESTARTS_FIELD_NUMBER: _builtins.int
     PID_FIELD_NUMBER: _builtins.int
     NEXT_ACTION_FIELD_NUMBER: _builtins.int
     NEXT_ACTION_CLUSTER_MS_FIELD_NUMBER: _builtins.int
@@ -700,8 +722,8 @@ class ResourceReport(_message.Message):
     evidence: _builtins.str
     """what is known of something that could not be stopped"""
     @_builtins.property
-    def restarts_cluster_ms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """on this node, newest last, bounded"""
+    def restarts(self) -> _containers.RepeatedCompositeFieldContainer[Global___RestartStamp]:
+        """on every node, newest last, bounded"""
 
     def __init__(
         self,
@@ -711,7 +733,7 @@ class ResourceReport(_message.Message):
         sequence: _builtins.int = ...,
         since_wall_ms: _builtins.int = ...,
         cause: _builtins.str = ...,
-        restarts_cluster_ms: _abc.Iterable[_builtins.int] | None = ...,
+        restarts: _abc.Iterable[Global___RestartStamp] | None = ...,
         pid: _builtins.int = ...,
         next_action: _builtins.str = ...,
         next_action_cluster_ms: _builtins.int = ...,
@@ -720,7 +742,7 @@ class ResourceReport(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "evidence", b"evidence", "fail_id", b"fail_id", "name", b"name", "next_action", b"next_action", "next_action_cluster_ms", b"next_action_cluster_ms", "pid", b"pid", "restarts_cluster_ms", b"restarts_cluster_ms", "sequence", b"sequence", "since_wall_ms", b"since_wall_ms", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "evidence", b"evidence", "fail_id", b"fail_id", "name", b"name", "next_action", b"next_action", "next_action_cluster_ms", b"next_action_cluster_ms", "pid", b"pid", "restarts", b"restarts", "sequence", b"sequence", "since_wall_ms", b"since_wall_ms", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

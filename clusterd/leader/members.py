@@ -1,0 +1,216 @@
+"""Who belongs to the cluster now, and what proves that a lost node runs nothing any more? Pure.
+
+    down ──(a new incarnation is heard)──► up ──(silent)──► expelling ──(evidence)──► down
+                                            └──(evidence: its guard or the power switch says it ended)──► down
+
+The evidence is what lets another node take over (docs/INVARIANTS.md): *stopped* (a guard named and ended the incarnation),
+*fenced* (a fence agent confirmed that this run ended) or *expired* (no later lease can exist and the last one ran out).
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from clusterd.database import DatabaseView, Draft
+from clusterd.leader.proposal import FenceWish, Proposal
+from clusterd.leader.sight import Sight
+from clusterd.model import keys
+from clusterd.model.events import NODE_ENDED, NODE_EXPELLED, NODE_JOINED, Event
+from clusterd.model.ids import NodeId
+from clusterd.model.records import EventRecord, Evidence, MembershipRecord, Step
+from clusterd.model.states import EvidenceKind, MembershipState
+
+FENCE_STATUS_AGAIN_MS = 500
+
+
+def decide_members(view: DatabaseView, sight: Sight) -> tuple[list[Proposal], list[FenceWish]]:
+    proposals: list[Proposal] = []
+    wishes: list[FenceWish] = []
+    for node in view.nodes():
+        record = view.membership(node.name) or MembershipRecord(node.name, MembershipState.JOINING)
+        after = _next_membership(record, view, sight)
+        if after is not None:
+            proposals.append(_propose(view, sight, before=record, after=after))
+        else:
+            wishes.extend(_fence_wishes(record, sight))
+    return proposals, wishes
+
+
+def expired_at_ms(record: MembershipRecord, entry_index: int, sight: Sight) -> int | None:
+    """When the last lease of an expelled node has certainly run out; None while too few voters have promised.
+
+    Any majority of promises will do, so the one that promised earliest counts. The moment at which this leader learned
+    that the voter configuration is committed also counts: a lease counted under an older one was acknowledged before.
+    """
+    promised = sight.promises.get(record.node, {})
+    last_acks = sorted(
+        promise.last_ack_ms
+        for voter, promise in promised.items()
+        if voter in sight.voters and promise.entry_index == entry_index
+    )
+    needed = len(sight.voters) // 2 + 1
+    if len(last_acks) < needed:
+        return None
+    return max(last_acks[needed - 1], sight.configuration_learned_ms) + sight.settings.expiry_ms
+
+
+def member_deadlines_ms(view: DatabaseView, sight: Sight) -> Iterator[int]:
+    """When to look again although nothing happened."""
+    for node in view.nodes():
+        record = view.membership(node.name)
+        if record and record.state is MembershipState.EXPELLING:
+            at_ms = expired_at_ms(record, view.revision_of(keys.membership(node.name)), sight)
+            if at_ms is not None:
+                yield at_ms
+
+
+# ---- the steps ----
+
+
+def _next_membership(record: MembershipRecord, view: DatabaseView, sight: Sight) -> MembershipRecord | None:
+    match record.state:
+        case MembershipState.UP | MembershipState.EXPELLING:
+            evidence = _evidence(record, view, sight)
+            if evidence is not None:
+                return _ended(record, evidence, sight)
+            return _expelled(record, sight) if record.state is MembershipState.UP else None
+        case MembershipState.DOWN | MembershipState.JOINING:
+            return _admitted(record, sight)
+
+
+def _admitted(record: MembershipRecord, sight: Sight) -> MembershipRecord | None:
+    heartbeat = sight.detector.last(record.node)
+    if heartbeat is None or not heartbeat.incarnation or heartbeat.is_leaving:
+        return None
+    if sight.detector.age_ms(record.node, sight.now_ms) > sight.settings.silence_max_ms:
+        return None
+    if heartbeat.incarnation == record.incarnation or heartbeat.incarnation in sight.ended.get(record.node, ()):
+        return None
+    because = f"its guard began run {heartbeat.incarnation}"
+    return MembershipRecord(
+        record.node,
+        MembershipState.UP,
+        incarnation=heartbeat.incarnation,
+        run_id=heartbeat.run_id,
+        because=because,
+        since_wall_ms=sight.wall_ms,
+        steps=(Step(sight.wall_ms, f"admitted: {because}"),),
+    )
+
+
+def _expelled(record: MembershipRecord, sight: Sight) -> MembershipRecord | None:
+    if record.node == sight.me:
+        return None
+    suspicion = sight.detector.suspect(
+        record.node,
+        record.incarnation,
+        sight.voters,
+        now_ms=sight.now_ms,
+        silence_max_ms=sight.settings.silence_max_ms,
+    )
+    if suspicion is None:
+        return None
+    because = (
+        f"a majority of the voters has not exchanged heartbeats with it for {suspicion.silent_ms} ms "
+        f"(limit {suspicion.silence_max_ms} ms)"
+    )
+    steps = (
+        Step(sight.wall_of(sight.now_ms - suspicion.silent_ms), f"last heartbeat of {record.node} reached {sight.me}"),
+        Step(sight.wall_ms, f"suspected by {sight.me}: {because}"),
+        Step(sight.wall_ms, "expelled: no voter acknowledges it any more, so its run lease cannot be renewed"),
+    )
+    return replace(
+        record,
+        state=MembershipState.EXPELLING,
+        because=because,
+        since_wall_ms=sight.wall_ms,
+        steps=steps,
+        evidence=None,
+    )
+
+
+def _ended(record: MembershipRecord, evidence: Evidence, sight: Sight) -> MembershipRecord:
+    steps = record.steps
+    if record.state is MembershipState.UP:
+        last = sight.detector.last(record.node)
+        at_ms = last.received_ms if last else sight.now_ms
+        steps = (Step(sight.wall_of(at_ms), f"last heartbeat of {record.node} reached {sight.me}"),)
+        if record.node in sight.broken_links:
+            steps += (Step(sight.wall_ms, f"the link from {sight.me} to {record.node} broke: looked at once"),)
+    return replace(
+        record,
+        state=MembershipState.DOWN,
+        because=evidence.text,
+        evidence=evidence,
+        since_wall_ms=sight.wall_ms,
+        steps=(*steps, Step(evidence.wall_ms, f"evidence ({evidence.kind}): {evidence.text}")),
+    )
+
+
+def _evidence(record: MembershipRecord, view: DatabaseView, sight: Sight) -> Evidence | None:
+    if record.incarnation in sight.ended.get(record.node, ()):
+        text = f"the guard of {record.node} proved that run {record.incarnation} ended and left nothing behind"
+        return Evidence(EvidenceKind.STOPPED, text, sight.wall_ms)
+    known = sight.fence.get(record.node)
+    if known and known.run_id == record.run_id and known.has_ended:
+        agent = sight.fence_agents.get(record.node, "fence agent")
+        return Evidence(
+            EvidenceKind.FENCED,
+            f"{agent} confirmed that run {known.run_id} of {record.node} ended",
+            sight.wall_of(known.at_ms),
+        )
+    if record.state is not MembershipState.EXPELLING:
+        return None
+    expired_ms = expired_at_ms(record, view.revision_of(keys.membership(record.node)), sight)
+    if expired_ms is None or sight.now_ms < expired_ms:
+        return None
+    wait_ms = sight.settings.expiry_ms
+    text = f"a majority acknowledged {record.node} last more than {wait_ms} ms ago, so its last run lease ran out"
+    return Evidence(EvidenceKind.EXPIRED, text, sight.wall_of(expired_ms))
+
+
+def _fence_wishes(record: MembershipRecord, sight: Sight) -> Iterator[FenceWish]:
+    """A broken link or a suspicion is a reason to look; only a committed expelling is a reason to shoot."""
+    agent = sight.fence_agents.get(record.node)
+    if agent is None or record.node == sight.me or not record.run_id:
+        return
+    if record.state is MembershipState.EXPELLING:
+        yield FenceWish(record.node, record.run_id, "off", agent)
+    elif record.state is MembershipState.UP and record.node in sight.broken_links:
+        known = sight.fence.get(record.node)
+        is_fresh = known and known.run_id == record.run_id and sight.now_ms - known.at_ms < FENCE_STATUS_AGAIN_MS
+        if not is_fresh:
+            yield FenceWish(record.node, record.run_id, "status", agent)
+
+
+def _propose(view: DatabaseView, sight: Sight, *, before: MembershipRecord, after: MembershipRecord) -> Proposal:
+    kind = _EVENT_OF_STATE[after.state]
+    draft = Draft(view).replace(after)
+    draft.event(
+        EventRecord(
+            sight.wall_ms,
+            kind.name,
+            kind.level,
+            node=after.node,
+            message=_MESSAGE_OF_STATE[after.state].format(node=after.node),
+            because=after.because,
+        )
+    )
+    return Proposal(f"node/{before.node}", draft)
+
+
+_EVENT_OF_STATE: dict[MembershipState, Event] = {
+    MembershipState.UP: NODE_JOINED,
+    MembershipState.EXPELLING: NODE_EXPELLED,
+    MembershipState.DOWN: NODE_ENDED,
+}
+_MESSAGE_OF_STATE = {
+    MembershipState.UP: "{node} is up",
+    MembershipState.EXPELLING: "{node} is expelled: it may not renew its run lease",
+    MembershipState.DOWN: "{node} is down: it is proven to run nothing",
+}
+
+
+def is_usable(view: DatabaseView, node: NodeId) -> bool:
+    """Whether a node can be given a group: admitted, and neither expelled nor down."""
+    record = view.membership(node)
+    return record is not None and record.state is MembershipState.UP

@@ -1,0 +1,59 @@
+"""What does a leader see besides the database? Pure."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from clusterd.membership import Detector
+from clusterd.model.ids import Incarnation, NodeId
+from clusterd.model.settings import ClusterSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """A voter acknowledges a node's heartbeats no more since the log entry `entry_index`.
+
+    `last_ack_ms` is on the leader's clock: when the answer arrived, minus the age it named. Never too early.
+    """
+
+    entry_index: int
+    last_ack_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class FenceKnowledge:
+    """What a fence agent last said about one run of a node."""
+
+    run_id: str
+    answer: str
+    at_ms: int
+
+    @property
+    def has_ended(self) -> bool:
+        return self.answer == "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Everything that is not in the database and that a decision may rest on."""
+
+    me: NodeId
+    now_ms: int
+    wall_ms: int
+    cluster_ms: int
+    voters: tuple[NodeId, ...]
+    detector: Detector
+    settings: ClusterSettings
+    configuration_learned_ms: int
+    """When this leader learned that the present voter configuration is committed."""
+    broken_links: Collection[NodeId] = ()
+    promises: Mapping[NodeId, Mapping[NodeId, Promise]] = field(default_factory=dict)
+    """For each node being expelled: what each voter promised."""
+    ended: Mapping[NodeId, Collection[Incarnation]] = field(default_factory=dict)
+    """Incarnations that a guard named and proved ended."""
+    fence: Mapping[NodeId, FenceKnowledge] = field(default_factory=dict)
+    fence_agents: Mapping[NodeId, str] = field(default_factory=dict)
+    """Nodes that have a fence agent, and its name."""
+
+    def wall_of(self, at_ms: int) -> int:
+        """The wall-clock time, for people to read, of a moment on this node's own clock."""
+        return self.wall_ms - (self.now_ms - at_ms)

@@ -1,0 +1,21 @@
+"""Pure. What a node does with the groups that it owns: order of online and offline, checks, restarts, reports."""
+
+from clusterd.owner.commands import CallAnswer, CallOutcome, HostCall, Hosted, KillHost, StartHost, Verb
+from clusterd.owner.machine import Happening
+from clusterd.owner.owner import Now, Owner, OwnerPlan
+from clusterd.owner.reports import ReportProposal
+
+__all__ = [
+    "CallAnswer",
+    "CallOutcome",
+    "Happening",
+    "HostCall",
+    "Hosted",
+    "KillHost",
+    "Now",
+    "Owner",
+    "OwnerPlan",
+    "ReportProposal",
+    "StartHost",
+    "Verb",
+]

@@ -1,0 +1,132 @@
+"""What may each resource of an owned group do next? Pure.
+
+A resource *stays* online when it is wanted, online, and enough of its providers stay. What is online and does not stay goes
+offline once nothing that needs it is left; what is wanted comes online once enough of its providers stay. Branches that do
+not depend on each other move at the same time.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from clusterd.model.dependencies import Dependency
+from clusterd.model.ids import Incarnation, ResourceId, key_of
+from clusterd.model.records import AssignmentRecord, GroupRecord, ReportRecord, ResourceRecord
+from clusterd.model.settings import ResourceSettings
+from clusterd.model.states import Order, ResourceState, Wanted
+from clusterd.owner.machine import Held
+
+
+@dataclass(slots=True)
+class OwnedGroup:
+    """A group under one assignment of this node's present incarnation. Resources are keyed by folded name."""
+
+    assignment: AssignmentRecord
+    record: GroupRecord
+    records: dict[str, ResourceRecord] = field(default_factory=dict)
+    settings: dict[str, ResourceSettings] = field(default_factory=dict)
+    dependencies: dict[str, Dependency] = field(default_factory=dict)
+    order: tuple[str, ...] = ()
+    held: dict[str, Held] = field(default_factory=dict)
+    is_released: bool = False
+    failed_over_by: ResourceId = ResourceId("")
+    failed_over_because: str = ""
+    reset_id: str = ""
+    last_report: ReportRecord | None = None
+    is_reporting: bool = False
+
+    @property
+    def is_wanted_here(self) -> bool:
+        """Whether this node should run it at all."""
+        return self.assignment.order is Order.RUN and not self.is_released and self.record.wanted is Wanted.ONLINE
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What the dependencies and wishes allow now: folded names, providers first."""
+
+    to_bring_online: tuple[str, ...]
+    to_take_offline: Mapping[str, str]
+    """With the reason for each."""
+    unwanted: frozenset[str]
+    waits_for: Mapping[str, str]
+    """Resources that are wanted but must wait, with what for."""
+
+
+def intend(group: OwnedGroup, *, is_node_stopping: bool) -> Intent:
+    """Compare what is with what is wanted, for every resource of the group."""
+    is_wanted = group.is_wanted_here and not is_node_stopping
+    wanted = {name for name, record in group.records.items() if is_wanted and record.wanted is Wanted.ONLINE}
+    stays: set[str] = set()
+    to_bring: list[str] = []
+    waits: dict[str, str] = {}
+    for name in group.order:
+        held = group.held[name]
+        if name not in wanted:
+            continue
+        if not group.dependencies[name].is_satisfied(stays):
+            waits[name] = f"waits for its providers {group.dependencies[name]}"
+        elif held.state is ResourceState.ONLINE:
+            stays.add(name)
+        elif held.state in (ResourceState.OFFLINE, ResourceState.FAILED):
+            to_bring.append(name)
+    to_take = {
+        name: _why_offline(group, name, wanted, is_node_stopping)
+        for name in reversed(group.order)
+        if group.held[name].state is ResourceState.ONLINE and name not in stays and not _is_needed(group, name)
+    }
+    ready = tuple(name for name in to_bring if not _is_needed(group, name))
+    return Intent(ready, to_take, frozenset(group.held) - wanted, waits)
+
+
+def _is_needed(group: OwnedGroup, provider: str) -> bool:
+    """Whether something that cannot do without `provider` still runs."""
+    online = {name for name, held in group.held.items() if held.state is ResourceState.ONLINE}
+    without = online - {provider}
+    for name, dependency in group.dependencies.items():
+        held = group.held[name]
+        is_running = held.may_run or held.state is not ResourceState.OFFLINE
+        is_done = held.state is ResourceState.FAILED and not held.may_run
+        is_provider = provider in {key_of(each) for each in dependency.providers}
+        if is_provider and is_running and not is_done and not dependency.is_satisfied(without):
+            return True
+    return False
+
+
+def _why_offline(group: OwnedGroup, name: str, wanted: set[str], is_node_stopping: bool) -> str:
+    if is_node_stopping:
+        return "shutting-down"
+    if name in wanted:
+        return "provider-lost"
+    if group.assignment.order is Order.RELEASE:
+        return "moving"
+    return "user-requested"
+
+
+def is_empty_here(group: OwnedGroup) -> bool:
+    """Whether it is certain that nothing of the group runs on this node."""
+    return all(
+        not held.may_run and held.state in (ResourceState.OFFLINE, ResourceState.FAILED) for held in group.held.values()
+    )
+
+
+def provider_order(dependencies: Mapping[str, Dependency]) -> tuple[str, ...]:
+    """Names with every provider before its dependents; names in a circle (refused on entry) come last, in name order."""
+    placed: dict[str, None] = {}
+    rest = sorted(dependencies)
+    while rest:
+        ready = [
+            name
+            for name in rest
+            if all(
+                each in placed or each not in dependencies
+                for each in (key_of(provider) for provider in dependencies[name].providers)
+            )
+        ]
+        for name in ready or rest:
+            placed[name] = None
+        rest = [name for name in rest if name not in placed]
+    return tuple(placed)
+
+
+def is_mine(assignment: AssignmentRecord, node: str, incarnation: Incarnation) -> bool:
+    return assignment.owner == node and bool(incarnation) and assignment.incarnation == incarnation

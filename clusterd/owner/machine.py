@@ -1,0 +1,144 @@
+"""How does a resource get from one state to another? Pure.
+
+The legal moves are data; `advance` applies them, and nothing else assigns a state. Every pair of state and event is either
+an arc or an explained exemption; a test walks them all, and docs/states.md is drawn from this table.
+"""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import NamedTuple
+
+from clusterd.model.errors import BrokenInvariant
+from clusterd.model.ids import ResourceId
+from clusterd.model.records import RestartStamp
+from clusterd.model.states import ResourceState
+
+OFFLINE = ResourceState.OFFLINE
+ONLINE_PENDING = ResourceState.ONLINE_PENDING
+ONLINE = ResourceState.ONLINE
+OFFLINE_PENDING = ResourceState.OFFLINE_PENDING
+FAILED = ResourceState.FAILED
+
+
+class Happening(StrEnum):
+    """What can happen to a resource."""
+
+    ONLINE_ASKED = "online-asked"
+    ONLINE_DONE = "online-done"
+    ONLINE_FAILED = "online-failed"
+    NOT_ON_THIS_NODE = "not-on-this-node"
+    OFFLINE_ASKED = "offline-asked"
+    OFFLINE_DONE = "offline-done"
+    STOP_FAILED = "stop-failed"
+    CHECK_FAILED = "check-failed"
+    STOPPED_ITSELF = "stopped-itself"
+    HOST_LOST = "host-lost"
+    RECYCLED = "recycled"
+
+
+class Arc(NamedTuple):
+    target: ResourceState
+    because: str
+
+
+ARCS: dict[tuple[ResourceState, Happening], Arc] = {
+    (OFFLINE, Happening.ONLINE_ASKED): Arc(ONLINE_PENDING, "its owner brings it online"),
+    (FAILED, Happening.ONLINE_ASKED): Arc(ONLINE_PENDING, "its owner brings it online again"),
+    (ONLINE_PENDING, Happening.ONLINE_DONE): Arc(ONLINE, "its resource type reported success"),
+    (ONLINE_PENDING, Happening.ONLINE_FAILED): Arc(FAILED, "it did not come online"),
+    (ONLINE_PENDING, Happening.NOT_ON_THIS_NODE): Arc(OFFLINE, "it cannot run on this node"),
+    (ONLINE_PENDING, Happening.OFFLINE_ASKED): Arc(OFFLINE_PENDING, "it is wanted no more while it was coming online"),
+    (ONLINE_PENDING, Happening.CHECK_FAILED): Arc(FAILED, "it failed while it was coming online"),
+    (ONLINE_PENDING, Happening.HOST_LOST): Arc(FAILED, "its resource host ended"),
+    (ONLINE, Happening.OFFLINE_ASKED): Arc(OFFLINE_PENDING, "its owner takes it offline"),
+    (ONLINE, Happening.CHECK_FAILED): Arc(FAILED, "it failed"),
+    (ONLINE, Happening.STOPPED_ITSELF): Arc(OFFLINE, "it ended by itself, which is no failure"),
+    (ONLINE, Happening.HOST_LOST): Arc(FAILED, "its resource host ended"),
+    (OFFLINE_PENDING, Happening.OFFLINE_DONE): Arc(OFFLINE, "nothing of it runs here"),
+    (OFFLINE_PENDING, Happening.STOP_FAILED): Arc(FAILED, "it could not be stopped"),
+    (OFFLINE_PENDING, Happening.HOST_LOST): Arc(OFFLINE, "its resource host ended, and with it everything of it"),
+    (FAILED, Happening.RECYCLED): Arc(OFFLINE, "it is not wanted, and nothing of it runs here"),
+}
+
+_LATE = "an answer or event of an attempt that is over"
+IGNORED: dict[tuple[ResourceState, Happening], str] = {
+    (OFFLINE, Happening.ONLINE_DONE): _LATE,
+    (OFFLINE, Happening.ONLINE_FAILED): _LATE,
+    (OFFLINE, Happening.NOT_ON_THIS_NODE): _LATE,
+    (OFFLINE, Happening.OFFLINE_ASKED): "it is offline already",
+    (OFFLINE, Happening.OFFLINE_DONE): _LATE,
+    (OFFLINE, Happening.STOP_FAILED): _LATE,
+    (OFFLINE, Happening.CHECK_FAILED): "a check was in flight when it went offline",
+    (OFFLINE, Happening.STOPPED_ITSELF): _LATE,
+    (OFFLINE, Happening.HOST_LOST): "nothing of it ran there",
+    (OFFLINE, Happening.RECYCLED): "it is offline already",
+    (ONLINE_PENDING, Happening.ONLINE_ASKED): "it is coming online already",
+    (ONLINE_PENDING, Happening.OFFLINE_DONE): _LATE,
+    (ONLINE_PENDING, Happening.STOP_FAILED): _LATE,
+    (ONLINE_PENDING, Happening.STOPPED_ITSELF): "the answer to the online call decides",
+    (ONLINE_PENDING, Happening.RECYCLED): "only a failed resource is recycled",
+    (ONLINE, Happening.ONLINE_ASKED): "it is online already",
+    (ONLINE, Happening.ONLINE_DONE): _LATE,
+    (ONLINE, Happening.ONLINE_FAILED): _LATE,
+    (ONLINE, Happening.NOT_ON_THIS_NODE): _LATE,
+    (ONLINE, Happening.OFFLINE_DONE): _LATE,
+    (ONLINE, Happening.STOP_FAILED): _LATE,
+    (ONLINE, Happening.RECYCLED): "only a failed resource is recycled",
+    (OFFLINE_PENDING, Happening.ONLINE_ASKED): "refused while it goes offline: asked again when it is offline",
+    (OFFLINE_PENDING, Happening.ONLINE_DONE): _LATE,
+    (OFFLINE_PENDING, Happening.ONLINE_FAILED): _LATE,
+    (OFFLINE_PENDING, Happening.NOT_ON_THIS_NODE): _LATE,
+    (OFFLINE_PENDING, Happening.OFFLINE_ASKED): "it is going offline already",
+    (OFFLINE_PENDING, Happening.CHECK_FAILED): "it is being stopped anyway",
+    (OFFLINE_PENDING, Happening.STOPPED_ITSELF): "it is being stopped anyway",
+    (OFFLINE_PENDING, Happening.RECYCLED): "only a failed resource is recycled",
+    (FAILED, Happening.ONLINE_DONE): _LATE,
+    (FAILED, Happening.ONLINE_FAILED): _LATE,
+    (FAILED, Happening.NOT_ON_THIS_NODE): _LATE,
+    (FAILED, Happening.OFFLINE_ASKED): "it is recycled as soon as nothing of it runs",
+    (FAILED, Happening.OFFLINE_DONE): "the end of what was left of it changes no state",
+    (FAILED, Happening.STOP_FAILED): "it is failed already",
+    (FAILED, Happening.CHECK_FAILED): "it is failed already",
+    (FAILED, Happening.STOPPED_ITSELF): "it is failed already",
+    (FAILED, Happening.HOST_LOST): "it is failed already",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A resource in its owner's hands.
+
+    `may_run` is a fact beside the state: something of it may still run here. Only a confirmed stop clears it, and no other
+    node may take the group before it is cleared.
+    """
+
+    name: ResourceId
+    state: ResourceState = OFFLINE
+    sequence: int = 0
+    since_wall_ms: int = 0
+    cause: str = ""
+    may_run: bool = False
+    pid: int = 0
+    restarts: tuple[RestartStamp, ...] = ()
+    next_action: str = ""
+    next_action_cluster_ms: int = 0
+    fail_id: str = ""
+    evidence: str = ""
+
+
+def advance(held: Held, happening: Happening, *, because: str, wall_ms: int) -> Held:
+    """Apply one happening. The same object comes back when it changes nothing."""
+    arc = ARCS.get((held.state, happening))
+    if arc is None:
+        if (held.state, happening) not in IGNORED:
+            raise BrokenInvariant(f"{held.name}: nobody said what {happening} means while {held.state}")
+        return held
+    return replace(
+        held,
+        state=arc.target,
+        sequence=held.sequence + 1,
+        since_wall_ms=wall_ms,
+        cause=f"{arc.because}: {because}" if because else arc.because,
+        next_action="",
+        next_action_cluster_ms=0,
+    )
