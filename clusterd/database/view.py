@@ -38,6 +38,12 @@ class DatabaseView:
         self._resources_by_group: dict[str, list[ResourceRecord]] = {}
         self._resources_as_of = -1
 
+    def replace(self, database: Database) -> None:
+        """Read another database from now on (a snapshot from the leader took the place of this node's)."""
+        self._database = database
+        self._decoded = {}
+        self._resources_as_of = -1
+
     @property
     def revision(self) -> int:
         return self._database.revision

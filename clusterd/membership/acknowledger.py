@@ -1,14 +1,15 @@
 """Whose heartbeats does this node acknowledge, and when did it do so last? Pure.
 
 From the moment a node has an expelling entry in its log — appended, not yet durable, not yet committed — it acknowledges
-that node's heartbeats no more. Once the entry is durable here it says how long ago the last acknowledgement was. A majority
-of such answers, after the entry was committed, bounds every lease that can still exist.
+that node's heartbeats no more. Once the entry is durable and applied here (so that no new leader can replace it, and no
+crash can lose it) it says how long ago the last acknowledgement was. A majority of such answers bounds every lease that can
+still exist.
 
 What the log says can be taken back: an entry is dropped when a new leader replaces it, and it changes nothing when its
 compares fail. Both restore what was true before it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from clusterd.model.ids import Incarnation, NodeId
 from clusterd.model.states import MembershipState
@@ -21,6 +22,7 @@ class Standing:
     index: int
     state: MembershipState
     incarnation: Incarnation
+    is_applied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,11 @@ class Acknowledger:
         """The entry at `index` was applied: what came before it is history, or it is itself."""
         standings = self._standings.get(node, [])
         if has_taken_effect:
-            self._standings[node] = [each for each in standings if each.index >= index]
+            self._standings[node] = [
+                replace(each, is_applied=True) if each.index == index else each
+                for each in standings
+                if each.index >= index
+            ]
         else:
             self._standings[node] = [each for each in standings if each.index != index]
 
@@ -75,11 +81,13 @@ class Acknowledger:
         return True
 
     def refusals(self, durable_index: int, now_ms: int) -> list[Refusal]:
-        """What this node can promise: expelling entries that are durable in its log, in node order."""
+        """What this node can promise: expelling entries that are applied and durable here, in node order."""
         found = []
         for node in sorted(self._standings):
             standing = self.standing(node)
-            if standing and standing.state is MembershipState.EXPELLING and standing.index <= durable_index:
+            if standing is None or standing.state is not MembershipState.EXPELLING:
+                continue
+            if standing.is_applied and standing.index <= durable_index:
                 last_ms = max(self._last_ack_ms.get(node, 0), self._started_ms)
                 found.append(Refusal(node, standing.incarnation, standing.index, now_ms - last_ms))
         return found

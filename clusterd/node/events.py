@@ -1,0 +1,183 @@
+"""What can happen to a node? Pure. Each is a plain value that the shell, or the simulator, feeds to `Node.step`."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from clusterd.model.ids import Incarnation, NodeId, ResourceId
+from clusterd.model.records import ResourceTypeRecord
+from clusterd.owner import CallAnswer, Happening, Hosted
+from clusterd.wire.peer_pb2 import Envelope
+from clusterd.wire.records_pb2 import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed; `Node.next_deadline_ms` says when the next one is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class WallClock:
+    """What to add to this node's own clock to get the time that people read. Compared with nothing."""
+
+    offset_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message arrived over the link to `link` (which relays it when it is not the sender)."""
+
+    link: NodeId
+    envelope: Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class LinkOpened:
+    peer: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class LinkBroken:
+    """The stream to a peer ended. A reason to look at once, never evidence."""
+
+    peer: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class LogWritten:
+    """Everything up to this write's sequence number is durable."""
+
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class GuardUp:
+    """The guard answered, or began a new incarnation. `ended` are proven to run nothing any more."""
+
+    incarnation: Incarnation
+    ended: tuple[Incarnation, ...]
+    deadline_ms: int
+    containment: str
+
+
+@dataclass(frozen=True, slots=True)
+class GuardRenewed:
+    """The guard took over a deadline (or refused to)."""
+
+    incarnation: Incarnation
+    deadline_ms: int
+    is_refused: bool
+    because: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IncarnationEnded:
+    """The guard proved that nothing of `ended` runs any more."""
+
+    ended: Incarnation
+    because: str
+    successor: Incarnation
+
+
+@dataclass(frozen=True, slots=True)
+class GuardGone:
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostUp:
+    host: str
+    pid: int
+    hosted: tuple[Hosted, ...]
+    types: tuple[ResourceTypeRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HostEnded:
+    host: str
+    because: str
+    are_workloads_gone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HostSilent:
+    """A host answers nothing, not even a ping."""
+
+    host: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallProgressed:
+    call_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallAnswered:
+    call_id: int
+    answer: CallAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceHappened:
+    resource: ResourceId
+    generation: int
+    what: Happening
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class FenceAnswered:
+    """`answer` is ended, running or unknown, about that run and no other."""
+
+    node: NodeId
+    run_id: str
+    verb: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommitAsked:
+    """A client wants a transaction committed; answered by a `CommitDone` with the same context."""
+
+    context: int
+    transaction: Transaction
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadAsked:
+    """A client wants a linearizable read; answered by a `ReadDone` with the same context."""
+
+    context: int
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopAsked:
+    """The node is to leave in order: take everything offline, hand it over, and say so with `Left`."""
+
+    because: str
+
+
+Event: TypeAlias = (
+    Tick
+    | WallClock
+    | Received
+    | LinkOpened
+    | LinkBroken
+    | LogWritten
+    | GuardUp
+    | GuardRenewed
+    | IncarnationEnded
+    | GuardGone
+    | HostUp
+    | HostEnded
+    | HostSilent
+    | CallProgressed
+    | CallAnswered
+    | ResourceHappened
+    | FenceAnswered
+    | CommitAsked
+    | ReadAsked
+    | StopAsked
+)

@@ -1,0 +1,161 @@
+"""What does this node do because it leads? Pure. Feeds `leader.decide` and carries its proposals to the log."""
+
+from typing import TYPE_CHECKING
+
+from clusterd.leader import FenceKnowledge, FenceWish, Sight, decide
+from clusterd.model import keys
+from clusterd.model.events import DIGEST_DIFFERED, FENCE_ANSWERED, FENCE_ASKED, note
+from clusterd.model.ids import GroupId, NodeId
+from clusterd.model.records import ResourceRecord
+from clusterd.node.effects import AskFence
+from clusterd.node.events import FenceAnswered
+from clusterd.node.proposals import ForLeader
+from clusterd.wire.peer_pb2 import Heartbeat
+
+if TYPE_CHECKING:
+    from clusterd.node.node import Node
+
+ASK_FENCE_AGAIN_MS = 1000
+_EVERYTHING = (keys.CLUSTER, keys.NODE, keys.MEMBERSHIP, keys.FENCE, keys.RESOURCE_TYPE)
+
+
+class Leading:
+    """The leader's half of a node. Idle unless this node leads and has committed an entry of its own term."""
+
+    def __init__(self, node: "Node") -> None:
+        self._node = node
+        self._dirty: set[GroupId] = set()
+        self._is_all_dirty = True
+        self._pending: set[str] = set()
+        self._fence: dict[NodeId, FenceKnowledge] = {}
+        self._fence_asked: dict[tuple[NodeId, str, str], int] = {}
+        self._configuration: tuple[int, int] = (0, 0)
+        self._configuration_learned_ms = 0
+        self._last_leader: NodeId | None = None
+        self._was_leading = False
+        self.is_due = True
+        self.next_look_ms: int | None = None
+
+    # ---- news ----
+
+    def leader_seen(self, leader: NodeId | None) -> bool:
+        """Whether the leader changed since the last call."""
+        is_changed, self._last_leader = leader != self._last_leader, leader
+        return is_changed
+
+    def database_changed(self, changed: set[str], *, is_restored: bool) -> None:
+        self.is_due = True
+        if is_restored or any(key.startswith(_EVERYTHING) for key in changed):
+            self._is_all_dirty = True
+            return
+        for key in changed:
+            prefix = keys.prefix_of(key)
+            if prefix in (keys.GROUP, keys.ASSIGNMENT, keys.REPORT):
+                self._dirty.add(GroupId(key.removeprefix(prefix)))
+            elif prefix == keys.RESOURCE:
+                record = self._node.replica.view.get(ResourceRecord, key)
+                if record is None:
+                    self._is_all_dirty = True
+                else:
+                    self._dirty.add(record.group)
+
+    def settled(self, subject: str) -> None:
+        """A proposal's outcome is known: its subject is looked at again."""
+        self._pending.discard(subject)
+        kind, _, name = subject.partition("/")
+        if kind == "group":
+            self._dirty.add(GroupId(name))
+        self.is_due = True
+
+    def fence_answered(self, event: FenceAnswered, now_ms: int) -> None:
+        self._fence_asked.pop((event.node, event.run_id, event.verb), None)
+        self._fence[event.node] = FenceKnowledge(event.run_id, event.answer, now_ms)
+        self._node.say(note(FENCE_ANSWERED, peer=event.node, run_id=event.run_id, answer=event.answer))
+        self.is_due = True
+
+    def compare_digest(self, peer: NodeId, heartbeat: Heartbeat) -> None:
+        """Replicas at one revision must be equal; if not, somebody must look."""
+        mine = self._node.replica.digest_at(heartbeat.digest_revision)
+        if mine is not None and mine != heartbeat.state_digest:
+            self._node.say(note(DIGEST_DIFFERED, peer=peer, revision=heartbeat.digest_revision))
+
+    # ---- thinking ----
+
+    def think(self, now_ms: int) -> bool:
+        """Decide what is due. True when something was proposed."""
+        raft = self._node.replica.raft
+        configuration = raft.committed_configuration
+        if (configuration.index, configuration.term) != self._configuration:
+            self._configuration = (configuration.index, configuration.term)
+            self._configuration_learned_ms = now_ms
+        if not raft.is_leader_ready:
+            self._was_leading = False
+            self._pending.clear()
+            self.next_look_ms = None
+            return False
+        if not self._was_leading:
+            self._was_leading, self._is_all_dirty, self.is_due = True, True, True
+            self._node.presence.promises.clear()
+        if not self.is_due and (self.next_look_ms is None or now_ms < self.next_look_ms):
+            return False
+        self.is_due = False
+        return self._decide(now_ms)
+
+    def _decide(self, now_ms: int) -> bool:
+        node = self._node
+        busy = {subject.removeprefix("group/") for subject in self._pending if subject.startswith("group/")}
+        if self._is_all_dirty:
+            # While a membership change is under way, groups are looked at when it is through: it makes all dirty again.
+            self._dirty.update(group.name for group in node.replica.view.groups())
+            self._is_all_dirty = False
+        groups = {group for group in self._dirty if group.casefold() not in {each.casefold() for each in busy}}
+        self._dirty -= groups
+        node.presence.own_promises(now_ms)
+        decisions = decide(node.replica.view, self.sight(now_ms), groups=groups)
+        self.next_look_ms = decisions.next_look_ms
+        for wish in decisions.fence_wishes:
+            self._ask_fence(wish, now_ms)
+        has_proposed = False
+        for proposal in decisions.proposals:
+            if proposal.subject in self._pending:
+                continue
+            self._pending.add(proposal.subject)
+            has_proposed = True
+            node.submit(ForLeader(proposal.subject), proposal.draft.build(node.next_request_id()), now_ms)
+        return has_proposed
+
+    def sight(self, now_ms: int) -> Sight:
+        node = self._node
+        presence = node.presence
+        now = node.now(now_ms)
+        return Sight(
+            me=node.me,
+            now_ms=now_ms,
+            wall_ms=now.wall_ms,
+            cluster_ms=now.cluster_ms,
+            voters=tuple(NodeId(each) for each in node.replica.raft.committed_configuration.voters),
+            detector=presence.detector,
+            settings=node.settings,
+            configuration_learned_ms=self._configuration_learned_ms,
+            broken_links=node.talking.broken_links,
+            promises=presence.promises,
+            ended=presence.ended_elsewhere,
+            fence=self._fence,
+            fence_agents=self._fence_agents(),
+        )
+
+    def _fence_agents(self) -> dict[NodeId, str]:
+        view = self._node.replica.view
+        agents: dict[NodeId, str] = {}
+        for fence in view.fences():
+            for name in fence.nodes or tuple(each.name for each in view.nodes()):
+                agents.setdefault(name, fence.name)
+        return agents
+
+    def _ask_fence(self, wish: FenceWish, now_ms: int) -> None:
+        asked = (wish.node, wish.run_id, wish.verb)
+        if now_ms - self._fence_asked.get(asked, -ASK_FENCE_AGAIN_MS) < ASK_FENCE_AGAIN_MS:
+            return
+        self._fence_asked[asked] = now_ms
+        self._node.say(note(FENCE_ASKED, peer=wish.node, run_id=wish.run_id, verb=wish.verb))
+        self._node.do(AskFence(wish))

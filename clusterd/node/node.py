@@ -1,0 +1,356 @@
+"""What does one node do about everything that happens to it? Pure: `step(event, now_ms) -> effects`.
+
+One step takes the event in, lets the consensus core, the leader's and the owner's thinking react until nothing is left to
+react to, and returns what the shell must do. A leader decides, owners act, everybody keeps time.
+"""
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from clusterd.consensus import RaftSettings, Restored
+from clusterd.database import Database, DatabaseView, Draft
+from clusterd.model.events import LINK_BROKEN, LINK_OPENED, LOOP_LATE, Note, note
+from clusterd.model.ids import NodeId
+from clusterd.model.settings import ClusterSettings, cluster_settings
+from clusterd.node import events as happened
+from clusterd.node.clocks import ClusterClock, WallReading
+from clusterd.node.effects import Applied, CommitDone, Effect, Noted, Send, Write
+from clusterd.node.leading import Leading
+from clusterd.node.owning import Owning
+from clusterd.node.presence import NodeIdentity, Presence
+from clusterd.node.proposals import ForClient, ForLeader, ForOwner, ForPeer, ForTypes, Outcome, Purpose
+from clusterd.node.reading import Reads
+from clusterd.node.replica import Replica
+from clusterd.node.talking import Talking
+from clusterd.owner import Now
+from clusterd.wire.consensus_pb2 import ConsensusMessage
+from clusterd.wire.peer_pb2 import ConsensusBatch, Envelope, Heartbeat, ProposeReply, ProposeRequest
+from clusterd.wire.records_pb2 import Transaction
+
+PROPOSAL_BYTES_MAX = 512 * 1024
+INTERNAL_PATIENCE_MS = 3_600_000
+LATE_MIN_MS = 100
+
+
+@dataclass(slots=True)
+class Outbox:
+    """What this step wants done, in order."""
+
+    effects: list[Effect] = field(default_factory=list)
+
+    def add(self, effect: Effect) -> None:
+        self.effects.append(effect)
+
+    def notes(self, notes: Iterable[Note]) -> None:
+        self.effects.extend(Noted(each) for each in notes)
+
+
+class Node:
+    """One node of the cluster."""
+
+    def __init__(
+        self,
+        identity: NodeIdentity,
+        restored: Restored,
+        *,
+        rng: random.Random,
+        now_ms: int,
+        raft_settings: RaftSettings | None = None,
+    ) -> None:
+        self.identity = identity
+        self.me = identity.node
+        self.replica = Replica(self.me, restored, raft_settings or _raft_settings(restored), rng, now_ms)
+        self.settings: ClusterSettings = cluster_settings(self.replica.view.cluster())
+        self.presence = Presence(identity, self.replica, now_ms)
+        self.cluster_clock = ClusterClock(self.replica.database.cluster_ms, now_ms)
+        self.wall = WallReading()
+        self.talking = Talking(self.me, now_ms)
+        self.reads = Reads()
+        self.owning = Owning(self)
+        self.leading = Leading(self)
+        self._next_request = 0
+        self._expected_tick_ms: int | None = None
+        self._out = Outbox()
+
+    # ---- the one entrance ----
+
+    def step(self, event: happened.Event, now_ms: int) -> list[Effect]:
+        """Take in one event and return what to do."""
+        return self.step_all((event,), now_ms)
+
+    def step_all(self, events: Iterable[happened.Event], now_ms: int) -> list[Effect]:
+        """The same for several events that wait together: they share one pass of thinking and one write."""
+        self._out = Outbox()
+        for event in events:
+            self._take(event, now_ms)
+        self._beat_if_due(now_ms)
+        self.replica.raft.tick(now_ms)
+        self._settle(now_ms)
+        self._expected_tick_ms = self.next_deadline_ms()
+        return self._out.effects
+
+    def next_deadline_ms(self) -> int:
+        """When to call `step(Tick())` although nothing happened."""
+        times = [
+            self.replica.raft.next_deadline_ms(),
+            self.talking.next_beat_ms,
+            self.replica.proposals.next_deadline_ms(),
+            self.reads.next_deadline_ms(),
+            self.owning.next_look_ms,
+            self.leading.next_look_ms,
+        ]
+        return min(each for each in times if each is not None)
+
+    def now(self, now_ms: int) -> Now:
+        return Now(now_ms, self.cluster_clock.read(now_ms), self.wall.read(now_ms))
+
+    def do(self, effect: Effect) -> None:
+        """Have the shell do something (for the parts of the node)."""
+        self._out.add(effect)
+
+    def say(self, *notes: Note) -> None:
+        self._out.notes(notes)
+
+    # ---- events ----
+
+    def _take(self, event: happened.Event, now_ms: int) -> None:
+        match event:
+            case happened.Tick():
+                self._discount_lateness(now_ms)
+            case happened.WallClock():
+                self.wall.offset_ms = event.offset_ms
+            case happened.Received():
+                self._receive(event.link, event.envelope, now_ms)
+            case happened.LinkOpened():
+                self.talking.opened(event.peer)
+                self.replica.raft.link_opened(event.peer, now_ms)
+                self.say(note(LINK_OPENED, peer=event.peer))
+                self.beat(now_ms, to=[event.peer], wants_answer=True)
+            case happened.LinkBroken():
+                self.talking.broke(event.peer)
+                self.replica.raft.link_broken(event.peer, now_ms)
+                self.say(note(LINK_BROKEN, peer=event.peer))
+            case happened.LogWritten():
+                self.replica.raft.persisted(event.sequence, now_ms)
+            case happened.FenceAnswered():
+                self.leading.fence_answered(event, now_ms)
+            case happened.CommitAsked():
+                self.submit(ForClient(event.context), event.transaction, now_ms, until_ms=event.until_ms)
+            case happened.ReadAsked():
+                self.reads.ask(event.context, event.until_ms)
+            case (
+                happened.GuardUp()
+                | happened.GuardRenewed()
+                | happened.IncarnationEnded()
+                | happened.GuardGone()
+                | happened.HostUp()
+                | happened.HostEnded()
+                | happened.HostSilent()
+                | happened.CallProgressed()
+                | happened.CallAnswered()
+                | happened.ResourceHappened()
+                | happened.StopAsked()
+            ):
+                self.owning.take(event, now_ms)
+            case _:
+                assert_never(event)
+
+    def _discount_lateness(self, now_ms: int) -> None:
+        """The detector blames itself first: time in which this loop did not run is nobody's silence."""
+        if self._expected_tick_ms is None:
+            return
+        late_ms = now_ms - self._expected_tick_ms
+        if late_ms > max(LATE_MIN_MS, self.settings.same_subnet_delay_ms):
+            self.presence.detector.discount(late_ms, now_ms)
+            self.say(note(LOOP_LATE, late_ms=late_ms))
+
+    def _receive(self, link: NodeId, envelope: Envelope, now_ms: int) -> None:
+        sender, receiver = NodeId(envelope.sender), NodeId(envelope.receiver)
+        if receiver != self.me:
+            if envelope.is_relayed and sender == link and receiver in self.talking.open_links:
+                self.do(Send(receiver, envelope))
+            return
+        if sender != link and not envelope.is_relayed:
+            return
+        match envelope.WhichOneof("body"):
+            case "heartbeat":
+                self._hear(sender, envelope.heartbeat, is_direct=sender == link, now_ms=now_ms)
+            case "consensus":
+                for message in envelope.consensus.messages:
+                    self.replica.raft.receive(sender, message, now_ms)
+            case "propose_request":
+                self._take_proposal(sender, envelope.propose_request, now_ms)
+            case "propose_reply":
+                reply = envelope.propose_reply
+                result = reply.result if reply.HasField("result") else None
+                self.replica.proposals.answered(reply.context, result, now_ms=now_ms)
+            case _:
+                pass
+
+    def _hear(self, sender: NodeId, heartbeat: Heartbeat, *, is_direct: bool, now_ms: int) -> None:
+        if not self.presence.receive(sender, heartbeat, is_direct=is_direct, now_ms=now_ms):
+            return
+        self.talking.heard(sender)
+        if sender == self.replica.raft.leader:
+            self.cluster_clock.follow(heartbeat.cluster_ms, now_ms)
+        if heartbeat.HasField("beat"):
+            self.replica.raft.receive(sender, heartbeat.beat, now_ms)
+        self.leading.compare_digest(sender, heartbeat)
+        self.leading.is_due = True
+        if heartbeat.wants_answer and self.talking.may_answer(sender, now_ms):
+            self.beat(now_ms, to=[sender])
+
+    def _take_proposal(self, sender: NodeId, request: ProposeRequest, now_ms: int) -> None:
+        purpose = ForPeer(sender, request.context)
+        if not self.replica.is_leader or len(request.transaction) > PROPOSAL_BYTES_MAX:
+            refused = "too-large" if self.replica.is_leader else "not-leader"
+            reply = ProposeReply(context=request.context, refused=refused, leader=self.replica.raft.leader or "")
+            self.send(sender, Envelope(propose_reply=reply), now_ms)
+            return
+        transaction = Transaction.FromString(request.transaction)
+        self.submit(purpose, transaction, now_ms, until_ms=now_ms + INTERNAL_PATIENCE_MS)
+
+    # ---- sending ----
+
+    def send(self, peer: NodeId, envelope: Envelope, now_ms: int) -> None:
+        """Over the direct link, or through a node that both ends reach."""
+        link = self.talking.route(peer, self.presence.detector, now_ms, 3 * self.settings.same_subnet_delay_ms)
+        if link is None:
+            return
+        envelope.sender, envelope.receiver = self.me, peer
+        envelope.is_relayed = link != peer
+        self.do(Send(link, envelope))
+
+    def beat(self, now_ms: int, *, to: Iterable[NodeId] | None = None, wants_answer: bool = False) -> None:
+        """Send a heartbeat to some nodes, or to all."""
+        self.presence.beat_of_own(now_ms)
+        beats: dict[NodeId, ConsensusMessage] = self.replica.raft.beats(now_ms)
+        peers = self.talking.peers if to is None else to
+        heard = self.presence.detector.ages_ms(self.talking.peers, now_ms)
+        for peer in peers:
+            heartbeat = self.presence.heartbeat_for(
+                peer,
+                now_ms=now_ms,
+                cluster_ms=self.cluster_clock.read(now_ms),
+                beat=beats.get(peer),
+                heard=heard,
+                wants_answer=wants_answer,
+            )
+            self.send(peer, Envelope(heartbeat=heartbeat), now_ms)
+
+    def _beat_if_due(self, now_ms: int) -> None:
+        if now_ms >= self.talking.next_beat_ms:
+            # In step with the clock, so that a late beat does not delay the ones after it; but never in a burst.
+            delay_ms = self.settings.same_subnet_delay_ms
+            in_step_ms = self.talking.next_beat_ms + delay_ms
+            self.talking.next_beat_ms = in_step_ms if in_step_ms > now_ms else now_ms + delay_ms
+            self.talking.know([node.name for node in self.replica.view.nodes()])
+            self.beat(now_ms, wants_answer=self.owning.waits_for_lease(now_ms))
+            self.leading.is_due = True
+
+    # ---- committing ----
+
+    def submit(self, purpose: Purpose, transaction: Transaction, now_ms: int, *, until_ms: int | None = None) -> None:
+        """Have a transaction committed, here or at the leader; the outcome comes back to `purpose`."""
+        until = until_ms if until_ms is not None else now_ms + INTERNAL_PATIENCE_MS
+        if self.replica.is_leader:
+            cluster_ms = self.cluster_clock.read(now_ms)
+            self.replica.propose(purpose, transaction, cluster_ms=cluster_ms, until_ms=until, now_ms=now_ms)
+        elif isinstance(purpose, ForLeader):
+            self._outcome(Outcome(purpose, None, None), now_ms)
+        else:
+            self.replica.proposals.wait(purpose, transaction, until)
+
+    def draft(self) -> Draft:
+        return Draft(self.replica.view)
+
+    def next_request_id(self) -> str:
+        self._next_request += 1
+        return f"{self.me}.{self.identity.daemon_run}.{self._next_request}"
+
+    def _send_waiting(self, now_ms: int) -> None:
+        leader = self.replica.raft.leader
+        for context, purpose, transaction, until_ms in self.replica.proposals.due(now_ms):
+            if self.replica.is_leader:
+                self.replica.proposals.taken(context)
+                self.submit(purpose, transaction, now_ms, until_ms=until_ms)
+            elif leader is not None:
+                request = ProposeRequest(context=context, transaction=transaction.SerializeToString())
+                self.replica.proposals.sent(context, now_ms)
+                self.send(leader, Envelope(propose_request=request), now_ms)
+
+    def _outcome(self, outcome: Outcome, now_ms: int) -> None:
+        match outcome.purpose:
+            case ForClient(context):
+                self.do(CommitDone(context, outcome.result, outcome.error))
+            case ForPeer(peer, context):
+                reply = ProposeReply(context=context, result=outcome.result)
+                if outcome.result is None:
+                    reply.refused = "not-leader"
+                self.send(peer, Envelope(propose_reply=reply), now_ms)
+            case ForLeader(subject):
+                self.leading.settled(subject)
+            case ForOwner(proposal):
+                succeeded = outcome.result is not None and outcome.result.succeeded
+                self.owning.reported(proposal, has_succeeded=succeeded)
+            case ForTypes():
+                self.owning.types_settled()
+            case _:
+                assert_never(outcome.purpose)
+
+    # ---- thinking ----
+
+    def _settle(self, now_ms: int) -> None:
+        """Let everything react to everything until nothing is left to react to."""
+        for _ in range(64):
+            is_moved = self._follow_log(now_ms)
+            self._send_waiting(now_ms)
+            self.replica.proposals.expire_in_log(now_ms, lambda _, until_ms: now_ms >= until_ms)
+            outcomes = self.replica.proposals.outcomes()
+            for outcome in outcomes:
+                self._outcome(outcome, now_ms)
+            self.reads.serve(self.replica, self.do, now_ms)
+            is_moved |= self.leading.think(now_ms)
+            is_moved |= self.owning.think(now_ms)
+            if not (is_moved or outcomes):
+                break
+        self._follow_log(now_ms)
+
+    def _follow_log(self, now_ms: int) -> bool:
+        leader_before = self.replica.raft.leader
+        drained = self.replica.drain()
+        for persist in drained.writes:
+            self.do(Write(persist))
+        for peer, messages in drained.messages.items():
+            self.send(peer, Envelope(consensus=ConsensusBatch(messages=messages)), now_ms)
+        self.say(*drained.notes)
+        self.reads.answered(drained.reads)
+        if drained.changed or drained.is_restored:
+            self._database_changed(drained.changed, is_restored=drained.is_restored, now_ms=now_ms)
+        leader = self.leading.leader_seen(self.replica.raft.leader)
+        if leader or leader_before != self.replica.raft.leader:
+            self.replica.proposals.leader_changed()
+        self.replica.compact()
+        return bool(drained.writes or drained.changed or drained.is_restored or drained.reads)
+
+    def _database_changed(self, changed: set[str], *, is_restored: bool, now_ms: int) -> None:
+        self.cluster_clock.advance_to(self.replica.database.cluster_ms, now_ms)
+        self.settings = cluster_settings(self.replica.view.cluster())
+        self.leading.database_changed(changed, is_restored=is_restored)
+        self.owning.database_changed(changed, is_restored=is_restored, now_ms=now_ms)
+        self.do(Applied(self.replica.database.revision))
+
+
+def _raft_settings(restored: Restored) -> RaftSettings:
+    """Elections are as patient as half the silence limit: a leader is replaced before its node is given up."""
+    database = Database.restore(restored.snapshot.data, restored.snapshot.meta.index)
+    settings = cluster_settings(DatabaseView(database).cluster())
+    return RaftSettings(
+        election_timeout_ms=max(settings.silence_max_ms // 2, 2 * settings.same_subnet_delay_ms),
+        beat_interval_ms=settings.same_subnet_delay_ms,
+    )
+
+
+__all__ = ["Node", "NodeIdentity"]

@@ -1,0 +1,265 @@
+"""What does this node do with the groups it owns, its guard and its hosts? Pure. Feeds `owner.Owner` and the run lease."""
+
+from typing import TYPE_CHECKING, assert_never
+
+from clusterd.model import keys
+from clusterd.model.events import (
+    GUARD_CONNECTED,
+    GUARD_LOST,
+    INCARNATION_ENDED,
+    LEASE_GAINED,
+    LEASE_LOST,
+    note,
+)
+from clusterd.model.ids import GroupId, Incarnation
+from clusterd.model.records import ResourceRecord, ResourceTypeRecord
+from clusterd.model.states import MembershipState
+from clusterd.node import events as happened
+from clusterd.node.effects import EndIncarnation, Left, RenewLease
+from clusterd.node.proposals import ForOwner, ForTypes
+from clusterd.owner import Owner, ReportProposal
+
+if TYPE_CHECKING:
+    from clusterd.node.node import Node
+
+LEAVE_PATIENCE_MS = 30_000
+
+
+class Owning:
+    """The owner's half of a node. It acts only while the run lease is held and the database was read since the start."""
+
+    def __init__(self, node: "Node") -> None:
+        self._node = node
+        self.owner = Owner(node.me)
+        self.containment = ""
+        self._guard_deadline_ms = 0
+        self._asked_deadline_ms = 0
+        self._had_lease = False
+        self._told_to_end = Incarnation("")
+        self._types: dict[tuple[str, str], ResourceTypeRecord] = {}
+        self._types_in_flight = False
+        self._leave_by_ms: int | None = None
+        self._leave_because = ""
+        self._has_left = False
+        self._had_read = False
+        self._is_due = True
+        self.next_look_ms: int | None = None
+
+    # ---- news ----
+
+    def take(
+        self,
+        event: happened.GuardUp
+        | happened.GuardRenewed
+        | happened.IncarnationEnded
+        | happened.GuardGone
+        | happened.HostUp
+        | happened.HostEnded
+        | happened.HostSilent
+        | happened.CallProgressed
+        | happened.CallAnswered
+        | happened.ResourceHappened
+        | happened.StopAsked,
+        now_ms: int,
+    ) -> None:
+        self._is_due = True
+        now = self._node.now(now_ms)
+        match event:
+            case happened.GuardUp():
+                self._guard_up(event, now_ms)
+            case happened.GuardRenewed():
+                if event.incarnation == self._node.presence.incarnation and not event.is_refused:
+                    self._guard_deadline_ms = max(self._guard_deadline_ms, event.deadline_ms)
+            case happened.IncarnationEnded():
+                self._node.say(note(INCARNATION_ENDED, incarnation=event.ended, because=event.because))
+                self._node.presence.end(event.ended)
+                self._begin(event.successor, 0, now_ms)
+            case happened.GuardGone():
+                self._node.say(note(GUARD_LOST, because=event.because))
+                self._begin(Incarnation(""), 0, now_ms)
+            case happened.HostUp():
+                for record in event.types:
+                    self._types[keys.resource_type(record.name, record.node), record.version] = record
+                self.owner.host_up(event.host, event.pid, event.hosted)
+            case happened.HostEnded():
+                self.owner.host_ended(event.host, event.because, are_workloads_gone=event.are_workloads_gone, now=now)
+            case happened.HostSilent():
+                self.owner.host_silent(event.host, event.because)
+            case happened.CallProgressed():
+                self.owner.progressed(event.call_id, now)
+            case happened.CallAnswered():
+                self.owner.answered(event.call_id, event.answer, now)
+            case happened.ResourceHappened():
+                self.owner.happened(event.resource, event.generation, event.what, event.message, now)
+            case happened.StopAsked():
+                self._leave(event.because, now_ms)
+            case _:
+                assert_never(event)
+
+    def database_changed(self, changed: set[str], *, is_restored: bool, now_ms: int) -> None:
+        self._is_due = True
+        view = self._node.replica.view
+        if is_restored or keys.CLUSTER in changed:
+            self.owner.take(view)
+        groups: set[GroupId] = set()
+        for key in changed:
+            prefix = keys.prefix_of(key)
+            if prefix in (keys.GROUP, keys.ASSIGNMENT):
+                groups.add(GroupId(key.removeprefix(prefix)))
+            elif prefix == keys.RESOURCE:
+                record = view.get(ResourceRecord, key)
+                if record is None:
+                    self.owner.take(view)
+                else:
+                    groups.add(record.group)
+        if groups:
+            self.owner.take(view, sorted(groups))
+        if keys.membership(self._node.me) in changed or is_restored:
+            self._obey_membership(now_ms)
+
+    def reported(self, proposal: ReportProposal, *, has_succeeded: bool) -> None:
+        self._is_due = True
+        self.owner.reported(proposal.group, has_succeeded=has_succeeded, proposal=proposal)
+
+    def types_settled(self) -> None:
+        self._types_in_flight = False
+
+    # ---- the lease ----
+
+    def holds_lease(self, now_ms: int) -> bool:
+        """Whether this node may run workloads: the guard has taken over a deadline that has not passed."""
+        return bool(self._node.presence.incarnation) and now_ms < self._guard_deadline_ms
+
+    def lease_deadline_ms(self) -> int:
+        return self._guard_deadline_ms
+
+    def waits_for_lease(self, now_ms: int) -> bool:
+        """Whether a heartbeat should ask for its answer at once."""
+        return bool(self._node.presence.incarnation) and not self.holds_lease(now_ms)
+
+    def _renew(self, now_ms: int) -> None:
+        """Hand on a deadline that is worth it: each hand-over wakes the guard and every host."""
+        start_ms = self._node.presence.lease_start_ms()
+        if start_ms is None:
+            return
+        lease_ms = self._node.settings.run_lease_ms
+        deadline_ms = start_ms + lease_ms
+        if deadline_ms > now_ms and deadline_ms >= self._asked_deadline_ms + lease_ms // 4:
+            self._asked_deadline_ms = deadline_ms
+            self._node.do(RenewLease(self._node.presence.incarnation, deadline_ms))
+
+    def _note_lease(self, now_ms: int) -> None:
+        has_lease = self.holds_lease(now_ms)
+        incarnation = self._node.presence.incarnation
+        if has_lease and not self._had_lease:
+            self._node.say(note(LEASE_GAINED, incarnation=incarnation, deadline_ms=self._guard_deadline_ms))
+            self.owner.mark_all()
+        elif self._had_lease and not has_lease and incarnation:
+            self._node.say(note(LEASE_LOST, incarnation=incarnation))
+            self._end(incarnation, "its run lease ran out")
+        self._had_lease = has_lease
+
+    # ---- incarnations ----
+
+    def _guard_up(self, event: happened.GuardUp, now_ms: int) -> None:
+        for ended in event.ended:
+            self._node.presence.end(ended)
+        self.containment = event.containment
+        if event.incarnation != self._node.presence.incarnation:
+            self._node.say(note(GUARD_CONNECTED, incarnation=event.incarnation, containment=event.containment))
+            self._begin(event.incarnation, event.deadline_ms, now_ms)
+
+    def _begin(self, incarnation: Incarnation, deadline_ms: int, now_ms: int) -> None:
+        self._node.presence.begin(incarnation)
+        self._guard_deadline_ms = self._asked_deadline_ms = deadline_ms
+        self._had_lease = self.holds_lease(now_ms)
+        self.owner.begin(incarnation)
+        if incarnation:
+            self.owner.take(self._node.replica.view)
+            start = self.owner.ensure_shared_host()
+            if start is not None:
+                self._node.do(start)
+        self._node.beat(now_ms, wants_answer=bool(incarnation))
+
+    def _obey_membership(self, now_ms: int) -> None:
+        """The cluster agreed that this incarnation is over, or that it has begun."""
+        record = self._node.replica.view.membership(self._node.me)
+        incarnation = self._node.presence.incarnation
+        if record is None or not incarnation or record.incarnation != incarnation:
+            return
+        if record.state in (MembershipState.EXPELLING, MembershipState.DOWN):
+            self._end(incarnation, f"the cluster expelled it: {record.because}")
+        elif record.state is MembershipState.UP and not self.holds_lease(now_ms):
+            self._node.beat(now_ms, wants_answer=True)
+
+    def _end(self, incarnation: Incarnation, because: str) -> None:
+        if self._told_to_end != incarnation:
+            self._told_to_end = incarnation
+            self._node.do(EndIncarnation(incarnation, because))
+
+    # ---- thinking ----
+
+    def think(self, now_ms: int) -> bool:
+        """Do what is due. True when something was proposed."""
+        self._renew(now_ms)
+        self._note_lease(now_ms)
+        if not self._had_read and self._node.reads.has_read:
+            self._had_read, self._is_due = True, True
+            self.owner.take(self._node.replica.view)
+        if not self._is_due and (self.next_look_ms is None or now_ms < self.next_look_ms):
+            return False
+        self._is_due = False
+        may_run = self.holds_lease(now_ms) and self._had_read and self._told_to_end != self._node.presence.incarnation
+        plan = self.owner.plan(self._node.replica.view, self._node.now(now_ms), may_run=may_run)
+        self.next_look_ms = plan.next_look_ms
+        self._node.say(*plan.notes)
+        for effect in (*plan.starts, *plan.kills, *plan.calls):
+            self._node.do(effect)
+        for proposal in plan.reports:
+            transaction = proposal.draft.build(self._node.next_request_id())
+            self._node.submit(ForOwner(proposal), transaction, now_ms)
+        has_proposed = self._publish_types(now_ms) or bool(plan.reports)
+        self._leave_if_done(now_ms)
+        return has_proposed
+
+    def _publish_types(self, now_ms: int) -> bool:
+        """Tell the cluster what this node's hosts can run, when it knows something else."""
+        if self._types_in_flight or not self._had_read:
+            return False
+        view = self._node.replica.view
+        news = [
+            record
+            for record in self._types.values()
+            if view.get(ResourceTypeRecord, keys.resource_type(record.name, record.node)) != record
+        ]
+        if not news:
+            return False
+        self._types_in_flight = True
+        draft = self._node.draft()
+        for record in news:
+            draft.put(record)
+        names = tuple(record.name for record in news)
+        self._node.submit(ForTypes(names), draft.build(self._node.next_request_id()), now_ms)
+        return True
+
+    # ---- leaving ----
+
+    def _leave(self, because: str, now_ms: int) -> None:
+        if self._leave_by_ms is not None:
+            return
+        self._leave_by_ms = now_ms + LEAVE_PATIENCE_MS
+        self._leave_because = because
+        self.owner.is_node_stopping = True
+        self.owner.mark_all()
+        self._node.presence.is_leaving = True
+        self._node.beat(now_ms)
+
+    def _leave_if_done(self, now_ms: int) -> None:
+        if self._leave_by_ms is None or self._has_left:
+            return
+        is_done = self.owner.is_empty and self.owner.is_everything_reported
+        if is_done or not self.holds_lease(now_ms) or now_ms >= self._leave_by_ms:
+            self._has_left = True
+            self._node.do(Left(self._leave_because))
+        elif self.next_look_ms is None or self.next_look_ms > self._leave_by_ms:
+            self.next_look_ms = self._leave_by_ms

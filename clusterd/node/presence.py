@@ -1,0 +1,207 @@
+"""Is this node a member, who else is, and may it run workloads? Pure. Heartbeats out, heartbeats in, the run lease between.
+
+Acknowledgements, promises, commit indexes and the cluster's clock ride on heartbeats. A node that waits for something asks
+for an answer at once; otherwise everything goes with the next regular beat.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from clusterd.leader import Promise
+from clusterd.membership import ConfigurationId, Detector, RunLease
+from clusterd.membership.detector import Heartbeat as Beat
+from clusterd.model.ids import Incarnation, NodeId
+from clusterd.node.replica import Replica
+from clusterd.wire.consensus_pb2 import ConsensusMessage
+from clusterd.wire.peer_pb2 import Ack, Heard, Heartbeat, Refusal
+
+RUNS_KEPT = 16
+ENDED_KEPT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class NodeIdentity:
+    """Who this node is. `daemon_run` is new with every start of the daemon, `run_id` with every boot of the machine."""
+
+    cluster_id: str
+    node: NodeId
+    daemon_run: str
+    run_id: str
+
+
+class Presence:
+    """One node's view of who is there, and its own standing."""
+
+    def __init__(self, identity: NodeIdentity, replica: Replica, now_ms: int) -> None:
+        self.identity = identity
+        self.detector = Detector(identity.node, now_ms)
+        self.incarnation = Incarnation("")
+        self.ended: deque[Incarnation] = deque(maxlen=ENDED_KEPT)
+        self.ended_elsewhere: dict[NodeId, set[Incarnation]] = {}
+        self.promises: dict[NodeId, dict[NodeId, Promise]] = {}
+        self.is_leaving = False
+        self._replica = replica
+        self._lease = RunLease()
+        self._pending_acks: dict[NodeId, Ack] = {}
+        self._runs: dict[NodeId, deque[str]] = {}
+
+    # ---- the run lease ----
+
+    def begin(self, incarnation: Incarnation) -> None:
+        """A new run of the guard: what was acknowledged before does not count for it."""
+        self.incarnation = incarnation
+        self._lease = RunLease()
+
+    def end(self, incarnation: Incarnation) -> None:
+        """Nothing of `incarnation` runs here any more; the guard proved it."""
+        if incarnation and incarnation not in self.ended:
+            self.ended.append(incarnation)
+
+    def lease_start_ms(self) -> int | None:
+        """When the newest heartbeat that a majority acknowledged was sent."""
+        if not self.incarnation:
+            return None
+        configuration = self._replica.raft.configuration
+        own = ConfigurationId(configuration.index, configuration.term)
+        return self._lease.start_ms(own, [NodeId(each) for each in configuration.voters])
+
+    # ---- heartbeats out ----
+
+    def beat_of_own(self, now_ms: int) -> None:
+        """A node hears itself, and acknowledges itself when it votes and its own log still admits it."""
+        me = self.identity.node
+        self.detector.hear(
+            me,
+            Beat(
+                now_ms,
+                self.identity.daemon_run,
+                self.incarnation,
+                tuple(self.ended),
+                self.identity.run_id,
+                0,
+                {},
+                self.is_leaving,
+            ),
+            is_direct=True,
+        )
+        self.ended_elsewhere.setdefault(me, set()).update(self.ended)
+        configuration = self._replica.raft.configuration
+        is_voter = bool(self.incarnation) and me in configuration.voters
+        if is_voter and self._replica.acknowledger.acknowledge(me, self.incarnation, now_ms):
+            self._lease.acknowledge(me, ConfigurationId(configuration.index, configuration.term), now_ms)
+
+    def heartbeat_for(
+        self,
+        peer: NodeId,
+        *,
+        now_ms: int,
+        cluster_ms: int,
+        beat: ConsensusMessage | None,
+        heard: Mapping[NodeId, int],
+        wants_answer: bool,
+    ) -> Heartbeat:
+        start_ms = self.lease_start_ms()
+        digest_revision, digest = self._replica.digest()
+        heartbeat = Heartbeat(
+            daemon_run=self.identity.daemon_run,
+            incarnation=self.incarnation,
+            ended_incarnations=list(self.ended),
+            run_id=self.identity.run_id,
+            sent_ms=now_ms,
+            lease_age_ms=now_ms - start_ms if start_ms is not None else -1,
+            wants_answer=wants_answer,
+            ack=self._pending_acks.pop(peer, None),
+            heard=[Heard(node=node, age_ms=age_ms) for node, age_ms in heard.items() if node != peer or age_ms],
+            beat=beat,
+            cluster_ms=cluster_ms,
+            applied_revision=self._replica.database.revision,
+            state_digest=digest,
+            digest_revision=digest_revision,
+            is_leaving=self.is_leaving,
+        )
+        if peer == self._replica.raft.leader:
+            for refusal in self._replica.acknowledger.refusals(self._replica.raft.durable_index, now_ms):
+                heartbeat.refusals.append(
+                    Refusal(
+                        node=refusal.node,
+                        incarnation=refusal.incarnation,
+                        entry_index=refusal.entry_index,
+                        last_ack_age_ms=refusal.last_ack_age_ms,
+                    )
+                )
+        return heartbeat
+
+    # ---- heartbeats in ----
+
+    def receive(self, sender: NodeId, heartbeat: Heartbeat, *, is_direct: bool, now_ms: int) -> bool:
+        """Take in a heartbeat. False: it comes from a run of the sender's daemon that is known to be over."""
+        if not self._is_present_run(sender, heartbeat.daemon_run, is_direct=is_direct):
+            return False
+        incarnation = Incarnation(heartbeat.incarnation)
+        self.detector.hear(
+            sender,
+            Beat(
+                now_ms,
+                heartbeat.daemon_run,
+                incarnation,
+                tuple(Incarnation(each) for each in heartbeat.ended_incarnations),
+                heartbeat.run_id,
+                heartbeat.lease_age_ms,
+                {NodeId(each.node): each.age_ms for each in heartbeat.heard},
+                heartbeat.is_leaving,
+            ),
+            is_direct=is_direct,
+        )
+        if heartbeat.ended_incarnations:
+            ended = self.ended_elsewhere.setdefault(sender, set())
+            ended.update(Incarnation(each) for each in heartbeat.ended_incarnations)
+        if incarnation and self._replica.acknowledger.acknowledge(sender, incarnation, now_ms):
+            configuration = self._replica.raft.configuration
+            self._pending_acks[sender] = Ack(
+                daemon_run=heartbeat.daemon_run,
+                incarnation=incarnation,
+                sent_ms=heartbeat.sent_ms,
+                configuration_index=configuration.index,
+                configuration_term=configuration.term,
+            )
+        self._take_ack(sender, heartbeat)
+        for refusal in heartbeat.refusals:
+            self._take_promise(sender, refusal, now_ms)
+        return True
+
+    def own_promises(self, now_ms: int) -> None:
+        """A leader that votes promises to itself."""
+        for refusal in self._replica.acknowledger.refusals(self._replica.raft.durable_index, now_ms):
+            self._keep_promise(
+                refusal.node, self.identity.node, Promise(refusal.entry_index, now_ms - refusal.last_ack_age_ms)
+            )
+
+    def _take_ack(self, sender: NodeId, heartbeat: Heartbeat) -> None:
+        if not heartbeat.HasField("ack"):
+            return
+        ack = heartbeat.ack
+        if ack.daemon_run == self.identity.daemon_run and ack.incarnation == self.incarnation and self.incarnation:
+            configuration = ConfigurationId(ack.configuration_index, ack.configuration_term)
+            self._lease.acknowledge(sender, configuration, ack.sent_ms)
+            self._lease.forget_replaced(self._replica.term_at)
+
+    def _take_promise(self, voter: NodeId, refusal: Refusal, now_ms: int) -> None:
+        self._keep_promise(NodeId(refusal.node), voter, Promise(refusal.entry_index, now_ms - refusal.last_ack_age_ms))
+
+    def _keep_promise(self, node: NodeId, voter: NodeId, promise: Promise) -> None:
+        """The first answer for an entry names the earliest moment that is still safe; later ones can only be vaguer."""
+        kept = self.promises.setdefault(node, {})
+        before = kept.get(voter)
+        if before is None or promise.entry_index > before.entry_index:
+            kept[voter] = promise
+
+    def _is_present_run(self, sender: NodeId, daemon_run: str, *, is_direct: bool) -> bool:
+        """A daemon that was replaced stays replaced: what it said may arrive late, and must not count."""
+        runs = self._runs.setdefault(sender, deque(maxlen=RUNS_KEPT))
+        if runs and runs[-1] == daemon_run:
+            return True
+        if daemon_run in runs or (runs and not is_direct):
+            return False
+        runs.append(daemon_run)
+        return True
