@@ -1,0 +1,7 @@
+"""Pure. The replicated log: Raft as a state machine that is fed events and returns what is to be done."""
+
+from clusterd.consensus.outputs import Persist, ReadState, Ready, Restored, Role, Snapshot
+from clusterd.consensus.raft import Raft
+from clusterd.consensus.settings import RaftSettings
+
+__all__ = ["Persist", "Raft", "RaftSettings", "ReadState", "Ready", "Restored", "Role", "Snapshot"]

@@ -1,0 +1,29 @@
+"""When may a replica that lost its data vote again? Pure.
+
+A replica whose disk was wiped, damaged or rolled back no longer knows which votes and acknowledgements it gave. If it
+voted or acknowledged again at once, a majority could be counted twice: once with the promise, once without. So it
+takes the leader's log like a learner, but grants nothing, and its answers count towards no commit and no read.
+
+It is over when the cluster has put the replica out of the voters and this is committed *here* and durable, at or after
+an index that a leader confirmed to it (by a majority without it) after it started. From then on it is an ordinary
+learner and may be made a voter again by the ordinary change. Merely catching up would not do: 1. A votes for C in term
+5, C leads; 2. A is wiped; 3. B, which leads term 4 and has not heard of C, brings A up to its own commit index;
+4. A acknowledges B's next entry: B and C have both committed with A's help.
+"""
+
+from clusterd.consensus import reads
+from clusterd.consensus.core import Core
+
+
+def look(core: Core) -> None:
+    """Ask the leader from where on its log is good enough, and end the amnesia when it is."""
+    if core.amnesia_index is None:
+        is_asked = any(each.context is None for each in core.forwarded.values())
+        if core.leader is not None and not is_asked:
+            reads.forward(core, core.leader, None)
+        return
+    index = min(core.commit_index, core.durability.durable_index)
+    if index < core.amnesia_index or not core.durability.is_hard_state_durable:
+        return
+    if core.node not in core.configurations.at(index).voters:
+        core.is_amnesiac = False
