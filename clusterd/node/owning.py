@@ -15,7 +15,7 @@ from clusterd.model.ids import GroupId, Incarnation
 from clusterd.model.records import ResourceRecord, ResourceTypeRecord
 from clusterd.model.states import MembershipState
 from clusterd.node import events as happened
-from clusterd.node.effects import EndIncarnation, Left, RenewLease
+from clusterd.node.effects import Effect, EndIncarnation, Left, RenewLease
 from clusterd.node.proposals import ForOwner, ForTypes
 from clusterd.owner import Owner, ReportProposal
 
@@ -213,7 +213,8 @@ class Owning:
         plan = self.owner.plan(self._node.replica.view, self._node.now(now_ms), may_run=may_run)
         self.next_look_ms = plan.next_look_ms
         self._node.say(*plan.notes)
-        for effect in (*plan.starts, *plan.kills, *plan.calls):
+        effects: list[Effect] = [*plan.starts, *plan.kills, *plan.calls]
+        for effect in effects:
             self._node.do(effect)
         for proposal in plan.reports:
             transaction = proposal.draft.build(self._node.next_request_id())

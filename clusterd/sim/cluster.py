@@ -1,0 +1,309 @@
+"""How does a whole cluster behave, from a seed? Pure. Commands as an operator would give them, faults as nature would."""
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from clusterd.checkers import Life, Overlap, overlaps
+from clusterd.consensus import Snapshot
+from clusterd.database import Database, DatabaseView, Draft
+from clusterd.leader import FenceWish
+from clusterd.model.events import Note
+from clusterd.model.ids import GroupId, Incarnation, NodeId, ResourceId
+from clusterd.model.records import (
+    ClusterRecord,
+    FenceRecord,
+    GroupRecord,
+    NodeRecord,
+    Properties,
+    ResourceRecord,
+)
+from clusterd.model.settings import PROFILES
+from clusterd.model.states import GroupState, ResourceState, group_state
+from clusterd.node import effects as do
+from clusterd.node import events as happened
+from clusterd.sim.host import Dials
+from clusterd.sim.machine import Disk, Machine
+from clusterd.sim.network import Network
+from clusterd.sim.timeline import Timeline
+from clusterd.sim.workloads import Ledger
+from clusterd.wire.consensus_pb2 import Configuration, HardState, SnapshotMeta
+from clusterd.wire.records_pb2 import Transaction, TransactionResult
+
+WALL_START_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
+COMMIT_PATIENCE_MS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class SimSettings:
+    nodes: tuple[str, ...] = ("n1", "n2", "n3")
+    profile: str = "default"
+    has_fence: bool = False
+    seed: int = 1
+    properties: Properties = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NotedAt:
+    """One line of the trace."""
+
+    at_ms: int
+    node: str
+    note: Note
+
+
+class SimCluster:
+    """A cluster in virtual time."""
+
+    def __init__(self, settings: SimSettings) -> None:
+        self.settings = settings
+        self.rng = random.Random(settings.seed)
+        self.timeline = Timeline()
+        self.ledger = Ledger()
+        self.dials: dict[str, Dials] = {}
+        self.trace: list[NotedAt] = []
+        self.names = tuple(NodeId(name) for name in settings.nodes)
+        self._incarnations = 0
+        self._requests = 0
+        self._answers: dict[int, do.CommitDone] = {}
+        self._slow_disk: dict[str, int] = {}
+        self.ended_runs: set[str] = set()
+        snapshot = _first_snapshot(settings)
+        self.machines = {
+            name: Machine(self, name, Disk(HardState(), snapshot), random.Random(self.rng.random()))
+            for name in self.names
+        }
+        self.network = Network(
+            self.timeline, self.rng, self._deliver, lambda name: self.machines[name].is_up, self.names
+        )
+
+    # ---- time ----
+
+    def run_for(self, duration_ms: float) -> None:
+        self.timeline.run_until(self.timeline.now_us + int(duration_ms * 1000))
+
+    def run_until(self, is_done: Callable[[], bool], *, patience_ms: float = 30_000) -> bool:
+        """Let time pass until `is_done`; False when that did not happen in time."""
+        return self.timeline.run_until(self.timeline.now_us + int(patience_ms * 1000), is_done)
+
+    def wall_ms(self) -> int:
+        return WALL_START_MS + self.timeline.now_ms
+
+    # ---- faults ----
+
+    def start(self, *names: str) -> None:
+        for name in names or self.names:
+            self.machines[NodeId(name)].start()
+
+    def kill(self, name: str, what: str = "node") -> None:
+        machine = self.machines[NodeId(name)]
+        match what:
+            case "daemon":
+                machine.kill_daemon()
+            case "guard":
+                machine.kill_guard()
+            case "host":
+                for host in list(machine.guard.hosts if machine.guard else ()):
+                    machine.crash_host(host)
+            case _:
+                self.ended_runs.add(machine.run_id)
+                machine.kill()
+
+    def freeze(self, name: str, what: str = "daemon") -> None:
+        machine = self.machines[NodeId(name)]
+        if what == "daemon":
+            machine.freeze_daemon()
+        elif what == "guard" and machine.guard is not None:
+            machine.guard.is_frozen = True
+        elif what == "host" and machine.guard is not None:
+            for host in machine.guard.hosts.values():
+                host.is_frozen = True
+
+    def thaw(self, name: str, what: str = "daemon") -> None:
+        machine = self.machines[NodeId(name)]
+        if what == "daemon":
+            machine.thaw_daemon()
+        elif machine.guard is not None and what == "guard":
+            machine.guard.is_frozen = False
+            machine.guard.watch()
+        elif machine.guard is not None and what == "host":
+            for host in list(machine.guard.hosts.values()):
+                host.thaw()
+                if machine.guard.is_past_deadline():
+                    host.kill()
+
+    def cut(self, one: str, other: str, *, one_way: bool = False) -> None:
+        self.network.cut.add((NodeId(one), NodeId(other)))
+        if not one_way:
+            self.network.cut.add((NodeId(other), NodeId(one)))
+
+    def isolate(self, name: str) -> None:
+        for other in self.names:
+            if other != name:
+                self.cut(name, other)
+
+    def heal(self) -> None:
+        self.network.cut.clear()
+
+    def slow_disk_us(self, name: str) -> int:
+        return self._slow_disk.get(name, 0)
+
+    def slow_disk(self, name: str, extra_ms: int) -> None:
+        self._slow_disk[name] = extra_ms * 1000
+
+    # ---- operators ----
+
+    def view(self, name: str | None = None) -> DatabaseView:
+        """The database as `name` has it; without a name, as the most advanced node has it."""
+        nodes = [machine.node for machine in self.machines.values() if machine.node is not None]
+        if name is not None:
+            node = self.machines[NodeId(name)].node
+            nodes = [node] if node is not None else []
+        best = max(nodes, key=lambda node: node.replica.database.revision)
+        return best.replica.view
+
+    def commit(self, build: Callable[[Draft], object], *, at: str | None = None) -> TransactionResult | None:
+        """Commit a change at a node and wait for the answer; None when there was none in time."""
+        machine = self.machines[NodeId(at)] if at else self._any_up()
+        if machine is None or machine.node is None:
+            return None
+        draft = Draft(machine.node.replica.view)
+        build(draft)
+        context = self.commit_soon(draft.build(self._next_request()), machine)
+        self.run_until(lambda: context in self._answers, patience_ms=COMMIT_PATIENCE_MS + 1000)
+        done = self._answers.pop(context, None)
+        return done.result if done is not None else None
+
+    def commit_soon(self, transaction: Transaction, machine: Machine) -> int:
+        self._requests += 1
+        until_ms = machine.clock_ms() + COMMIT_PATIENCE_MS
+        machine.feed(happened.CommitAsked(self._requests, transaction, until_ms))
+        return self._requests
+
+    def add_group(
+        self,
+        name: str,
+        resources: Mapping[str, str],
+        *,
+        preferred: tuple[str, ...] = (),
+        properties: Properties | None = None,
+        group_properties: Properties | None = None,
+    ) -> TransactionResult | None:
+        """A group with resources, given as name → dependency expression."""
+
+        def build(draft: Draft) -> None:
+            owners = tuple(NodeId(each) for each in preferred)
+            draft.put(GroupRecord(GroupId(name), preferred_owners=owners, properties=group_properties or {}))
+            for resource, depends_on in resources.items():
+                draft.put(
+                    ResourceRecord(
+                        ResourceId(resource),
+                        GroupId(name),
+                        "generic_service",
+                        depends_on=depends_on,
+                        properties=properties or {},
+                    )
+                )
+
+        return self.commit(build)
+
+    def group_state(self, name: str) -> tuple[GroupState, str, int]:
+        """(state, owner, generation) as the most advanced node sees it."""
+        view = self.view()
+        assignment, report = view.assignment(name), view.report(name)
+        if assignment is None:
+            return GroupState.OFFLINE, "", 0
+        if report is None or report.generation != assignment.generation:
+            return GroupState.OFFLINE, assignment.owner, assignment.generation
+        states = [each.state for each in report.resources]
+        return group_state(states), assignment.owner, assignment.generation
+
+    def is_online(self, name: str, on: str | None = None) -> bool:
+        """Whether the group is reported online, and really runs."""
+        state, owner, _ = self.group_state(name)
+        if state is not GroupState.ONLINE or (on is not None and owner != on):
+            return False
+        report = self.view().report(name)
+        return report is not None and all(self.ledger.running(each.name) for each in report.resources)
+
+    def leader(self) -> str | None:
+        """The node that leads with a committed entry of its own term, in the newest term."""
+        leading = [
+            (machine.node.replica.raft.term, machine.name)
+            for machine in self.machines.values()
+            if machine.node is not None and machine.node.replica.raft.is_leader_ready
+        ]
+        return max(leading)[1] if leading else None
+
+    def resource_states(self, group: str) -> dict[str, ResourceState]:
+        report = self.view().report(group)
+        return {each.name: each.state for each in report.resources} if report is not None else {}
+
+    # ---- judgement ----
+
+    def overlaps(self) -> list[Overlap]:
+        return overlaps(
+            Life(f"{run.group}/{run.resource}", run.node, run.generation, run.started_us, run.ended_us)
+            for run in self.ledger.runs
+        )
+
+    # ---- what machines ask of their surroundings ----
+
+    def new_incarnation(self) -> Incarnation:
+        self._incarnations += 1
+        return Incarnation(f"i{self._incarnations}")
+
+    def noted(self, name: NodeId, note: Note) -> None:
+        self.trace.append(NotedAt(self.timeline.now_ms, name, note))
+
+    def commit_done(self, name: NodeId, effect: do.CommitDone) -> None:
+        self._answers[effect.context] = effect
+
+    def read_done(self, name: NodeId, effect: do.ReadDone) -> None:
+        """Reads of clients are asked by tests only; they look at the trace."""
+
+    def left(self, machine: Machine, because: str) -> None:
+        guard = machine.guard
+        if guard is not None:
+            guard.end(because)
+
+    def ask_fence(self, machine: Machine, wish: FenceWish) -> None:
+        """The power switch of the simulated rack."""
+
+        def answer() -> None:
+            target = self.machines[wish.node]
+            if wish.verb == "off" and wish.run_id == target.run_id and wish.run_id not in self.ended_runs:
+                self.ended_runs.add(target.run_id)
+                target.kill()
+            ended = wish.run_id in self.ended_runs
+            machine.feed(happened.FenceAnswered(wish.node, wish.run_id, wish.verb, "ended" if ended else "running"))
+
+        self.timeline.after_ms(self.rng.uniform(2, 20), answer)
+
+    def _deliver(self, name: NodeId, event: happened.Event) -> None:
+        self.machines[name].feed(event)
+
+    def _any_up(self) -> Machine | None:
+        leader = self.leader()
+        if leader is not None:
+            return self.machines[NodeId(leader)]
+        return next((machine for machine in self.machines.values() if machine.is_up), None)
+
+    def _next_request(self) -> str:
+        self._requests += 1
+        return f"operator.{self._requests}"
+
+
+def _first_snapshot(settings: SimSettings) -> Snapshot:
+    """What every node of a new cluster starts from: its members and its properties."""
+    draft = Draft(DatabaseView(Database()))
+    properties = {**PROFILES[settings.profile], **settings.properties}
+    draft.put(ClusterRecord("sim", "sim", properties))
+    for number, name in enumerate(settings.nodes, start=1):
+        draft.put(NodeRecord(NodeId(name), number, f"{name}:1"))
+    if settings.has_fence:
+        draft.put(FenceRecord("switch", "lab"))
+    database = Database()
+    database.apply(draft.build("bootstrap"), 1)
+    configuration = Configuration(index=1, term=1, voters=list(settings.nodes))
+    return Snapshot(SnapshotMeta(index=1, term=1, configuration=configuration), database.snapshot())

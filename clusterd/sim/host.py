@@ -1,0 +1,166 @@
+"""How do a resource host and its workloads behave, well or badly? Pure. A real implementation of the calls, with dials."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from clusterd.model.ids import Incarnation, NodeId, ResourceId
+from clusterd.model.states import ResourceState
+from clusterd.owner import CallAnswer, CallOutcome, Happening, HostCall, Hosted, Verb
+from clusterd.sim.timeline import Timeline
+from clusterd.sim.workloads import Ledger, Run
+
+
+@dataclass(slots=True)
+class Dials:
+    """How a resource behaves. Everything at its default is a good one."""
+
+    online_ms: int = 20
+    offline_ms: int = 10
+    fails_online: bool = False
+    never_answers: bool = False
+    ignores_stop: bool = False
+    not_here_on: frozenset[str] = frozenset()
+    starts_late_ms: int = 0
+    """A plug-in that starts its workload that long after it said it was done."""
+
+
+@dataclass(slots=True)
+class _Hosted:
+    call: HostCall
+    state: ResourceState
+    run: Run | None = None
+    starts: int = 0
+
+
+@dataclass(slots=True)
+class SimHost:
+    """One resource host of one incarnation. `say` delivers to whatever daemon listens now."""
+
+    name: str
+    node: NodeId
+    incarnation: Incarnation
+    timeline: Timeline
+    ledger: Ledger
+    dials: dict[str, Dials]
+    rng: random.Random
+    answer: Callable[[int, CallAnswer], None]
+    happen: Callable[[ResourceId, int, Happening, str], None]
+    is_past_deadline: Callable[[], bool]
+    is_frozen: bool = False
+    is_alive: bool = True
+    pid: int = 0
+    _hosted: dict[str, _Hosted] = field(default_factory=dict)
+    _waiting: list[Callable[[], None]] = field(default_factory=list)
+
+    def call(self, call: HostCall) -> None:
+        """A call arrives. A frozen host keeps it until it thaws; a dead one never answers."""
+        if not self.is_alive:
+            return
+        if self.is_frozen:
+            self._waiting.append(lambda: self.call(call))
+            return
+        known = self._hosted.get(call.resource)
+        is_stale = call.incarnation != self.incarnation or self.is_past_deadline()
+        if is_stale or (known is not None and call.generation < known.call.generation):
+            self.answer(call.call_id, CallAnswer(CallOutcome.STALE, "an older generation, or past the lease"))
+            return
+        if call.verb is Verb.ONLINE:
+            self._online(call)
+        else:
+            self._stop(call)
+
+    def inventory(self) -> tuple[Hosted, ...]:
+        return tuple(
+            Hosted(
+                ResourceId(name),
+                each.call.group,
+                each.call.type,
+                each.call.generation,
+                each.state,
+                1 if each.run else 0,
+            )
+            for name, each in sorted(self._hosted.items())
+        )
+
+    def thaw(self) -> None:
+        self.is_frozen = False
+        waiting, self._waiting = self._waiting, []
+        for do in waiting:
+            do()
+
+    def fail_workload(self, resource: str) -> None:
+        """The workload dies by itself; a good host sees it at once."""
+        hosted = self._hosted.get(resource)
+        if hosted is not None and hosted.run is not None and hosted.run.ended_us is None:
+            hosted.run.ended_us = self.timeline.now_us
+            hosted.state = ResourceState.FAILED
+            self.happen(ResourceId(resource), hosted.call.generation, Happening.CHECK_FAILED, "its process ended")
+
+    def kill(self) -> None:
+        """SIGKILL of the host and of everything in its containments. What would have started later is contained too."""
+        self.is_alive = False
+        for hosted in self._hosted.values():
+            self._end(hosted)
+        self._hosted = {}
+
+    def _online(self, call: HostCall) -> None:
+        dials = self.dials.get(call.resource, Dials())
+        known = self._hosted.get(call.resource)
+        if known is not None and known.state is ResourceState.ONLINE and known.run is not None:
+            self.answer(call.call_id, CallAnswer(CallOutcome.DONE, "it was online already", 1))
+            return
+        if dials.never_answers:
+            return
+        hosted = self._hosted[call.resource] = _Hosted(call, ResourceState.ONLINE_PENDING)
+        hosted.starts += 1
+        self.timeline.after_ms(dials.online_ms, lambda: self._online_done(hosted, dials))
+
+    def _online_done(self, hosted: _Hosted, dials: Dials) -> None:
+        if not self.is_alive or self._hosted.get(hosted.call.resource) is not hosted:
+            return
+        if self.is_frozen:
+            self._waiting.append(lambda: self._online_done(hosted, dials))
+            return
+        call = hosted.call
+        if self.node in dials.not_here_on:
+            del self._hosted[call.resource]
+            self.answer(call.call_id, CallAnswer(CallOutcome.NOT_ON_THIS_NODE, "it cannot run on this node"))
+            return
+        if dials.fails_online:
+            hosted.state = ResourceState.FAILED
+            self.answer(call.call_id, CallAnswer(CallOutcome.FAILED, "it refuses to start"))
+            return
+        hosted.state = ResourceState.ONLINE
+        if dials.starts_late_ms:
+            self.timeline.after_ms(dials.starts_late_ms, lambda: self._start(hosted))
+        else:
+            self._start(hosted)
+        self.answer(call.call_id, CallAnswer(CallOutcome.DONE, "", 1))
+
+    def _start(self, hosted: _Hosted) -> None:
+        if self.is_alive and self._hosted.get(hosted.call.resource) is hosted and hosted.run is None:
+            call = hosted.call
+            hosted.run = self.ledger.start(call.group, call.resource, self.node, call.generation, self.timeline.now_us)
+
+    def _stop(self, call: HostCall) -> None:
+        dials = self.dials.get(call.resource, Dials())
+        self.timeline.after_ms(dials.offline_ms, lambda: self._stopped(call, dials))
+
+    def _stopped(self, call: HostCall, dials: Dials) -> None:
+        if not self.is_alive:
+            return
+        if self.is_frozen:
+            self._waiting.append(lambda: self._stopped(call, dials))
+            return
+        if dials.ignores_stop:
+            self.answer(call.call_id, CallAnswer(CallOutcome.STILL_RUNNING, "pid 1 does not end"))
+            return
+        hosted = self._hosted.pop(call.resource, None)
+        if hosted is not None:
+            self._end(hosted)
+        self.answer(call.call_id, CallAnswer(CallOutcome.DONE))
+
+    def _end(self, hosted: _Hosted) -> None:
+        if hosted.run is not None and hosted.run.ended_us is None:
+            hosted.run.ended_us = self.timeline.now_us

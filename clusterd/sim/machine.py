@@ -1,0 +1,301 @@
+"""How does one simulated machine run its daemon, guard, hosts and disk? Pure. Performs the effects of one `Node`."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from clusterd.consensus import Persist, Restored
+from clusterd.consensus.outputs import Snapshot
+from clusterd.model.ids import Incarnation, NodeId
+from clusterd.model.records import ResourceTypeRecord
+from clusterd.node import Node, NodeIdentity
+from clusterd.node import effects as do
+from clusterd.node import events as happened
+from clusterd.owner import HostCall, KillHost, StartHost
+from clusterd.sim.guard import SimGuard
+from clusterd.sim.host import SimHost
+from clusterd.wire.consensus_pb2 import Entry, HardState
+
+if TYPE_CHECKING:
+    from clusterd.sim.cluster import SimCluster
+
+DISK_MS = (0.1, 2.0)
+LOCAL_MS = 0.2
+
+
+@dataclass(slots=True)
+class Disk:
+    """What is durable. A crash loses the writes under way; `stored` survives."""
+
+    hard_state: HardState
+    snapshot: Snapshot
+    entries: dict[int, Entry] = field(default_factory=dict)
+
+    def write(self, persist: Persist) -> None:
+        if persist.snapshot is not None:
+            self.snapshot = persist.snapshot
+            base = persist.snapshot.meta.index
+            keep = {} if persist.drops_log else self.entries
+            self.entries = {index: entry for index, entry in keep.items() if index > base}
+        if persist.entries:
+            first = persist.entries[0].index
+            self.entries = {index: entry for index, entry in self.entries.items() if index < first}
+            self.entries.update((entry.index, entry) for entry in persist.entries)
+        if persist.hard_state is not None:
+            self.hard_state = persist.hard_state
+
+    def restored(self) -> Restored:
+        return Restored(self.hard_state, self.snapshot, tuple(self.entries[index] for index in sorted(self.entries)))
+
+
+class Machine:
+    """A node of a simulated cluster: what survives a restart of its daemon, and what runs now."""
+
+    def __init__(self, cluster: "SimCluster", name: NodeId, disk: Disk, rng: random.Random) -> None:
+        self.cluster = cluster
+        self.name = name
+        self.disk = disk
+        self.rng = rng
+        self.node: Node | None = None
+        self.guard: SimGuard | None = None
+        self.past: list[Incarnation] = []
+        self.clock_offset_ms = rng.randrange(1_000, 100_000)
+        self.clock_rate = 1.0 + rng.uniform(-0.004, 0.004)
+        self.run_number = 0
+        self.daemon_number = 0
+        self.is_daemon_frozen = False
+        self._kept: list[happened.Event] = []
+        self._tick_at_ms: int | None = None
+        self._disk_free_us = 0
+
+    # ---- clocks ----
+
+    def clock_ms(self) -> int:
+        return self.clock_offset_ms + int(self.cluster.timeline.now_us / 1000 * self.clock_rate)
+
+    def real_ms(self, duration_ms: int) -> float:
+        return duration_ms / self.clock_rate
+
+    @property
+    def run_id(self) -> str:
+        return f"{self.name}-run{self.run_number}"
+
+    @property
+    def is_up(self) -> bool:
+        return self.node is not None
+
+    # ---- processes ----
+
+    def start(self) -> None:
+        """Start what is missing: after a power loss everything, else only the daemon or the guard."""
+        if self.guard is None and self.node is None:
+            self.run_number += 1
+        if self.guard is None:
+            self._start_guard()
+        if self.node is None:
+            self._start_daemon()
+        elif self.guard is not None:
+            self._guard_up()
+
+    def kill_daemon(self) -> None:
+        self.node = None
+        self.is_daemon_frozen, self._kept = False, []
+        self._tick_at_ms = None
+        self.cluster.network.node_gone(self.name)
+
+    def kill_guard(self) -> None:
+        """The hosts and workloads go with it. What ran is named as ended by the next guard of this machine."""
+        if self.guard is not None:
+            self.past = [*self.guard.past, self.guard.incarnation]
+            self.guard.kill()
+            self.guard = None
+            self.feed(happened.GuardGone("killed"))
+
+    def kill(self) -> None:
+        """Power loss."""
+        if self.guard is not None:
+            self.past = [*self.guard.past, self.guard.incarnation]
+            self.guard.kill()
+            self.guard = None
+        self.kill_daemon()
+
+    def freeze_daemon(self) -> None:
+        self.is_daemon_frozen = True
+
+    def thaw_daemon(self) -> None:
+        self.is_daemon_frozen = False
+        kept, self._kept = self._kept, []
+        if self.node is not None and kept:
+            self._step(kept)
+        self.feed(happened.Tick())
+
+    def _start_guard(self) -> None:
+        timeline = self.cluster.timeline
+        self.guard = SimGuard(
+            timeline,
+            self.clock_ms,
+            self.real_ms,
+            self.cluster.new_incarnation,
+            self._incarnation_ended,
+            past=list(self.past),
+        )
+        self.guard.start()
+
+    def _start_daemon(self) -> None:
+        self.daemon_number += 1
+        identity = NodeIdentity("sim", self.name, f"{self.name}-d{self.daemon_number}", self.run_id)
+        self.node = Node(identity, self.disk.restored(), rng=self.rng, now_ms=self.clock_ms())
+        self._tick_at_ms = None
+        self.feed(happened.WallClock(self.cluster.wall_ms() - self.clock_ms()))
+        self.cluster.network.node_started(self.name)
+        self._guard_up()
+
+    def _guard_up(self) -> None:
+        guard = self.guard
+        if guard is None:
+            return
+        ended = tuple(guard.past[-4:])
+        self.feed(happened.GuardUp(guard.incarnation, ended, guard.deadline_ms, "simulated"))
+        for host in guard.hosts.values():
+            self._host_up(host)
+
+    def _incarnation_ended(self, ended: Incarnation, because: str, successor: Incarnation) -> None:
+        self.feed(happened.IncarnationEnded(ended, because, successor))
+
+    # ---- events in, effects out ----
+
+    def feed(self, event: happened.Event) -> None:
+        """Something happened to the daemon. A frozen one finds it when it thaws."""
+        if self.node is None:
+            return
+        if self.is_daemon_frozen:
+            if not isinstance(event, happened.Tick):
+                self._kept.append(event)
+            return
+        self._step([event])
+
+    def _step(self, events: list[happened.Event]) -> None:
+        node = self.node
+        if node is None:
+            return
+        for effect in node.step_all(events, self.clock_ms()):
+            self._perform(effect)
+        if self.node is node:
+            self._schedule_tick(node)
+
+    def _schedule_tick(self, node: Node) -> None:
+        at_ms = node.next_deadline_ms()
+        if self._tick_at_ms is not None and self._tick_at_ms <= at_ms and self._tick_at_ms > self.clock_ms():
+            return
+        self._tick_at_ms = at_ms
+        wait_ms = max(0.0, self.real_ms(at_ms - self.clock_ms()))
+
+        def tick() -> None:
+            if self.node is node and self._tick_at_ms == at_ms:
+                self._tick_at_ms = None
+                self.feed(happened.Tick())
+
+        self.cluster.timeline.after_ms(wait_ms + 0.5, tick)
+
+    def _perform(self, effect: do.Effect) -> None:
+        match effect:
+            case do.Send():
+                self.cluster.network.send(self.name, effect.link, effect.envelope)
+            case do.Write():
+                self._write(effect.persist)
+            case do.RenewLease():
+                self._local(lambda: self._renew(effect))
+            case do.EndIncarnation():
+                if self.guard is not None and not self.guard.is_frozen and self.guard.incarnation == effect.incarnation:
+                    self.guard.end(effect.because)
+            case StartHost():
+                self._local(lambda: self._start_host(effect.host))
+            case KillHost():
+                self._local(lambda: self._kill_host(effect))
+            case HostCall():
+                self._local(lambda: self._call(effect))
+            case do.AskFence():
+                self.cluster.ask_fence(self, effect.wish)
+            case do.Noted():
+                self.cluster.noted(self.name, effect.note)
+            case do.CommitDone():
+                self.cluster.commit_done(self.name, effect)
+            case do.ReadDone():
+                self.cluster.read_done(self.name, effect)
+            case do.Left():
+                self.cluster.left(self, effect.because)
+            case do.Applied():
+                pass
+
+    def _local(self, act: Callable[[], None]) -> None:
+        self.cluster.timeline.after_ms(LOCAL_MS, act)
+
+    def _write(self, persist: Persist) -> None:
+        """Writes are made in order; one that is under way when the daemon is killed may or may not be durable."""
+        node, timeline = self.node, self.cluster.timeline
+        took_us = int(self.rng.uniform(*DISK_MS) * 1000) + self.cluster.slow_disk_us(self.name)
+        self._disk_free_us = max(self._disk_free_us, timeline.now_us) + took_us
+
+        def written() -> None:
+            if self.node is node or self.rng.random() < 0.5:
+                if self.node is node or self.node is None:
+                    self.disk.write(persist)
+                if self.node is node:
+                    self.feed(happened.LogWritten(persist.sequence))
+
+        timeline.at(self._disk_free_us, written)
+
+    def _renew(self, effect: do.RenewLease) -> None:
+        guard = self.guard
+        if guard is None or guard.is_frozen:
+            return
+        deadline_ms, is_refused = guard.renew(effect.incarnation, effect.deadline_ms)
+        self.feed(happened.GuardRenewed(effect.incarnation, deadline_ms, is_refused))
+
+    def _start_host(self, name: str) -> None:
+        guard = self.guard
+        if guard is None or guard.is_frozen or name in guard.hosts:
+            return
+        incarnation = guard.incarnation
+        host = SimHost(
+            name,
+            self.name,
+            incarnation,
+            self.cluster.timeline,
+            self.cluster.ledger,
+            self.cluster.dials,
+            self.rng,
+            answer=lambda call_id, answer: self.feed(happened.CallAnswered(call_id, answer)),
+            happen=lambda resource, generation, what, message: self.feed(
+                happened.ResourceHappened(resource, generation, what, message)
+            ),
+            is_past_deadline=guard.is_past_deadline,
+        )
+        guard.hosts[name] = host
+        self._host_up(host)
+
+    def _host_up(self, host: SimHost) -> None:
+        types = tuple(ResourceTypeRecord(name, self.name, "1") for name in ("generic_service", "generic_script"))
+        self.feed(happened.HostUp(host.name, host.pid, host.inventory(), types))
+
+    def _kill_host(self, effect: KillHost) -> None:
+        guard = self.guard
+        if guard is None or guard.is_frozen:
+            return
+        host = guard.hosts.pop(effect.host, None)
+        if host is not None:
+            host.kill()
+            self.feed(happened.HostEnded(effect.host, f"killed: {effect.because}", True))
+
+    def _call(self, call: HostCall) -> None:
+        host = self.guard.hosts.get(call.host) if self.guard is not None else None
+        if host is not None:
+            host.call(call)
+
+    def crash_host(self, name: str) -> None:
+        """SIGKILL of a host: the guard proves that its workloads are gone and says so."""
+        host = self.guard.hosts.pop(name, None) if self.guard is not None else None
+        if host is not None:
+            host.kill()
+            self.feed(happened.HostEnded(name, "signal 9", True))
