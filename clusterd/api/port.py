@@ -3,43 +3,12 @@
 The daemon implements `ClusterPort`; tests do so over a database in memory. The API never touches the node's brain.
 """
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from clusterd.database import DatabaseView
 from clusterd.model.ids import NodeId
+from clusterd.node.status import NodeStatus, PeerStatus
 from clusterd.wire.records_pb2 import Transaction, TransactionResult
-
-
-@dataclass(frozen=True, slots=True)
-class PeerStatus:
-    """A node as the answering node sees it. `heartbeat_age_ms` is None for itself and for one never heard."""
-
-    node: NodeId
-    has_vote: bool
-    is_reachable: bool
-    heartbeat_age_ms: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NodeStatus:
-    """What a daemon knows about itself and its surroundings, beside the database."""
-
-    node: NodeId
-    version: str
-    term: int
-    leader: NodeId | None
-    is_quorate: bool
-    voters_reachable: int
-    voters_needed: int
-    quorum_since_wall_ms: int  # since when it is, or is not, quorate
-    cluster_ms: int
-    wall_ms: int
-    age_ms: int = 0  # how old the local database may be: time since the leader was last heard; 0 at the leader
-    lease_left_ms: int | None = None  # None: this node may run nothing
-    incarnation: str = ""
-    containment: str = ""
-    peers: tuple[PeerStatus, ...] = ()  # every node of the cluster, itself too
 
 
 class ClusterPort(Protocol):
@@ -72,3 +41,6 @@ class ClusterPort(Protocol):
     async def ask_owner(self, resource: str, verb: str, body: bytes, timeout_ms: int) -> bytes:
         """Ask the resource host of a resource, on whatever node owns it. Raises ClusterError."""
         ...
+
+
+__all__ = ["ClusterPort", "NodeStatus", "PeerStatus"]

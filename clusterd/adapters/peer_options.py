@@ -1,0 +1,40 @@
+"""Which gRPC settings do peers use, and why? I/O (names only).
+
+Only application heartbeats decide whether a node lives; keepalive is there to clear dead connections away.
+"""
+
+CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
+    # The default lets two daemons bind one port, silently, and share its connections.
+    ("grpc.so_reuseport", 0),
+    # Bandwidth probing costs a third of the processor time of a small message.
+    ("grpc.http2.bdp_probe", 0),
+    # What is lost is repeated by the core, which knows what is still worth repeating.
+    ("grpc.enable_retries", 0),
+    ("grpc.keepalive_time_ms", 1000),
+    ("grpc.keepalive_timeout_ms", 1000),
+    # Without this one an unanswered ping is never noticed.
+    ("grpc.http2.ping_timeout_ms", 1000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 100),
+    ("grpc.max_receive_message_length", 16 << 20),
+    ("grpc.max_send_message_length", 16 << 20),
+)
+
+CLIENT_OPTIONS: tuple[tuple[str, int], ...] = (
+    *CHANNEL_OPTIONS,
+    # Otherwise a new channel inherits the back-off of the one before.
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    # This is really the connect time-out, 20 s by default.
+    ("grpc.min_reconnect_backoff_ms", 500),
+    # A proxy variable in the environment must not divert the nodes' traffic.
+    ("grpc.enable_http_proxy", 0),
+)
+
+
+def client_options(target_name: str) -> list[tuple[str, str | int]]:
+    """For a channel that dials an address and verifies a name."""
+    return [*CLIENT_OPTIONS, ("grpc.ssl_target_name_override", target_name)]

@@ -1,0 +1,80 @@
+"""What does a node know about itself and its surroundings, beside the database? Pure."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from clusterd.model.ids import NodeId
+
+if TYPE_CHECKING:
+    from clusterd.node.node import Node
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStatus:
+    """A node as the answering node sees it. `heartbeat_age_ms` is None for itself and for one never heard."""
+
+    node: NodeId
+    has_vote: bool
+    is_reachable: bool
+    heartbeat_age_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """What a daemon knows about itself and its surroundings, beside the database."""
+
+    node: NodeId
+    version: str
+    term: int
+    leader: NodeId | None
+    is_quorate: bool
+    voters_reachable: int
+    voters_needed: int
+    quorum_since_wall_ms: int  # since when it is, or is not, quorate
+    cluster_ms: int
+    wall_ms: int
+    age_ms: int = 0  # how old the local database may be: time since the leader was last heard; 0 at the leader
+    lease_left_ms: int | None = None  # None: this node may run nothing
+    incarnation: str = ""
+    containment: str = ""
+    peers: tuple[PeerStatus, ...] = ()  # every node of the cluster, itself too
+
+
+def status_of(node: "Node", now_ms: int, *, version: str, quorum_since_wall_ms: int) -> NodeStatus:
+    """The node's own standing and its peers', as of now."""
+    raft, detector = node.replica.raft, node.presence.detector
+    voters = [NodeId(each) for each in raft.configuration.voters]
+    now = node.now(now_ms)
+    limit_ms = node.settings.silence_max_ms
+    peers = []
+    for record in node.replica.view.nodes():
+        is_me = record.name == node.me
+        is_known = detector.last(record.name) is not None
+        age_ms = detector.age_ms(record.name, now_ms) if is_known and not is_me else None
+        is_reachable = is_me or (age_ms is not None and age_ms <= limit_ms)
+        peers.append(PeerStatus(record.name, record.name in voters, is_reachable, age_ms))
+    leader = raft.leader
+    deadline_ms = node.owning.lease_deadline_ms()
+    return NodeStatus(
+        node.me,
+        version,
+        raft.term,
+        leader,
+        is_quorate(node),
+        sum(each.has_vote and each.is_reachable for each in peers),
+        len(voters) // 2 + 1,
+        quorum_since_wall_ms,
+        now.cluster_ms,
+        now.wall_ms,
+        age_ms=0 if leader == node.me or leader is None else detector.age_ms(leader, now_ms),
+        lease_left_ms=deadline_ms - now_ms if node.owning.holds_lease(now_ms) else None,
+        incarnation=node.presence.incarnation,
+        containment=node.owning.containment,
+        peers=tuple(peers),
+    )
+
+
+def is_quorate(node: "Node") -> bool:
+    """Whether changes can be committed: this node leads and is ready, or follows a leader that it hears."""
+    raft = node.replica.raft
+    return raft.is_leader_ready if raft.leader == node.me else raft.leader is not None
