@@ -1,0 +1,252 @@
+"""How do a node's term, vote, log and snapshot survive a crash? I/O.
+
+One directory: `identity` (whose it is), numbered segments of one append-only log, the newest snapshot, a lock. One
+thread writes: it takes everything that is queued, writes it with one `write`, syncs it with one `fdatasync` and reports
+the highest sequence that is durable, so commits that wait together share a sync. A write or sync that fails is never
+tried again, for nobody knows what of it is on the disk: the failure is reported and the node must stop.
+
+The queue needs no bound of its own: a leader has at most `proposals_pending_max` entries that are not committed, and a
+follower at most what the leader may have in flight to it, because nothing is acknowledged before it is durable.
+"""
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from clusterd.adapters import storage_files, storage_recovery
+from clusterd.adapters.storage_records import (
+    KIND_ENTRY,
+    KIND_HARD_STATE,
+    KIND_SNAPSHOT,
+    add_record,
+    segment_header,
+)
+from clusterd.adapters.storage_recovery import SNAPSHOT_RECORD, Recovered, Segment, segment_path
+from clusterd.consensus import Persist, Restored, Snapshot
+from clusterd.model.errors import BadInput, invariant
+from clusterd.model.events import Note
+from clusterd.wire.consensus_pb2 import HardState
+
+SEGMENT_BYTES = 16 * 1024 * 1024
+_CLOSE_WAIT_S = 10.0
+
+
+@dataclass(slots=True)
+class Figures:
+    """Counted since the start: `write_count` over `sync_count` tells how well commits share a sync."""
+
+    write_count: int = 0
+    sync_count: int = 0
+    written_bytes: int = 0
+
+
+class Storage:
+    """Made by `create` once, opened by `open` at each start. `restored`, `notes`: what was found."""
+
+    def __init__(
+        self, directory: Path, lock: int, found: Recovered, segment_bytes: int, sync: Callable[[int], None]
+    ) -> None:
+        self.restored: Restored = found.restored
+        self.notes: tuple[Note, ...] = found.notes
+        self.figures = Figures()
+        self._directory, self._lock, self._sync, self._segment_bytes = directory, lock, sync, segment_bytes
+        self._segments = found.segments
+        self._chain = found.chain
+        self._hard_state = found.restored.hard_state
+        self._snapshot = (found.restored.snapshot.meta.index, found.restored.snapshot.meta.term)
+        self._handle = os.open(self._segments[-1].path, os.O_WRONLY | os.O_APPEND)
+        self._queue: deque[Persist] = deque()
+        self._wake = threading.Condition()
+        self._is_closing = False
+        self._thread: threading.Thread | None = None
+
+    @staticmethod
+    def create(directory: Path, *, cluster_id: str, node: str, snapshot: Snapshot, is_amnesiac: bool = False) -> None:
+        """Make the directory of a new node; durable on return. `is_amnesiac`: the node had data and lost it; that is
+        remembered until `end_amnesia`. Raises BadInput when there is a node's data already."""
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = storage_files.lock_directory(directory)
+        try:
+            if (directory / storage_files.IDENTITY).exists():
+                raise BadInput(f"{directory} holds a node's data already", hint="choose another directory")
+            if is_amnesiac:
+                storage_files.write_whole(directory / storage_files.AMNESIAC, b"")
+            for leftover in _data_files(directory):
+                leftover.unlink()
+            storage_files.write_snapshot(directory, snapshot)
+            meta = snapshot.meta
+            first, _ = _first_bytes(1, 0, HardState(term=meta.term), (meta.index, meta.term))
+            storage_files.write_whole(segment_path(directory, 1), first)
+            # Last, so that a directory with an identity is a whole one.
+            storage_files.write_identity(directory, cluster_id=cluster_id, node=node)
+            storage_files.sync_directory(directory.parent)
+        finally:
+            os.close(lock)
+
+    @classmethod
+    def open(
+        cls,
+        directory: Path,
+        *,
+        cluster_id: str,
+        node: str,
+        segment_bytes: int = SEGMENT_BYTES,
+        sync: Callable[[int], None] = os.fdatasync,
+    ) -> "Storage":
+        """Lock and read the directory. Raises BadInput (another cluster's or node's, or nobody's), Conflict (in use)
+        and DamagedStorage (see `set_aside`). `sync` makes a file's data durable; tests count and fail it."""
+        if not directory.is_dir():
+            raise BadInput(f"{directory} does not exist", hint="create or join a cluster first")
+        lock = storage_files.lock_directory(directory)
+        try:
+            storage_files.check_identity(directory, cluster_id=cluster_id, node=node)
+            return cls(directory, lock, storage_recovery.recover(directory), segment_bytes, sync)
+        except BaseException:
+            os.close(lock)
+            raise
+
+    @staticmethod
+    def set_aside(directory: Path) -> Path:
+        """Move damaged data into a folder of its own, where it can be looked at; `create` works again after that. The
+        node is marked as one that lost its promises first, so that a crash in between forgets nothing."""
+        lock = storage_files.lock_directory(directory)
+        try:
+            storage_files.write_whole(directory / storage_files.AMNESIAC, b"")
+            aside = next(path for number in range(1, 10_000) if not (path := directory / f"damaged-{number}").exists())
+            aside.mkdir(mode=0o700)
+            for path in [*_data_files(directory), directory / storage_files.IDENTITY]:
+                if path.exists():
+                    path.rename(aside / path.name)
+            storage_files.sync_directory(directory)
+            return aside
+        finally:
+            os.close(lock)
+
+    @property
+    def is_amnesiac(self) -> bool:
+        """Pass it to `Raft`: the node lost data and has not been re-admitted since."""
+        return (self._directory / storage_files.AMNESIAC).exists()
+
+    def end_amnesia(self) -> None:
+        """`Raft.is_amnesiac` became false."""
+        (self._directory / storage_files.AMNESIAC).unlink(missing_ok=True)
+        storage_files.sync_directory(self._directory)
+
+    # ---- writing ----
+
+    def start(self, on_written: Callable[[int], None], on_failed: Callable[[BaseException], None]) -> None:
+        """Both are called in the writer's thread; `on_failed` at most once, and nothing is written after it."""
+        invariant(self._thread is None, "the writer of a storage is started twice")
+        self._thread = threading.Thread(
+            target=self._run, args=(on_written, on_failed), name="storage-writer", daemon=True
+        )
+        self._thread.start()
+
+    def write(self, persist: Persist) -> None:
+        """Queue a write; returns at once. Writes become durable in the order in which they are queued. After a failure
+        or `close` nothing is queued any more."""
+        with self._wake:
+            if not self._is_closing:
+                self._queue.append(persist)
+                self._wake.notify()
+
+    def close(self) -> None:
+        """Finish what is queued, then let the directory go. A disk that hangs is not waited for longer than 10 s."""
+        with self._wake:
+            self._is_closing = True
+            self._wake.notify()
+        if self._thread:
+            self._thread.join(_CLOSE_WAIT_S)
+            if self._thread.is_alive():
+                return  # it still uses the files; the end of the process closes them
+        os.close(self._handle)
+        os.close(self._lock)
+
+    def _run(self, on_written: Callable[[int], None], on_failed: Callable[[BaseException], None]) -> None:
+        try:
+            while group := self._take_all():
+                self._commit(group)
+                on_written(group[-1].sequence)
+        except BaseException as error:  # the thread's boundary: whatever it was, the daemon must stop
+            self._is_closing = True
+            on_failed(error)
+
+    def _take_all(self) -> list[Persist]:
+        """Everything queued, waiting for something; empty when closing."""
+        with self._wake:
+            self._wake.wait_for(lambda: self._queue or self._is_closing)
+            group = list(self._queue)
+            self._queue.clear()
+            return group
+
+    def _commit(self, group: list[Persist]) -> None:
+        """Make a group of writes durable with one sync."""
+        if self._segments[-1].size_bytes >= self._segment_bytes:
+            self._roll()
+        buffer = bytearray()
+        replaced = self._snapshot
+        for persist in group:
+            self._add(buffer, persist)
+        storage_files.write_all(self._handle, buffer)
+        self._sync(self._handle)
+        self._segments[-1].size_bytes += len(buffer)
+        self.figures.write_count += len(group)
+        self.figures.sync_count += 1
+        self.figures.written_bytes += len(buffer)
+        if replaced != self._snapshot:
+            self._remove_superseded()
+
+    def _add(self, buffer: bytearray, persist: Persist) -> None:
+        chain = self._chain
+        if persist.snapshot:
+            storage_files.write_snapshot(self._directory, persist.snapshot)
+            meta = persist.snapshot.meta
+            self._snapshot = (meta.index, meta.term)
+            payload = SNAPSHOT_RECORD.pack(meta.index, meta.term, persist.drops_log)
+            chain = add_record(buffer, KIND_SNAPSHOT, payload, chain)
+        for entry in persist.entries:
+            chain = add_record(buffer, KIND_ENTRY, entry.SerializeToString(), chain)
+        if persist.entries:
+            segment = self._segments[-1]
+            segment.last_index = max(segment.last_index, persist.entries[-1].index)
+        if persist.hard_state:
+            self._hard_state = persist.hard_state
+            chain = add_record(buffer, KIND_HARD_STATE, persist.hard_state.SerializeToString(), chain)
+        self._chain = chain
+
+    def _roll(self) -> None:
+        """Begin a new segment. It repeats the hard state and the snapshot's name, so that older ones can go."""
+        number = self._segments[-1].number + 1
+        path = segment_path(self._directory, number)
+        first, chain = _first_bytes(number, self._chain, self._hard_state, self._snapshot)
+        storage_files.write_whole(path, first)
+        os.close(self._handle)
+        self._handle = os.open(path, os.O_WRONLY | os.O_APPEND)
+        self._chain = chain
+        self._segments.append(Segment(number, path, len(first)))
+
+    def _remove_superseded(self) -> None:
+        """The snapshot that is durable now makes older ones, and segments whose entries it covers, superfluous."""
+        keep = storage_files.snapshot_path(self._directory, *self._snapshot)
+        for path in self._directory.glob(f"*{storage_files.SNAPSHOT_SUFFIX}"):
+            if path != keep:
+                path.unlink()
+        while len(self._segments) > 1 and self._segments[0].last_index <= self._snapshot[0]:
+            self._segments.pop(0).path.unlink()
+        storage_files.sync_directory(self._directory)
+
+
+def _first_bytes(number: int, chain: int, hard_state: HardState, snapshot: tuple[int, int]) -> tuple[bytes, int]:
+    """What a segment begins with, and the chain after it."""
+    buffer = bytearray(segment_header(number, chain))
+    chain = add_record(buffer, KIND_SNAPSHOT, SNAPSHOT_RECORD.pack(*snapshot, False), chain)
+    chain = add_record(buffer, KIND_HARD_STATE, hard_state.SerializeToString(), chain)
+    return bytes(buffer), chain
+
+
+def _data_files(directory: Path) -> list[Path]:
+    suffixes = (storage_recovery.SEGMENT_SUFFIX, storage_files.SNAPSHOT_SUFFIX, storage_files.TEMPORARY)
+    return [path for path in sorted(directory.iterdir()) if path.name.endswith(suffixes)]
