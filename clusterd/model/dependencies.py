@@ -16,7 +16,7 @@ from clusterd.model.records import ResourceRecord
 DEPTH_MAX = 100
 TEXT_LENGTH_MAX = 8192
 
-_TOKEN = re.compile(r"\s*(?:(?P<mark>[()])|\[(?P<name>[^\[\]]*)\]|(?P<word>[A-Za-z]+)|(?P<bad>\S))")
+_TOKEN = re.compile(r"\s*(?:(?P<mark>[()])|\[(?P<name>[^\[\]]*)\]|(?P<word>[A-Za-z0-9][\w.-]*)|(?P<bad>\S))")
 _GRAMMAR_HINT = "write it like ([a] or [b]) and ([c])"
 
 

@@ -1,0 +1,105 @@
+"""How is a manifest written, so that applying it again changes nothing? Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from clusterd.model.manifest.source import resolve_plain
+from clusterd.model.manifest.specs import ALIASES, GroupSpec, Manifest, ResourceSpec
+from clusterd.model.records import Json, Properties
+from clusterd.model.settings_catalogue import Scope, settings_of
+from clusterd.model.settings_check import written_value
+from clusterd.model.states import Wanted
+
+
+def render_manifest(manifest: Manifest) -> str:
+    """YAML that `parse_manifest` reads back. Empty parts are left out."""
+    document: dict[str, Any] = {}
+    if manifest.cluster_properties:
+        document["cluster"] = {"properties": _written(Scope.CLUSTER, manifest.cluster_properties)}
+    document["groups"] = [_group(each) for each in manifest.groups]
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120, default_flow_style=False)
+
+
+def _group(spec: GroupSpec) -> dict[str, Any]:
+    return _without_empty(
+        {
+            "name": spec.name,
+            "wanted": _wish(spec.wanted),
+            "preferred_owners": _Inline(spec.preferred_owners),
+            "properties": _written(Scope.GROUP, spec.properties),
+            "resources": [_resource(each) for each in spec.resources],
+        }
+    )
+
+
+def _resource(spec: ResourceSpec) -> dict[str, Any]:
+    common = _written(Scope.RESOURCE, spec.properties)
+    short = {
+        alias: {key: common.pop(name) for key, name in table.items() if name in common}
+        for alias, table in ALIASES.items()
+    }
+    return _without_empty(
+        {
+            "name": spec.name,
+            "type": spec.type,
+            "wanted": _wish(spec.wanted),
+            "depends_on": spec.depends_on,
+            "possible_owners": _Inline(spec.possible_owners),
+            **{alias: _InlineMap(values) for alias, values in short.items()},
+            "properties": {**common, **spec.private},
+        }
+    )
+
+
+def _wish(wanted: Wanted | None) -> str:
+    """Online is what a manifest means anyway."""
+    return wanted.value if wanted is Wanted.OFFLINE else ""
+
+
+def _written(scope: Scope, values: Properties) -> dict[str, Json]:
+    settings = settings_of(scope)
+    return {name: written_value(setting, values[name]) for name, setting in settings.items() if name in values}
+
+
+def _without_empty(parts: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in parts.items() if value or value is False}
+
+
+class _Inline(list[Any]):
+    """A list on one line."""
+
+
+class _InlineMap(dict[str, Any]):
+    """A mapping on one line."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Lists indented below their key; no anchors, which the parser refuses."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    """Quoted where the parser would otherwise read something else than text."""
+    is_block = "\n" in text and not any(line != line.rstrip() for line in text.splitlines())
+    style = "|" if is_block else None if resolve_plain(text) == text else "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+def _represent_inline(dumper: yaml.SafeDumper, items: _Inline) -> yaml.Node:
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", list(items), flow_style=True)
+
+
+def _represent_inline_map(dumper: yaml.SafeDumper, items: _InlineMap) -> yaml.Node:
+    return dumper.represent_mapping("tag:yaml.org,2002:map", dict(items), flow_style=True)
+
+
+_Dumper.add_representer(str, _represent_text)
+_Dumper.add_representer(_Inline, _represent_inline)
+_Dumper.add_representer(_InlineMap, _represent_inline_map)
