@@ -10,6 +10,7 @@ from clusterd.model.records import ResourceRecord
 from clusterd.node.effects import AskFence
 from clusterd.node.events import FenceAnswered
 from clusterd.node.proposals import ForLeader
+from clusterd.wire.consensus_pb2 import Configuration
 from clusterd.wire.peer_pb2 import Heartbeat
 
 if TYPE_CHECKING:
@@ -99,7 +100,31 @@ class Leading:
         if not self.is_due and (self.next_look_ms is None or now_ms < self.next_look_ms):
             return False
         self.is_due = False
+        self._mend_voters(now_ms)
         return self._decide(now_ms)
+
+    def _mend_voters(self, now_ms: int) -> None:
+        """A voter that lost its data becomes a learner, and a voter again once it has caught up. One change at a time."""
+        raft = self._node.replica.raft
+        newest = raft.configuration
+        if newest != raft.committed_configuration:
+            return
+        for peer in raft.amnesiac_peers:
+            if peer in newest.voters and len(newest.voters) > 1:
+                voters = [each for each in newest.voters if each != peer]
+                raft.propose_configuration(
+                    Configuration(voters=voters, learners=sorted({*newest.learners, peer})), now_ms
+                )
+                return
+        for peer in newest.learners:
+            node = NodeId(peer)
+            is_well = node not in raft.amnesiac_peers and raft.match_index_of(node) >= raft.commit_index
+            if is_well:
+                learners = [each for each in newest.learners if each != peer]
+                raft.propose_configuration(
+                    Configuration(voters=sorted({*newest.voters, peer}), learners=learners), now_ms
+                )
+                return
 
     def _decide(self, now_ms: int) -> bool:
         node = self._node

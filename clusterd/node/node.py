@@ -58,10 +58,13 @@ class Node:
         rng: random.Random,
         now_ms: int,
         raft_settings: RaftSettings | None = None,
+        is_amnesiac: bool = False,
     ) -> None:
         self.identity = identity
         self.me = identity.node
-        self.replica = Replica(self.me, restored, raft_settings or _raft_settings(restored), rng, now_ms)
+        self.replica = Replica(
+            self.me, restored, raft_settings or _raft_settings(restored), rng, now_ms, is_amnesiac=is_amnesiac
+        )
         self.settings: ClusterSettings = cluster_settings(self.replica.view.cluster())
         self.presence = Presence(identity, self.replica, now_ms)
         self.cluster_clock = ClusterClock(self.replica.database.cluster_ms, now_ms)

@@ -87,7 +87,7 @@ class Presence:
         )
         self.ended_elsewhere.setdefault(me, set()).update(self.ended)
         configuration = self._replica.raft.configuration
-        is_voter = bool(self.incarnation) and me in configuration.voters
+        is_voter = bool(self.incarnation) and me in configuration.voters and not self._replica.raft.is_amnesiac
         if is_voter and self._replica.acknowledger.acknowledge(me, self.incarnation, now_ms):
             self._lease.acknowledge(me, ConfigurationId(configuration.index, configuration.term), now_ms)
 
@@ -156,7 +156,9 @@ class Presence:
         if heartbeat.ended_incarnations:
             ended = self.ended_elsewhere.setdefault(sender, set())
             ended.update(Incarnation(each) for each in heartbeat.ended_incarnations)
-        if incarnation and self._replica.acknowledger.acknowledge(sender, incarnation, now_ms):
+        # A replica that lost its data does not know whom it promised to acknowledge no more.
+        may_acknowledge = bool(incarnation) and not self._replica.raft.is_amnesiac
+        if may_acknowledge and self._replica.acknowledger.acknowledge(sender, incarnation, now_ms):
             configuration = self._replica.raft.configuration
             self._pending_acks[sender] = Ack(
                 daemon_run=heartbeat.daemon_run,

@@ -42,9 +42,16 @@ class Replica:
     """One node's consensus core with the database that it feeds."""
 
     def __init__(
-        self, node: NodeId, restored: Restored, settings: RaftSettings, rng: random.Random, now_ms: int
+        self,
+        node: NodeId,
+        restored: Restored,
+        settings: RaftSettings,
+        rng: random.Random,
+        now_ms: int,
+        *,
+        is_amnesiac: bool = False,
     ) -> None:
-        self.raft = Raft(node, restored, settings, rng, now_ms)
+        self.raft = Raft(node, restored, settings, rng, now_ms, is_amnesiac=is_amnesiac)
         self.database = Database.restore(restored.snapshot.data, restored.snapshot.meta.index)
         self.view = DatabaseView(self.database)
         self.acknowledger = Acknowledger(now_ms)

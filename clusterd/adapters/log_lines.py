@@ -1,0 +1,39 @@
+"""How do notes become log lines? I/O. One JSON object a line on standard error, through structlog."""
+
+import logging
+import sys
+from typing import Any
+
+import msgspec
+import structlog
+
+from clusterd.model.events import Note
+
+
+class LogLines:
+    """The log of one process. Lines below `level` cost next to nothing."""
+
+    def __init__(self, node: str, level: str) -> None:
+        structlog.configure(
+            processors=[
+                structlog.processors.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+                structlog.processors.JSONRenderer(serializer=_json),
+            ],
+            wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+            logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+            cache_logger_on_first_use=True,
+        )
+        self._log = structlog.get_logger(node=node)
+
+    def note(self, note: Note) -> None:
+        """One occurrence of an event of the catalogue."""
+        getattr(self._log, note.event.level)(note.event.name, **dict(note.values))
+
+    def warn(self, text: str) -> None:
+        """Something that no event describes: what a process of the node said about itself."""
+        self._log.warning("process.said", text=text)
+
+
+def _json(value: Any, **_: Any) -> bytes:
+    return msgspec.json.encode(value, enc_hook=str)

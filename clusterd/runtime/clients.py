@@ -1,0 +1,176 @@
+"""How do requests wait for the node's answer? I/O. What the API needs of the daemon, as awaitable calls."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from clusterd.adapters.boot_clock import now_ms
+from clusterd.database import DatabaseView
+from clusterd.model.errors import ClusterError, NotFound, TooLarge, UnknownOutcome
+from clusterd.model.ids import NodeId
+from clusterd.node import Node
+from clusterd.node.effects import CommitDone, ReadDone
+from clusterd.node.events import CommitAsked, Event, ReadAsked
+from clusterd.wire.peer_pb2 import Envelope, OwnerAnswer, OwnerQuery
+from clusterd.wire.records_pb2 import Transaction, TransactionResult
+
+T = TypeVar("T")
+TRANSACTION_BYTES_MAX = 512 * 1024
+Control = Callable[[str, str, str, bytes], Awaitable[bytes]]
+"""(host, resource, verb, body) → what the resource type answers."""
+
+
+class Clients:
+    """Requests under way at one daemon."""
+
+    def __init__(
+        self,
+        node: Node,
+        post: Callable[[Event], None],
+        send: Callable[[NodeId, Envelope], None],
+        control: Control,
+    ) -> None:
+        self._node = node
+        self._post = post
+        self._send = send
+        self._control = control
+        self._last_context = 0
+        self._commits: dict[int, asyncio.Future[TransactionResult]] = {}
+        self._reads: dict[int, asyncio.Future[None]] = {}
+        self._queries: dict[int, asyncio.Future[bytes]] = {}
+        self._answering: set[asyncio.Task[None]] = set()
+        self._newer: list[tuple[int, asyncio.Future[None]]] = []
+
+    @property
+    def node(self) -> NodeId:
+        return self._node.me
+
+    def view(self) -> DatabaseView:
+        return self._node.replica.view
+
+    # ---- requests ----
+
+    async def commit(self, transaction: Transaction, timeout_ms: int) -> TransactionResult:
+        """Commit from any node; on return the local view includes it. Raises NoQuorum, UnknownOutcome, TooLarge."""
+        if transaction.ByteSize() > TRANSACTION_BYTES_MAX:
+            raise TooLarge(
+                f"the change has {transaction.ByteSize()} bytes, at most {TRANSACTION_BYTES_MAX} are taken at once",
+                hint="split it into several",
+            )
+        context, answer = self._ask(self._commits)
+        self._post(CommitAsked(context, transaction, now_ms() + timeout_ms))
+        result = await self._wait(answer, self._commits, context, timeout_ms)
+        if result.succeeded:
+            await self.changes(result.revision - 1)
+        return result
+
+    async def linearizable(self, timeout_ms: int) -> None:
+        """On return the view includes every commit acknowledged before the call. Raises NoQuorum, UnknownOutcome."""
+        context, answer = self._ask(self._reads)
+        self._post(ReadAsked(context, now_ms() + timeout_ms))
+        await self._wait(answer, self._reads, context, timeout_ms)
+
+    async def changes(self, after_revision: int) -> None:
+        """Return once the local database is newer than `after_revision`."""
+        if self._node.replica.database.revision > after_revision:
+            return
+        newer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._newer.append((after_revision, newer))
+        await newer
+
+    async def ask_owner(self, resource: str, verb: str, body: bytes, timeout_ms: int) -> bytes:
+        """Ask the resource type of a resource, on whatever node owns it."""
+        record = self.view().resource(resource)
+        assignment = self.view().assignment(record.group) if record is not None else None
+        if record is None:
+            raise NotFound(f"there is no resource {resource}", hint="clusterctl resource list")
+        if assignment is None:
+            raise NotFound(f"{resource} has no owner now", hint=f"clusterctl explain resource {resource}")
+        if assignment.owner == self._node.me:
+            async with asyncio.timeout(timeout_ms / 1000):
+                return await self._ask_own_host(resource, verb, body)
+        context, answer = self._ask(self._queries)
+        query = OwnerQuery(context=context, resource=resource, verb=verb, body=body)
+        self._send(assignment.owner, Envelope(sender=self._node.me, receiver=assignment.owner, owner_query=query))
+        return await self._wait(answer, self._queries, context, timeout_ms)
+
+    # ---- answers ----
+
+    def commit_done(self, done: CommitDone) -> None:
+        _settle(self._commits, done.context, done.result, done.error)
+
+    def read_done(self, done: ReadDone) -> None:
+        _settle(self._reads, done.context, None, done.error)
+
+    def applied(self, revision: int) -> None:
+        waiting, self._newer = self._newer, []
+        for after_revision, newer in waiting:
+            if newer.done():
+                continue
+            if revision > after_revision:
+                newer.set_result(None)
+            else:
+                self._newer.append((after_revision, newer))
+
+    def take_query(self, peer: NodeId, envelope: Envelope) -> bool:
+        """Whether a message is about a resource's host rather than for the node's brain."""
+        match envelope.WhichOneof("body"):
+            case "owner_query":
+                task = asyncio.create_task(self._answer(peer, envelope.owner_query), name="owner query")
+                self._answering.add(task)
+                task.add_done_callback(self._answering.discard)
+            case "owner_answer":
+                answer = envelope.owner_answer
+                error = ClusterError(answer.error) if answer.error else None
+                _settle(self._queries, answer.context, answer.body, error)
+            case _:
+                return False
+        return True
+
+    async def _answer(self, peer: NodeId, query: OwnerQuery) -> None:
+        answer = OwnerAnswer(context=query.context)
+        try:
+            answer.body = await self._ask_own_host(query.resource, query.verb, query.body)
+        except ClusterError as error:
+            answer.error = error.message
+        self._send(peer, Envelope(sender=self._node.me, receiver=peer, owner_answer=answer))
+
+    async def _ask_own_host(self, resource: str, verb: str, body: bytes) -> bytes:
+        host = self._node.owning.owner.host_of(resource)
+        if host is None:
+            raise NotFound(f"{self._node.me} does not hold {resource}", hint=f"clusterctl explain resource {resource}")
+        return await self._control(host, resource, verb, body)
+
+    # ---- building blocks ----
+
+    def _ask(self, waiting: "dict[int, asyncio.Future[T]]") -> "tuple[int, asyncio.Future[T]]":
+        self._last_context += 1
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        waiting[self._last_context] = answer
+        return self._last_context, answer
+
+    async def _wait(
+        self, answer: "asyncio.Future[T]", waiting: "dict[int, asyncio.Future[T]]", context: int, timeout_ms: int
+    ) -> "T":
+        """The node answers in time by itself; a little more patience is for a node that does not run."""
+        try:
+            async with asyncio.timeout(timeout_ms / 1000 + 1):
+                return await answer
+        except TimeoutError as error:
+            raise UnknownOutcome(
+                "this node did not answer in time", hint="look at the state before repeating"
+            ) from error
+        finally:
+            waiting.pop(context, None)
+
+
+def _settle(
+    waiting: "dict[int, asyncio.Future[T]]", context: int, value: "T | None", error: ClusterError | None
+) -> None:
+    answer = waiting.get(context)
+    if answer is None or answer.done():
+        return
+    if error is not None:
+        answer.set_exception(error)
+    else:
+        answer.set_result(value)  # type: ignore[arg-type]  # a read has no value, a commit always has one

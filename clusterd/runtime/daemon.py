@@ -1,0 +1,228 @@
+"""How does a node's brain get its events, and who carries out what it wants? I/O.
+
+One event loop owns the node. Everything that happens is posted to an inbox; `_pump` drains it, lets the node think once and
+performs the effects. Nothing here waits: disk, peers, guard, hosts and fence agents answer by posting events.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from clusterd.adapters.boot_clock import now_ms
+from clusterd.adapters.link_cuts import LinkCuts
+from clusterd.adapters.peer_links import PeerEvents, PeerLinks
+from clusterd.adapters.storage import Storage
+from clusterd.model.errors import BrokenInvariant
+from clusterd.model.events import GUARD_LOST, QUORUM_GAINED, QUORUM_LOST, Note, note
+from clusterd.model.ids import NodeId
+from clusterd.node import Node
+from clusterd.node import effects as do
+from clusterd.node import events as happened
+from clusterd.node.status import NodeStatus, is_quorate, status_of
+from clusterd.owner import HostCall, KillHost, StartHost
+from clusterd.runtime.clients import Clients
+from clusterd.runtime.fencing import FenceDesk
+from clusterd.runtime.processes import NodeProcesses
+from clusterd.wire.peer_pb2 import Envelope
+
+T = TypeVar("T")
+EVENTS_A_STEP_MAX = 512
+WALL_REFRESH_S = 10.0
+GUARD_STOP_WAIT_S = 10.0
+FAREWELL_S = 0.3
+
+
+class Daemon:
+    """One node daemon, from its storage to its links. `run` ends when the node has left, or raises what stopped it."""
+
+    def __init__(
+        self,
+        node: Node,
+        storage: Storage,
+        processes: NodeProcesses,
+        make_links: Callable[[PeerEvents], PeerLinks],
+        *,
+        version: str,
+        wall_ms: Callable[[], int],
+        log: Callable[[Note], None],
+        read_cuts: Callable[[], LinkCuts],
+    ) -> None:
+        self.node = node
+        self._storage = storage
+        self._processes = processes
+        self._is_amnesiac = storage.is_amnesiac
+        self._links = make_links(PeerEvents(self._opened, self._broken, self._received, log))
+        self._version = version
+        self._wall_ms = wall_ms
+        self._log = log
+        self._read_cuts = read_cuts
+        self._fences = FenceDesk(lambda: node.replica.view, self.post)
+        self.clients = Clients(node, self.post, self._links.send, processes.control)
+        self._inbox: deque[happened.Event] = deque()
+        self._is_pump_scheduled = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._ended: asyncio.Future[str] | None = None
+        self._farewell: asyncio.Task[None] | None = None
+        self._quorum: tuple[bool, int] = (False, wall_ms())
+
+    # ---- life ----
+
+    async def run(self, serve_api: Callable[[], Awaitable[Callable[[], Awaitable[None]]]]) -> str:
+        """Start everything, and return why it ended. Raises what broke it."""
+        loop = asyncio.get_running_loop()
+        self._ended = loop.create_future()
+        self._storage.start(
+            lambda sequence: _post_soon(loop, self.post, happened.LogWritten(sequence)),
+            lambda error: _post_soon(loop, self._fail, error),
+        )
+        self.reload_cuts()
+        await self._links.start()
+        stop_api = await serve_api()
+        wall = asyncio.create_task(self._keep_wall_clock(), name="wall clock")
+        self._processes.start(self.post)
+        try:
+            return await self._ended
+        finally:
+            wall.cancel()
+            if self._timer is not None:
+                self._timer.cancel()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(2.0):
+                    await stop_api()
+            await self._processes.stop()
+            await self._links.stop()
+            self._storage.close()
+
+    def ask_to_stop(self, because: str) -> None:
+        """Leave in order: take everything offline, hand it over, end the guard."""
+        self.post(happened.StopAsked(because))
+
+    def reload_cuts(self) -> None:
+        """Read again which links a lab has cut."""
+        self._links.cuts = self._read_cuts()
+
+    def status(self) -> NodeStatus:
+        return status_of(self.node, now_ms(), version=self._version, quorum_since_wall_ms=self._quorum[1])
+
+    async def _keep_wall_clock(self) -> None:
+        while True:
+            self.post(happened.WallClock(self._wall_ms() - now_ms()))
+            await asyncio.sleep(WALL_REFRESH_S)
+
+    def _fail(self, error: BaseException) -> None:
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_exception(error)
+
+    # ---- events in ----
+
+    def post(self, event: happened.Event) -> None:
+        """Something happened. Call on the event loop."""
+        self._inbox.append(event)
+        self._schedule_pump()
+
+    def _schedule_pump(self) -> None:
+        if not self._is_pump_scheduled:
+            self._is_pump_scheduled = True
+            asyncio.get_running_loop().call_soon(self._pump)
+
+    def _pump(self) -> None:
+        self._is_pump_scheduled = False
+        if self._ended is None or self._ended.done():
+            return
+        events = [self._inbox.popleft() for _ in range(min(len(self._inbox), EVENTS_A_STEP_MAX))]
+        if self._inbox:
+            self._schedule_pump()
+        try:
+            effects = self.node.step_all(events or [happened.Tick()], now_ms())
+            for effect in effects:
+                self._perform(effect)
+        except BrokenInvariant as error:
+            self._fail(error)
+            return
+        if self._is_amnesiac and not self.node.replica.raft.is_amnesiac:
+            self._is_amnesiac = False
+            self._storage.end_amnesia()
+        self._note_quorum()
+        self._arm_timer()
+
+    def _arm_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        wait_s = max(0, self.node.next_deadline_ms() - now_ms()) / 1000
+        self._timer = asyncio.get_running_loop().call_later(wait_s, self._pump_for_time)
+
+    def _pump_for_time(self) -> None:
+        self._inbox.append(happened.Tick())
+        self._schedule_pump()
+
+    def _opened(self, peer: NodeId) -> None:
+        self.post(happened.LinkOpened(peer))
+
+    def _broken(self, peer: NodeId) -> None:
+        self.post(happened.LinkBroken(peer))
+
+    def _received(self, link: NodeId, envelope: Envelope) -> None:
+        if not self.clients.take_query(link, envelope):
+            self.post(happened.Received(link, envelope))
+
+    # ---- effects out ----
+
+    def _perform(self, effect: do.Effect) -> None:
+        match effect:
+            case do.Send():
+                self._links.send(effect.link, effect.envelope)
+            case do.Write():
+                self._storage.write(effect.persist)
+            case do.RenewLease():
+                self._processes.renew(effect.incarnation, effect.deadline_ms)
+            case do.EndIncarnation():
+                self._processes.end_incarnation(effect.incarnation, effect.because)
+            case HostCall():
+                self._processes.call(effect)
+            case StartHost():
+                self._processes.start_host(effect.host)
+            case KillHost():
+                self._processes.kill_host(effect.host, effect.because)
+            case do.AskFence():
+                self._fences.ask(effect.wish)
+            case do.CommitDone():
+                self.clients.commit_done(effect)
+            case do.ReadDone():
+                self.clients.read_done(effect)
+            case do.Applied():
+                self.clients.applied(effect.revision)
+            case do.Noted():
+                self._log(effect.note)
+            case do.Left():
+                self._leave(effect.because)
+
+    def _leave(self, because: str) -> None:
+        if self._farewell is None:
+            self._farewell = asyncio.create_task(self._say_farewell(because), name="farewell")
+
+    async def _say_farewell(self, because: str) -> None:
+        """End the guard, let its last word reach the peers, and end."""
+        try:
+            async with asyncio.timeout(GUARD_STOP_WAIT_S):
+                await self._processes.stop_guard(because)
+        except TimeoutError:
+            self._log(note(GUARD_LOST, because=f"it did not end within {GUARD_STOP_WAIT_S} s"))
+        await asyncio.sleep(FAREWELL_S)
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(because)
+
+    def _note_quorum(self) -> None:
+        has_quorum = is_quorate(self.node)
+        if has_quorum != self._quorum[0]:
+            self._quorum = (has_quorum, self._wall_ms())
+            status = self.status()
+            kind = QUORUM_GAINED if has_quorum else QUORUM_LOST
+            self._log(note(kind, reachable=status.voters_reachable, needed=status.voters_needed))
+
+
+def _post_soon(loop: asyncio.AbstractEventLoop, post: Callable[[T], None], value: T) -> None:
+    """From another thread; a loop that is closed by now has nobody to tell."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(post, value)

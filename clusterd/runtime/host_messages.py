@@ -1,0 +1,85 @@
+"""How do the owner's words become messages to a host, and back? I/O (no waiting, only conversion)."""
+
+import json
+
+from clusterd.model.ids import GroupId, NodeId, ResourceId
+from clusterd.model.records import ResourceTypeRecord
+from clusterd.model.states import ResourceState
+from clusterd.node.events import HostUp
+from clusterd.owner import CallAnswer, CallOutcome, Happening, HostCall, Hosted, Verb
+from clusterd.wire import host_pb2
+
+_VERBS = {
+    Verb.ONLINE: host_pb2.VERB_ONLINE,
+    Verb.OFFLINE: host_pb2.VERB_OFFLINE,
+    Verb.TERMINATE: host_pb2.VERB_TERMINATE,
+}
+_OUTCOMES = {
+    host_pb2.OUTCOME_DONE: CallOutcome.DONE,
+    host_pb2.OUTCOME_NOT_ON_THIS_NODE: CallOutcome.NOT_ON_THIS_NODE,
+    host_pb2.OUTCOME_STALE: CallOutcome.STALE,
+    host_pb2.OUTCOME_HUNG: CallOutcome.HUNG,
+    host_pb2.OUTCOME_STILL_RUNNING: CallOutcome.STILL_RUNNING,
+}
+_HAPPENINGS = {
+    host_pb2.RESOURCE_EVENT_KIND_FAILED: Happening.CHECK_FAILED,
+    host_pb2.RESOURCE_EVENT_KIND_HUNG: Happening.CHECK_FAILED,
+    host_pb2.RESOURCE_EVENT_KIND_STOPPED_ITSELF: Happening.STOPPED_ITSELF,
+}
+
+
+def call_message(call: HostCall) -> host_pb2.ResourceCall:
+    settings = call.settings
+    return host_pb2.ResourceCall(
+        verb=_VERBS[call.verb],
+        resource=call.resource,
+        type=call.type,
+        group=call.group,
+        generation=call.generation,
+        incarnation=call.incarnation,
+        properties_json=json.dumps(dict(call.private), ensure_ascii=False).encode(),
+        pending_timeout_ms=settings.pending_timeout_ms,
+        deadlock_timeout_ms=settings.deadlock_timeout_ms,
+        looks_alive_interval_ms=settings.looks_alive_poll_interval_ms,
+        is_alive_interval_ms=settings.is_alive_poll_interval_ms,
+        reason=call.reason,
+    )
+
+
+def control_message(resource: str, verb: str, body: bytes) -> host_pb2.ResourceCall:
+    return host_pb2.ResourceCall(verb=host_pb2.VERB_CONTROL, resource=resource, control_verb=verb, control_body=body)
+
+
+def answer_of(result: host_pb2.CallResult) -> CallAnswer:
+    """Whatever a host cannot do with a call is a failed call, with the host's words."""
+    return CallAnswer(_OUTCOMES.get(result.outcome, CallOutcome.FAILED), result.message, result.pid)
+
+
+def happening_of(event: host_pb2.ResourceEvent) -> Happening | None:
+    """None: only worth a line in the log."""
+    return _HAPPENINGS.get(event.kind)
+
+
+def host_up(host: str, inventory: host_pb2.HostInventory, node: str) -> HostUp:
+    hosted = tuple(
+        Hosted(
+            ResourceId(each.resource),
+            GroupId(each.group),
+            each.type,
+            each.generation,
+            ResourceState(each.state),
+            each.pid,
+        )
+        for each in inventory.resources
+    )
+    types = tuple(
+        ResourceTypeRecord(
+            each.name,
+            NodeId(node),
+            each.version,
+            json.loads(each.schema_json) if each.schema_json else {},
+            tuple(each.abilities),
+        )
+        for each in inventory.types
+    )
+    return HostUp(host, inventory.pid, hosted, types)

@@ -1,0 +1,234 @@
+"""How does the daemon deal with its guard and its resource hosts? I/O.
+
+It connects to the guard whenever there is one, follows what the guard says of hosts, carries calls to them, and notices a
+host that answers nothing. Everything comes back to the node as events.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from clusterd.adapters.host_link import GuardLink, HostLink, LinkEnded
+from clusterd.model.errors import ClusterError, NotFound
+from clusterd.model.ids import Incarnation, ResourceId
+from clusterd.node import events as happened
+from clusterd.owner import HostCall
+from clusterd.runtime.host_messages import answer_of, call_message, control_message, happening_of, host_up
+from clusterd.wire import host_pb2
+
+GUARD_AGAIN_S = 0.1
+PING_EVERY_S = 5.0
+PING_WAIT_MS = 10_000
+LOST_LINK_GRACE_S = 2.0
+
+Post = Callable[[happened.Event], None]
+
+
+class NodeProcesses:
+    """The guard and the hosts of one node, as far as its daemon is concerned."""
+
+    def __init__(
+        self, *, guard_socket: str, cluster: str, node: str, daemon_run: str, noted: Callable[[str], None]
+    ) -> None:
+        self._guard_socket = guard_socket
+        self._cluster, self._node, self._daemon_run = cluster, node, daemon_run
+        self._noted = noted
+        self._post: Post = lambda event: None
+        self._guard: GuardLink | None = None
+        self._guard_ended = asyncio.Event()
+        self._hosts: dict[str, HostLink] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_stopping = False
+
+    def start(self, post: Post) -> None:
+        self._post = post
+        self._run(self._keep_guard(), "guard link")
+        self._run(self._keep_pinging(), "host pings")
+
+    async def stop(self) -> None:
+        self._is_stopping = True
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for link in self._hosts.values():
+            link.close()
+        if self._guard is not None:
+            self._guard.close()
+
+    # ---- what the node wants ----
+
+    def renew(self, incarnation: str, deadline_ms: int) -> None:
+        self._tell_guard(lambda guard: guard.renew(incarnation, deadline_ms))
+
+    def end_incarnation(self, incarnation: str, because: str) -> None:
+        self._tell_guard(lambda guard: guard.end_incarnation(incarnation, because))
+
+    def start_host(self, host: str) -> None:
+        self._tell_guard(lambda guard: guard.start_host(host))
+
+    def kill_host(self, host: str, because: str) -> None:
+        self._tell_guard(lambda guard: guard.kill_host(host, because))
+
+    async def stop_guard(self, because: str) -> None:
+        """Have the guard stop everything and end; returns when it has."""
+        self._is_stopping = True
+        if self._guard is not None and self._guard.is_open:
+            self._guard.stop(because)
+            await self._guard_ended.wait()
+
+    def call(self, call: HostCall) -> None:
+        self._run(self._call(call), f"{call.verb} {call.resource}")
+
+    async def control(self, host: str, resource: str, verb: str, body: bytes) -> bytes:
+        """A control call into a resource type. Raises NotFound, or ClusterError with what the type said."""
+        link = self._hosts.get(host)
+        if link is None:
+            raise NotFound(f"resource host {host} is not running", hint="try again in a moment")
+        result = await link.call(control_message(resource, verb, body))
+        if result.outcome != host_pb2.OUTCOME_DONE:
+            raise ClusterError(f"{verb} of {resource}: {result.message}")
+        return result.control_body
+
+    # ---- the guard ----
+
+    async def _keep_guard(self) -> None:
+        while not self._is_stopping:
+            ended = asyncio.Event()
+
+            def over(_: str, ended: asyncio.Event = ended) -> None:
+                ended.set()
+
+            guard = GuardLink(self._guard_socket, on_event=self._guard_said, on_end=over)
+            try:
+                await guard.connect()
+                self._guard = guard
+                await guard.hello(self._daemon_run)
+            except ClusterError:
+                self._guard = None
+                guard.close()
+                await asyncio.sleep(GUARD_AGAIN_S)
+                continue
+            await ended.wait()
+            self._guard = None
+            self._guard_ended.set()
+            self._post(happened.GuardGone("its connection ended"))
+            for link in self._hosts.values():
+                link.close()
+            self._hosts.clear()
+
+    def _tell_guard(self, tell: Callable[[GuardLink], None]) -> None:
+        """A guard that is gone hears nothing; its end is an event of its own."""
+        if self._guard is None or not self._guard.is_open:
+            return
+        try:
+            tell(self._guard)
+        except LinkEnded:
+            return
+
+    def _guard_said(self, event: host_pb2.GuardEvent) -> None:
+        match event.WhichOneof("body"):
+            case "state":
+                state = event.state
+                ended = tuple(Incarnation(each) for each in state.ended_incarnations)
+                self._post(
+                    happened.GuardUp(Incarnation(state.incarnation), ended, state.deadline_ms, state.containment)
+                )
+                for host in state.hosts:
+                    self._connect_host(host)
+            case "renewed":
+                renewed = event.renewed
+                self._post(
+                    happened.GuardRenewed(
+                        Incarnation(renewed.incarnation), renewed.deadline_ms, renewed.refused, renewed.because
+                    )
+                )
+            case "host_started":
+                self._connect_host(event.host_started)
+            case "host_ended":
+                gone = event.host_ended
+                self._forget_host(gone.host_id)
+                self._post(happened.HostEnded(gone.host_id, gone.because, gone.workloads_gone))
+            case "incarnation_ended":
+                over = event.incarnation_ended
+                self._post(
+                    happened.IncarnationEnded(Incarnation(over.ended), over.because, Incarnation(over.successor))
+                )
+            case "trouble":
+                self._noted(f"{event.trouble.message} (pids {list(event.trouble.pids)})")
+            case _:
+                pass
+
+    # ---- hosts ----
+
+    def _connect_host(self, started: host_pb2.HostStarted) -> None:
+        known = self._hosts.get(started.host_id)
+        if known is None or not known.is_open:
+            self._run(self._greet_host(started), f"host {started.host_id}")
+
+    async def _greet_host(self, started: host_pb2.HostStarted) -> None:
+        host = started.host_id
+        link = HostLink(started.socket_path, on_event=self._host_said, on_end=lambda because: self._lost(host, because))
+        try:
+            await link.connect()
+            self._hosts[host] = link
+            inventory = await link.hello(cluster=self._cluster, node=self._node, daemon_run=self._daemon_run)
+        except ClusterError as error:
+            because = f"it did not answer the daemon: {error.message}"
+            self._tell_guard(lambda guard: guard.kill_host(host, because))
+            return
+        self._post(host_up(host, inventory, self._node))
+
+    def _host_said(self, event: host_pb2.ResourceEvent) -> None:
+        what = happening_of(event)
+        if what is None:
+            self._noted(f"{event.resource}: {event.message}")
+            return
+        self._post(happened.ResourceHappened(ResourceId(event.resource), event.generation, what, event.message))
+
+    def _lost(self, host: str, because: str) -> None:
+        """The connection ended. Usually the guard says next that the host did; if not, the host is of no use."""
+        if self._hosts.pop(host, None) is not None and not self._is_stopping:
+            self._run(self._kill_if_not_ended(host, because), f"lost {host}")
+
+    async def _kill_if_not_ended(self, host: str, because: str) -> None:
+        await asyncio.sleep(LOST_LINK_GRACE_S)
+        if host not in self._hosts:
+            self._tell_guard(lambda guard: guard.kill_host(host, f"its connection ended: {because}"))
+
+    def _forget_host(self, host: str) -> None:
+        link = self._hosts.pop(host, None)
+        if link is not None:
+            link.close()
+
+    async def _call(self, call: HostCall) -> None:
+        link = self._hosts.get(call.host)
+        if link is None:
+            return
+        try:
+            result = await link.call(call_message(call), lambda _: self._post(happened.CallProgressed(call.call_id)))
+        except LinkEnded:
+            return  # the end of the host is an event of its own
+        self._post(happened.CallAnswered(call.call_id, answer_of(result)))
+
+    async def _keep_pinging(self) -> None:
+        while True:
+            await asyncio.sleep(PING_EVERY_S)
+            for host, link in list(self._hosts.items()):
+                self._run(self._ping(host, link), f"ping {host}")
+
+    async def _ping(self, host: str, link: HostLink) -> None:
+        try:
+            await link.ping(PING_WAIT_MS)
+        except LinkEnded as error:
+            if self._hosts.get(host) is link:
+                self._post(happened.HostSilent(host, error.message))
+
+    def _run(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._noted(f"{task.get_name()} failed: {error!r}")
