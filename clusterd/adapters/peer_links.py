@@ -148,7 +148,7 @@ class PeerLinks(peers_pb2_grpc.PeersServicer):
         options = client_options(dns_name(self._identity.cluster, peer))
         while True:
             async with grpc.aio.secure_channel(f"ipv4:{self._addresses[peer]}", secure, options=options) as channel:
-                call = peers_pb2_grpc.PeersStub(channel).Exchange()  # type: ignore[call-arg]
+                call = peers_pb2_grpc.PeersStub(channel).Exchange()
                 try:
                     await self._serve_stream(peer, call)
                 except grpc.aio.AioRpcError:
@@ -159,7 +159,7 @@ class PeerLinks(peers_pb2_grpc.PeersServicer):
 
     # ---- the side that is dialled ----
 
-    async def Exchange(
+    async def Exchange(  # type: ignore[override]  # the stub knows generators; this style reads and writes the context
         self, request_iterator: AsyncIterator[Envelope], context: grpc.aio.ServicerContext[Envelope, Envelope]
     ) -> None:
         """One stream of a peer. Its certificate must name a member of this cluster with a smaller name."""

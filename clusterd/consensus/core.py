@@ -86,8 +86,11 @@ class Core:
     def is_voter(self) -> bool:
         return self.node in self.configurations.voters
 
-    def message(self) -> ConsensusMessage:
-        return ConsensusMessage(term=self.term)
+    @property
+    def may_stand(self) -> bool:
+        """A voter that is being removed still stands until that is committed: it may be the only one whose log has all
+        that the others need, its own removal included (Raft thesis, section 4.2.2)."""
+        return not self.is_amnesiac and (self.is_voter or self.node in self.committed_configuration.voters)
 
     def send(self, to: NodeId, message: ConsensusMessage) -> None:
         self.durability.send(to, message)

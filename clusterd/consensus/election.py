@@ -82,7 +82,7 @@ def stand(core: Core, because: str) -> None:
     broke = core.leader_link_broke
     core.forget_leader()
     core.restart_election_timer()
-    if not core.is_voter or core.is_amnesiac:
+    if not core.may_stand:
         return
     core.leader_link_broke = core.is_early = broke
     core.is_handed_over = False
@@ -155,9 +155,9 @@ def leader_link_broke(core: Core) -> None:
     if core.role is not Role.FOLLOWER or core.leader is None:
         return
     core.leader_link_broke = True
-    if not core.is_voter or core.is_amnesiac or core.early_stand_term == core.term:
+    if not core.may_stand or core.early_stand_term == core.term:
         return
-    others = [voter for voter in core.configurations.voters if voter != core.leader]
+    others = sorted({*core.configurations.voters, core.node} - {core.leader})
     stagger_ms = core.settings.early_stand_stagger_ms
     wait_ms = others.index(core.node) * stagger_ms + core.random.randrange(stagger_ms // 2 + 1)
     core.early_stand_at_ms = core.now_ms + wait_ms
@@ -182,5 +182,5 @@ def tick(core: Core) -> None:
 
 def on_timeout_now(core: Core, sender: NodeId) -> None:
     """The leader hands over: no pre-vote, it would be refused while the leader lives."""
-    if core.is_voter and not core.is_amnesiac and core.role is Role.FOLLOWER and core.leader in (None, sender):
+    if core.may_stand and core.role is Role.FOLLOWER and core.leader in (None, sender):
         campaign(core, f"the leader {sender} handed over", is_handed_over=True)

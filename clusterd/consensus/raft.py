@@ -255,7 +255,7 @@ class Raft:
         core = self._core
         if core.leading:
             return replication.next_deadline_ms(core, core.leading)
-        deadline_ms = core.election_at_ms if core.is_voter else core.now_ms + _IDLE_MS
+        deadline_ms = core.election_at_ms if core.may_stand else core.now_ms + _IDLE_MS
         if core.early_stand_at_ms is not None:
             deadline_ms = min(deadline_ms, core.early_stand_at_ms)
         if core.forwarded:

@@ -116,14 +116,12 @@ class Leading:
                     Configuration(voters=voters, learners=sorted({*newest.learners, peer})), now_ms
                 )
                 return
-        for peer in newest.learners:
-            node = NodeId(peer)
-            is_well = node not in raft.amnesiac_peers and raft.match_index_of(node) >= raft.commit_index
-            if is_well:
-                learners = [each for each in newest.learners if each != peer]
-                raft.propose_configuration(
-                    Configuration(voters=sorted({*newest.voters, peer}), learners=learners), now_ms
-                )
+        for learner in newest.learners:
+            node = NodeId(learner)
+            if node not in raft.amnesiac_peers and raft.match_index_of(node) >= raft.commit_index:
+                learners = [each for each in newest.learners if each != learner]
+                voters = sorted({*newest.voters, learner})
+                raft.propose_configuration(Configuration(voters=voters, learners=learners), now_ms)
                 return
 
     def _decide(self, now_ms: int) -> bool:

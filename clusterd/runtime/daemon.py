@@ -14,7 +14,6 @@ from clusterd.adapters.boot_clock import now_ms
 from clusterd.adapters.link_cuts import LinkCuts
 from clusterd.adapters.peer_links import PeerEvents, PeerLinks
 from clusterd.adapters.storage import Storage
-from clusterd.model.errors import BrokenInvariant
 from clusterd.model.events import GUARD_LOST, QUORUM_GAINED, QUORUM_LOST, Note, note
 from clusterd.model.ids import NodeId
 from clusterd.node import Node
@@ -138,7 +137,7 @@ class Daemon:
             effects = self.node.step_all(events or [happened.Tick()], now_ms())
             for effect in effects:
                 self._perform(effect)
-        except BrokenInvariant as error:
+        except Exception as error:  # a bug: the node's brain cannot be trusted any more, so the process ends
             self._fail(error)
             return
         if self._is_amnesiac and not self.node.replica.raft.is_amnesiac:

@@ -1,0 +1,1 @@
+"""I/O. Entry points: they wire the parts together, nothing else."""
