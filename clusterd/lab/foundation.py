@@ -1,0 +1,245 @@
+"""What must exist before a lab's first process starts? I/O.
+
+Folders, free ports, the cluster's authority and certificates, the API token, and each node's configuration and bootstrap.
+A lab is always made anew: what an earlier one of that name left is removed first, and nothing else is ever removed.
+"""
+
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from clusterd.adapters.certificates import create_authority, issue_node, write_authority, write_node, write_secret
+from clusterd.adapters.configuration import (
+    Bootstrap,
+    FenceAgentEntry,
+    Member,
+    NodeConfiguration,
+    TlsFiles,
+    socket_path_problem,
+)
+from clusterd.adapters.link_cuts import LinkCuts
+from clusterd.lab.layout import RECORD_NAME, LabRecord, NodeEntry, lab_root, lock, make_private, running_labs
+from clusterd.lab.processes import start_ticks_of
+from clusterd.lab.programs import Programs
+from clusterd.model.errors import ClusterError, Refused
+from clusterd.model.settings import PROFILES
+
+HOST = "127.0.0.1"
+API_PORT_FIRST = 7401
+PEER_PORT_FIRST = 7501
+BLOCK_SIZE = 1000
+BLOCKS_MAX = 20
+RUN_BASE_PREFIX = "clusterd-"
+
+
+class LabOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `lab up` asks for. `dir` empty: a folder below the root of all labs."""
+
+    name: str
+    dir: str = ""
+    node_count: int = 3
+    profile: str = "default"
+    fence: bool = True
+    is_attached: bool = False
+    """The lab ends when whoever wrote these options closes the launcher's standard input."""
+    plugins: tuple[str, ...] = ()
+    programs: Programs = Programs()
+
+
+def lay(options: LabOptions) -> LabRecord:
+    """Make everything but the processes. Raises Refused when the folder or the ports are somebody else's."""
+    root = lab_root()
+    folder = _prepare_folder(root, options)
+    run_base = _short_base(folder, options.node_count)
+    ports_lock = lock(root / ".ports.lock", wait=True)
+    try:
+        record = _record(options, folder, run_base)
+        record.write()  # from here on the ports are known to be taken
+    finally:
+        if ports_lock is not None:
+            os.close(ports_lock)
+    _lay_nodes(options, record)
+    return record
+
+
+def _prepare_folder(root: Path, options: LabOptions) -> Path:
+    place = root / options.name
+    folder = Path(options.dir).absolute() if options.dir else place
+    if folder == place and place.is_symlink():
+        place.unlink()
+    if folder.exists() and not folder.is_dir():
+        raise Refused(f"{folder} is not a folder", hint="name another one with --dir")
+    if folder.is_dir() and any(folder.iterdir()):
+        _remove_old(folder)
+    make_private(folder)
+    if folder != place:
+        if place.is_dir() and not place.is_symlink():
+            _remove_old(place)
+            place.rmdir()
+        place.unlink(missing_ok=True)
+        place.symlink_to(folder)
+    return folder
+
+
+def _remove_old(folder: Path) -> None:
+    """Remove an earlier lab. Raises Refused when there is anything that is not one."""
+    try:
+        old = msgspec.json.decode((folder / RECORD_NAME).read_bytes(), type=LabRecord)
+    except (OSError, msgspec.DecodeError) as error:
+        raise Refused(f"{folder} is not empty and holds no lab", hint="name an empty folder with --dir") from error
+    if old.is_running:
+        raise Refused(f"{folder} belongs to the running lab {old.name}", hint=f"clusterctl --lab {old.name} lab down")
+    run_base = Path(old.run_base)
+    if run_base != folder and run_base.name.startswith(RUN_BASE_PREFIX) and run_base.parent == _short_parent():
+        shutil.rmtree(run_base, ignore_errors=True)
+    for node in old.nodes:
+        if Path(node.dir).parent == folder:
+            shutil.rmtree(node.dir, ignore_errors=True)
+    for name in ("tls", "bootstrap.json", "token", "control.sock", "fence.sock", RECORD_NAME):
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _short_base(folder: Path, node_count: int) -> Path:
+    """Where sockets live: the lab's folder when its path is short enough, else a short private one."""
+    if socket_path_problem(str(folder / f"n{node_count}" / "run")) is None:
+        return folder
+    return Path(tempfile.mkdtemp(prefix=RUN_BASE_PREFIX, dir=_short_parent()))
+
+
+def _short_parent() -> Path:
+    return Path("/tmp")
+
+
+def _record(options: LabOptions, folder: Path, run_base: Path) -> LabRecord:
+    taken = {_port(address) for lab in running_labs() for node in lab.nodes for address in (node.api, node.peer)}
+    api_ports, peer_ports = _free_ports(options.node_count, taken)
+    nodes = []
+    for index in range(options.node_count):
+        name = f"n{index + 1}"
+        base = folder / name
+        nodes.append(
+            NodeEntry(
+                name=name,
+                number=index + 1,
+                api=f"{HOST}:{api_ports[index]}",
+                peer=f"{HOST}:{peer_ports[index]}",
+                dir=str(base),
+                data_dir=str(base / "data"),
+                run_dir=str(run_base / name / "run"),
+                configuration=str(base / "node.toml"),
+            )
+        )
+    return LabRecord(
+        name=options.name,
+        dir=str(folder),
+        pid=os.getpid(),
+        pid_start_ticks=start_ticks_of(os.getpid()) or 0,
+        profile=options.profile,
+        fence=options.fence,
+        token_file=str(folder / "token"),
+        run_base=str(run_base),
+        nodes=tuple(nodes),
+    )
+
+
+def _free_ports(count: int, taken: set[int]) -> tuple[list[int], list[int]]:
+    """One port of each kind for each node: the well-known block when it is free, else one of the next."""
+    for first in _blocks():
+        api_ports = list(range(API_PORT_FIRST + first, API_PORT_FIRST + first + count))
+        peer_ports = list(range(PEER_PORT_FIRST + first, PEER_PORT_FIRST + first + count))
+        wanted = api_ports + peer_ports
+        if taken.isdisjoint(wanted) and all(_is_free(port) for port in wanted):
+            return api_ports, peer_ports
+    raise ClusterError(
+        f"no {2 * count} free loopback ports from {API_PORT_FIRST} on", hint="end other labs: clusterctl lab list"
+    )
+
+
+def _blocks() -> Iterator[int]:
+    yield from range(0, 100, 10)
+    yield from range(BLOCK_SIZE, BLOCK_SIZE * BLOCKS_MAX, BLOCK_SIZE)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+            probe.listen(1)
+        except OSError:
+            return False
+    return True
+
+
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2])
+
+
+def _lay_nodes(options: LabOptions, record: LabRecord) -> None:
+    folder = Path(record.dir)
+    tls = folder / "tls"
+    tls.mkdir(mode=0o700)
+    authority = create_authority(record.name)
+    write_authority(authority, certificate=tls / "ca.pem", key=tls / "ca.key")
+    write_secret(folder / "token", secrets.token_urlsafe(24).encode())
+    _bootstrap(options, record).write(folder / "bootstrap.json")
+    cluster_id = secrets.token_hex(16)
+    members = tuple(Member(each.name, each.number, each.peer, each.api) for each in record.nodes)
+    for entry in record.nodes:
+        base = Path(entry.dir)
+        for path in (base, Path(entry.data_dir), Path(entry.run_dir).parent, Path(entry.run_dir)):
+            path.mkdir(mode=0o700, exist_ok=True)
+        files = TlsFiles(str(base / "ca.pem"), str(base / "node.pem"), str(base / "node.key"))
+        write_node(
+            issue_node(authority, entry.name),
+            ca=Path(files.ca),
+            certificate=Path(files.certificate),
+            key=Path(files.key),
+        )
+        LinkCuts().write(base / "links.json")
+        _configuration(options, record, entry, files, members, cluster_id).write(Path(entry.configuration))
+
+
+def _bootstrap(options: LabOptions, record: LabRecord) -> Bootstrap:
+    agents: Iterable[FenceAgentEntry] = ()
+    if options.fence:
+        socket_path = str(record.fence_socket)
+        agents = (FenceAgentEntry("lab-power-switch", "lab", parameters={"socket": socket_path}),)
+    properties: dict[str, Any] = dict(PROFILES[options.profile])
+    return Bootstrap(properties=properties, fence=tuple(agents))
+
+
+def _configuration(
+    options: LabOptions,
+    record: LabRecord,
+    entry: NodeEntry,
+    files: TlsFiles,
+    members: tuple[Member, ...],
+    cluster_id: str,
+) -> NodeConfiguration:
+    return NodeConfiguration(
+        cluster=record.name,
+        cluster_id=cluster_id,
+        node=entry.name,
+        data_dir=entry.data_dir,
+        run_dir=entry.run_dir,
+        peer_listen=entry.peer,
+        api_listen=entry.api,
+        api_token_file=record.token_file,
+        tls=files,
+        nodes=members,
+        plugins=options.plugins,
+        bootstrap_file=str(Path(record.dir) / "bootstrap.json"),
+        links_file=str(Path(entry.dir) / "links.json"),
+    )

@@ -1,0 +1,191 @@
+"""What owns a lab while it runs? I/O.
+
+One background process, started by `clusterctl lab up` through the watcher. It lays the lab's foundation, starts the nodes,
+and serves two Unix sockets: control (for the command line) and fence (the power switch, for the daemons). It restarts
+nothing. When it ends, for whatever reason, everything it started ends: on SIGTERM it kills all runs itself; when it is
+killed, the kernel kills guards and daemons with it and the watcher kills the rest.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from clusterd.lab.cgroups import Cgroup, own_cgroup
+from clusterd.lab.children import Child, Children
+from clusterd.lab.cuts import Cuts
+from clusterd.lab.doors import ControlDoor, FenceDoor
+from clusterd.lab.foundation import LabOptions, lay
+from clusterd.lab.layout import LabRecord, check_name, lab_root, lock, make_private
+from clusterd.lab.node import LabContext, LabNode
+from clusterd.model.errors import BadInput, ClusterError, NotFound, Refused
+from clusterd.model.settings import PROFILES
+
+NODE_COUNT_MAX = 64
+
+
+class Lab:
+    """A running lab: its nodes, its cuts, and the wish to end."""
+
+    def __init__(self, options: LabOptions, record: LabRecord, children: Children, cgroup: Cgroup | None) -> None:
+        self.record = record
+        self.ending = asyncio.Event()
+        context = LabContext(record, options.programs, children, cgroup)
+        self.nodes = {entry.name: LabNode(entry, context) for entry in record.nodes}
+        self._cuts = Cuts(list(self.nodes))
+
+    def node(self, name: str) -> LabNode:
+        """Raises NotFound."""
+        try:
+            return self.nodes[name]
+        except KeyError:
+            known = ", ".join(self.nodes)
+            raise NotFound(f"lab {self.record.name} has no node {name}", hint=f"its nodes: {known}") from None
+
+    def status(self) -> dict[str, Any]:
+        """The lab as `lab status` shows it."""
+        return {
+            "schema": 1,
+            "name": self.record.name,
+            "state": "running",
+            "dir": self.record.dir,
+            "pid": self.record.pid,
+            "profile": self.record.profile,
+            "fence": self.record.fence,
+            "cuts": [{"from": source, "to": target} for source, target in self._cuts.pairs],
+            "nodes": [node.status() for node in self.nodes.values()],
+        }
+
+    def cut(self, source: str, target: str, *, is_one_way: bool) -> None:
+        self.node(source), self.node(target)
+        if source == target:
+            raise BadInput(f"{source} has no link to itself", hint="name two nodes")
+        self._cuts.cut(source, target, is_one_way=is_one_way)
+        self._tell_nodes()
+
+    def isolate(self, name: str) -> None:
+        self.node(name)
+        self._cuts.isolate(name)
+        self._tell_nodes()
+
+    def heal(self, names: list[str]) -> None:
+        for name in names:
+            self.node(name)
+        self._cuts.heal(names)
+        self._tell_nodes()
+
+    def child_ended(self, child: Child) -> None:
+        for node in self.nodes.values():
+            node.child_ended(child)
+
+    async def start_all(self) -> None:
+        for node in self.nodes.values():
+            await node.start()
+
+    async def kill_all(self) -> None:
+        """Nothing of any node is left on return."""
+        await asyncio.gather(*(node.kill("node") for node in self.nodes.values()))
+
+    def _tell_nodes(self) -> None:
+        for name, node in self.nodes.items():
+            node.set_cuts(self._cuts.of(name))
+
+
+async def serve(options: LabOptions, record: LabRecord) -> None:
+    """Run the lab until SIGTERM, `lab down`, or the end of the watcher."""
+    loop = asyncio.get_running_loop()
+    lab: Lab | None = None
+
+    def child_ended(child: Child) -> None:
+        if lab is not None:
+            lab.child_ended(child)
+
+    children = Children(child_ended)
+    own = own_cgroup()
+    cgroup = Cgroup.create(own / f"clusterd-lab-{os.getpid()}-{record.pid_start_ticks}") if own else None
+    lab = Lab(options, record, children, cgroup)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, lab.ending.set)
+    _end_with_watcher(loop, lab)
+    if options.is_attached:
+        loop.add_reader(sys.stdin.fileno(), lab.ending.set)
+    try:
+        async with ControlDoor(lab), FenceDoor(lab):
+            await lab.start_all()
+            _announce({"ok": True})
+            await lab.ending.wait()
+            await lab.kill_all()
+    finally:
+        if cgroup is not None:
+            cgroup.kill()
+            cgroup.remove()
+        _remove_sockets(record)
+
+
+def _end_with_watcher(loop: asyncio.AbstractEventLoop, lab: Lab) -> None:
+    """Without its watcher a killed launcher would leave things behind, so it does not go on without one."""
+    try:
+        descriptor = os.pidfd_open(os.getppid())
+    except OSError:
+        lab.ending.set()
+        return
+
+    def watcher_ended() -> None:
+        loop.remove_reader(descriptor)
+        lab.ending.set()
+
+    loop.add_reader(descriptor, watcher_ended)
+
+
+def _remove_sockets(record: LabRecord) -> None:
+    for path in (record.control_socket, record.fence_socket):
+        path.unlink(missing_ok=True)
+    if record.run_base != record.dir:
+        shutil.rmtree(record.run_base, ignore_errors=True)
+
+
+def _announce(message: dict[str, Any]) -> None:
+    """One line to whoever started us, then the launcher's output belongs to its log alone."""
+    with contextlib.suppress(OSError):
+        os.write(sys.stdout.fileno(), msgspec.json.encode(message) + b"\n")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+
+def _open(options: LabOptions) -> LabRecord:
+    """Check the options, become the one launcher of this name, and lay the foundation."""
+    check_name(options.name)
+    if options.profile not in PROFILES:
+        raise BadInput(f"there is no profile {options.profile!r}", hint=f"profiles: {', '.join(PROFILES)}")
+    if not 1 <= options.node_count <= NODE_COUNT_MAX:
+        raise BadInput(f"a lab has 1 to {NODE_COUNT_MAX} nodes, not {options.node_count}", hint="try --nodes 3")
+    root = lab_root()
+    make_private(root)
+    if lock(root / f"{options.name}.lock", wait=False) is None:
+        raise Refused(f"lab {options.name} is running", hint=f"clusterctl --lab {options.name} lab down")
+    return lay(options)
+
+
+def run() -> int:
+    """Entry point: the options are one JSON object on standard input."""
+    try:
+        options = msgspec.json.decode(sys.stdin.buffer.readline(), type=LabOptions)
+        record = _open(options)
+        with asyncio.Runner() as runner:
+            runner.run(serve(options, record))
+    except (ClusterError, OSError, msgspec.DecodeError) as error:
+        hint = error.hint if isinstance(error, ClusterError) else f"see {Path(lab_root())}"
+        code = error.code if isinstance(error, ClusterError) else "error"
+        _announce({"error": {"code": code, "message": str(error), "hint": hint}})
+        print(f"{error}; {hint}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run())
