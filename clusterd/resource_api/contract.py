@@ -1,0 +1,225 @@
+"""What must a resource type offer, and what does it get? Pure contract.
+
+A resource type is a class; the resource host makes one object of it for each resource and calls its methods in threads,
+one at a time (only `terminate` may run beside another call). A method that returns has succeeded; `ResourceFailed` says
+that it did not, `NotOnThisNode` that another node may do better. Every call may be repeated: `online` on something online
+succeeds, `offline` on something offline too.
+
+What the workload needs started is started through `context.processes`, never with `subprocess`: only then is it in the
+resource's containment, and dies with it. After a successful `offline` or `terminate` the host kills what is left there.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar, Protocol
+
+from clusterd.resource_api.properties import Property
+
+
+class ResourceFailed(Exception):
+    """The call did not succeed. The message says what was attempted, what stopped it and what to try."""
+
+
+class NotOnThisNode(Exception):
+    """This node lacks what the resource needs; another may have it."""
+
+
+class StartRefused(ResourceFailed):
+    """A process could not be started: no such command, not executable, no such directory, no such user."""
+
+
+class CallCancelled(Exception):
+    """The host gave this call up (time-out or terminate). Let it pass through; clean up in `finally`."""
+
+
+class UnknownControl(Exception):
+    """The resource type has no such control verb."""
+
+
+class Health(StrEnum):
+    """Is it running? A check that could not be made says CANNOT_TELL, which never fails a resource."""
+
+    YES = "yes"
+    NO = "no"
+    CANNOT_TELL = "cannot-tell"
+
+    @classmethod
+    def of(cls, is_healthy: bool) -> "Health":
+        return cls.YES if is_healthy else cls.NO
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a process ended: an exit status, or the signal that ended it."""
+
+    status: int | None = None
+    signal: int | None = None
+
+    @property
+    def is_success(self) -> bool:
+        return self.status == 0
+
+    def __str__(self) -> str:
+        return f"ended by signal {self.signal}" if self.signal is not None else f"exited with status {self.status}"
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A command that was run to its end. `exit` is None when the time ran out; it was killed then."""
+
+    exit: Exit | None
+    output: str
+
+
+class Process(Protocol):
+    """One process that was started through `Processes.start`."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def exit(self) -> Exit | None:
+        """None while it runs."""
+
+    def wait(self, timeout_ms: int) -> Exit | None:
+        """Wait for its end; None when it still runs after `timeout_ms`. Raises `CallCancelled`."""
+
+    def signal(self, number: int) -> None:
+        """Send it a signal; nothing happens when it has ended."""
+
+
+class Processes(Protocol):
+    """The resource's containment: everything that it ever started, also after double forks."""
+
+    def start(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        working_directory: str | None = None,
+        user: str | None = None,
+        watch: bool = False,
+    ) -> Process:
+        """Start a process. With `watch` it is the main one: its end fails the resource at once, without polling."""
+
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        timeout_ms: int,
+        environment: Mapping[str, str] | None = None,
+        working_directory: str | None = None,
+        user: str | None = None,
+    ) -> Finished:
+        """Run a command to its end and give its output (bounded, the last part); killed when the time runs out."""
+
+    def main(self) -> Process | None:
+        """The watched process that was started last."""
+
+    def main_is_running(self) -> bool: ...
+
+    def unwatch(self) -> None:
+        """The end of the main process is no failure from here on."""
+
+    def stop(self, *, grace_ms: int, signal: int = 15) -> bool:
+        """Signal the main process, wait for it, kill what is left. False when it had to be killed."""
+
+    def members(self) -> list[int]:
+        """Every process of the containment that still lives."""
+
+    def kill(self) -> None:
+        """Kill everything in the containment and wait until it is gone."""
+
+    def output(self, line_count_max: int = 20) -> str:
+        """The last lines that the resource's processes wrote."""
+
+
+class Log(Protocol):
+    def debug(self, message: str) -> None: ...
+    def info(self, message: str) -> None: ...
+    def warning(self, message: str) -> None: ...
+
+
+class Context(Protocol):
+    """What a call gets. Names and properties do not change while a resource is open."""
+
+    @property
+    def properties(self) -> Mapping[str, Any]:
+        """Validated, with defaults filled in; durations are integer milliseconds."""
+
+    @property
+    def cluster(self) -> str: ...
+    @property
+    def node(self) -> str: ...
+    @property
+    def group(self) -> str: ...
+    @property
+    def resource(self) -> str: ...
+    @property
+    def generation(self) -> int:
+        """Rises with every change of owner; hand it to storage that can refuse older ones."""
+
+    @property
+    def reason(self) -> str:
+        """Of an offline: user-requested, moving, restarting, deleting, shutting-down."""
+
+    @property
+    def processes(self) -> Processes: ...
+    @property
+    def log(self) -> Log: ...
+    def remaining_ms(self) -> int:
+        """Time left until this call counts as failed; `progress` starts it afresh."""
+
+    def is_cancelled(self) -> bool: ...
+    def pause(self, duration_ms: int) -> None:
+        """Sleep, but wake and raise `CallCancelled` when the host gives the call up."""
+
+    def progress(self, message: str) -> None:
+        """Say that it goes on: restarts the pending time-out, and is shown to the operator."""
+
+    def failed(self, message: str) -> None:
+        """Tell the host, from any thread, that the resource failed; the alternative to polling."""
+
+    def stopped(self, message: str) -> None:
+        """Tell the host that the workload ended by itself and that this is no failure."""
+
+
+class ResourceType:
+    """Base of every resource type. `online`, `offline` and `is_alive` are yours to write; the rest has defaults."""
+
+    name: ClassVar[str] = ""
+    version: ClassVar[str] = "1"
+    says: ClassVar[str] = ""
+    properties: ClassVar[tuple[Property, ...]] = ()
+    exactly_one: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    """Sets of properties of which exactly one must be given."""
+    tells_failure: ClassVar[bool] = False
+    """Failure comes as an event (a watched process, `context.failed`), so `looks_alive` need not be polled."""
+
+    def open(self, context: Context) -> None:
+        """Make ready; the thing itself stays offline."""
+
+    def close(self, context: Context) -> None:
+        """Give up what `open` took."""
+
+    def online(self, context: Context) -> None:
+        raise NotImplementedError
+
+    def offline(self, context: Context) -> None:
+        """Stop in good order."""
+        raise NotImplementedError
+
+    def terminate(self, context: Context) -> None:
+        """Stop at once. The host kills the containment afterwards, so only what lies outside it is left to do."""
+
+    def looks_alive(self, context: Context) -> Health:
+        """A quick check (300 ms at most). A no is confirmed by `is_alive` before anything happens."""
+        return self.is_alive(context)
+
+    def is_alive(self, context: Context) -> Health:
+        """The thorough check. A no fails the resource."""
+        raise NotImplementedError
+
+    def control(self, context: Context, verb: str, body: bytes) -> bytes:
+        """A verb of the type's own."""
+        raise UnknownControl(verb)
