@@ -66,6 +66,7 @@ class Core:
         self.leader_link_broke = False
         self.early_stand_at_ms: int | None = None
         self.early_stand_term = 0  # the term in which that was used up
+        self.has_known_leader = False  # in this run
 
         self.agreed_index = 0  # known to agree with the present leader's log up to here
         self.beat_round: int | None = None  # of a beat that `beats` has not answered yet
@@ -122,6 +123,7 @@ class Core:
         if is_new_term or leader != was_leader:
             self.forget_leader()
         self.leader = leader
+        self.has_known_leader |= leader is not None
         if was is not Role.FOLLOWER or leader:
             self.restart_election_timer()
         if leader and (leader != was_leader or is_new_term):

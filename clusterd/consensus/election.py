@@ -163,6 +163,17 @@ def leader_link_broke(core: Core) -> None:
     core.early_stand_at_ms = core.now_ms + wait_ms
 
 
+def first_link_opened(core: Core) -> None:
+    """A node that has known no leader since its start stands soon after it reaches others, instead of waiting out the
+    timer: a cluster that starts has a leader at once, and one that has a leader refuses the pre-vote."""
+    voters = core.configurations.voters
+    if core.role is not Role.FOLLOWER or core.has_known_leader or core.node not in voters:
+        return
+    stagger_ms = core.settings.early_stand_stagger_ms
+    wait_ms = (2 + voters.index(core.node)) * stagger_ms + core.random.randrange(stagger_ms // 2 + 1)
+    core.election_at_ms = min(core.election_at_ms, core.now_ms + wait_ms)
+
+
 def leader_link_opened(core: Core) -> None:
     core.leader_link_broke = False
     core.early_stand_at_ms = None

@@ -134,6 +134,8 @@ class Raft:
             core.leading.peers[peer].link_opened(now_ms)
         elif peer == core.leader:
             election.leader_link_opened(core)
+        else:
+            election.first_link_opened(core)
 
     def persisted(self, sequence: int, now_ms: int) -> None:
         """All writes up to `sequence` are durable: what was promised on their account may be said now."""
