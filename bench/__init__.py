@@ -1,0 +1,1 @@
+"""Benchmarks: one command each, each prints one JSON object. bench/README.md says what they measure."""
