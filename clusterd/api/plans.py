@@ -1,0 +1,70 @@
+"""What does an operator ask for, and what would it change? Pure. The values that every change is made of."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from clusterd.api.port import NodeStatus
+from clusterd.database import DatabaseView, Draft
+from clusterd.model.events import Event
+from clusterd.model.records import EventRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asks for a change, when, and under which request id; repeating an id changes nothing twice."""
+
+    request_id: str
+    by: str
+    status: NodeStatus
+
+    @property
+    def wall_ms(self) -> int:
+        return self.status.wall_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One object that a plan touches. `action` is create, update or delete."""
+
+    action: str
+    kind: str
+    name: str
+    details: tuple[str, ...] = ()
+
+    def view(self) -> dict[str, Any]:
+        return {"action": self.action, "kind": self.kind, "name": self.name, "details": list(self.details)}
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.kind} {self.name}" + (f" ({'; '.join(self.details)})" if self.details else "")
+
+
+@dataclass(slots=True)
+class Plan:
+    """A transaction with what it means: changes, what to wait for afterwards, and remarks for the operator."""
+
+    draft: Draft
+    changes: list[Change] = field(default_factory=list)
+    wait_for: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, action: str, kind: str, name: str, *details: str) -> None:
+        self.changes.append(Change(action, kind, name, details))
+
+    def event(self, asked: Asked, kind: Event, message: str, *, group: str = "", resource: str = "") -> None:
+        """An event that says who asked."""
+        self.draft.event(
+            EventRecord(
+                asked.wall_ms,
+                kind.name,
+                kind.level,
+                node=asked.status.node,
+                group=group,
+                resource=resource,
+                message=message,
+                because=f"{asked.by} asked for it",
+            )
+        )
+
+
+Planner = Callable[[DatabaseView, Asked], Plan]

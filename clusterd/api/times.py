@@ -1,0 +1,33 @@
+"""How are times written and read at the door? Pure. Only for people: nothing is ever decided by the wall clock."""
+
+import re
+from datetime import UTC, datetime
+
+from clusterd.model.durations import BadDuration, parse_duration
+from clusterd.model.errors import BadInput
+
+
+def time_text(wall_ms: int) -> str | None:
+    """2026-01-01T12:00:00.000Z; None for 'never'."""
+    if wall_ms <= 0:
+        return None
+    moment = datetime.fromtimestamp(wall_ms / 1000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{wall_ms % 1000:03d}Z"
+
+
+def parse_since(text: str, now_wall_ms: int) -> int:
+    """The moment that `text` names, in ms: a time (2026-01-01T12:00:00Z) or a length of time ago (15min)."""
+    if re.fullmatch(r"\s*[\d.]+\s*[A-Za-z]+\s*", text):
+        try:
+            return now_wall_ms - parse_duration(text, unit="ms")
+        except BadDuration as error:
+            raise BadInput(error.message, hint=error.hint) from error
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        raise BadInput(
+            f"{text!r} is neither a time nor a length of time", hint="write 2026-01-01T12:00:00Z or 15min"
+        ) from error
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * 1000)
