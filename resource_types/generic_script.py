@@ -1,0 +1,121 @@
+"""How is anything that a script can start, stop and check made a clustered resource?
+
+The script is called with the name of an entry point as its only argument: `open`, `online`, `looks_alive`, `is_alive`,
+`offline`, `close`, `terminate`. Exit status 0 is success, 3 means that it does not know the entry point: that is success for
+those which a script may leave out, and "cannot tell" for the two checks. What `online` leaves running belongs to the
+resource and is gone after `offline`.
+"""
+
+import os
+
+from clusterd.resource_api import (
+    Context,
+    Finished,
+    Health,
+    NotOnThisNode,
+    Property,
+    PropertyKind,
+    ResourceFailed,
+    ResourceType,
+)
+
+NOT_KNOWN_STATUS = 3
+
+
+class GenericScript(ResourceType):
+    """An executable that is called with the entry point's name."""
+
+    name = "generic_script"
+    version = "1"
+    says = "an executable that is called with the entry point's name: online, is_alive, offline, …"
+    properties = (
+        Property(
+            "script_filepath",
+            PropertyKind.TEXT,
+            "absolute path of the executable, the same on every node",
+            required=True,
+            aliases=("ScriptFilepath",),
+        ),
+        Property("environment", PropertyKind.MAPPING, "added to the environment", default={}),
+        Property("working_directory", PropertyKind.TEXT, "where it runs"),
+        Property("user", PropertyKind.TEXT, "whom it runs as; needs a host that runs as root"),
+        Property(
+            "check_timeout",
+            PropertyKind.DURATION,
+            "a check that takes longer means no",
+            default=30_000,
+            minimum=10,
+            unit="ms",
+        ),
+    )
+
+    def open(self, context: Context) -> None:
+        self._check_script(context)
+        self._optional(context, "open")
+
+    def online(self, context: Context) -> None:
+        self._check_script(context)
+        self._optional(context, "online")
+
+    def offline(self, context: Context) -> None:
+        self._optional(context, "offline")
+
+    def terminate(self, context: Context) -> None:
+        self._optional(context, "terminate")
+
+    def close(self, context: Context) -> None:
+        self._optional(context, "close")
+
+    def looks_alive(self, context: Context) -> Health:
+        return self._check(context, "looks_alive")
+
+    def is_alive(self, context: Context) -> Health:
+        return self._check(context, "is_alive")
+
+    # ---- calling it ----
+
+    def _optional(self, context: Context, entry: str) -> None:
+        limit_ms = max(1, context.remaining_ms())
+        finished = self._run(context, entry, limit_ms)
+        if finished.exit is None:
+            raise ResourceFailed(f"{_path(context)} did not return from {entry} within {limit_ms} ms and was killed")
+        if not finished.exit.is_success and finished.exit.status != NOT_KNOWN_STATUS:
+            raise ResourceFailed(f"{_path(context)} {entry} {finished.exit}{_said(finished)}")
+
+    def _check(self, context: Context, entry: str) -> Health:
+        limit_ms = context.properties["check_timeout"]
+        finished = self._run(context, entry, limit_ms)
+        if finished.exit is None:
+            context.log.warning(f"{_path(context)} did not return from {entry} within {limit_ms} ms and was killed")
+            return Health.NO
+        if finished.exit.status == NOT_KNOWN_STATUS:
+            return Health.CANNOT_TELL
+        if not finished.exit.is_success:
+            context.log.warning(f"{_path(context)} {entry} {finished.exit}{_said(finished)}")
+        return Health.of(finished.exit.is_success)
+
+    def _run(self, context: Context, entry: str, limit_ms: int) -> Finished:
+        return context.processes.run(
+            [_path(context), entry],
+            timeout_ms=limit_ms,
+            environment=context.properties["environment"],
+            working_directory=context.properties["working_directory"],
+            user=context.properties["user"],
+        )
+
+    def _check_script(self, context: Context) -> None:
+        path = _path(context)
+        if not os.path.isabs(path):
+            raise ResourceFailed(f"script_filepath {path!r} is not absolute: name the script from the root on")
+        if not os.path.exists(path):
+            raise NotOnThisNode(f"there is no script {path} on {context.node}: install it there at the same path")
+        if not os.path.isfile(path) or not os.access(path, os.X_OK):
+            raise ResourceFailed(f"{path} on {context.node} is no executable file: chmod +x it")
+
+
+def _path(context: Context) -> str:
+    return str(context.properties["script_filepath"])
+
+
+def _said(finished: Finished) -> str:
+    return f"; its last output: {finished.output}" if finished.output else "; it wrote nothing"
