@@ -5,7 +5,7 @@ the next poll. Offline asks it to stop and kills what is left when the grace is 
 """
 
 from clusterd.resource_api import Context, Health, Property, PropertyKind, ResourceFailed, ResourceType
-from resource_types.listeners import listeners_of, owner_text
+from resource_types.listeners import is_listening, listeners_of, owner_text
 from resource_types.notify import NotifySocket
 
 POLL_MS = 2
@@ -166,12 +166,12 @@ class GenericService(ResourceType):
         pause_ms = POLL_MS
         while True:
             self._expect_running(context)
-            listeners = listeners_of(port)
-            members = set(context.processes.members()) if listeners else set()
-            if listeners & members:
+            listens = is_listening(port, context.processes.members())
+            if listens:
                 return
-            if listeners:
-                raise ResourceFailed(f"port {port} is in use by {owner_text(listeners)}, not by {context.resource}")
+            if listens is False:
+                strangers = owner_text(listeners_of(port))
+                raise ResourceFailed(f"port {port} is in use by {strangers}, not by {context.resource}")
             if context.remaining_ms() <= 0:
                 raise ResourceFailed(f"{_shown(context)} does not listen on port {port}{_tail(context)}")
             context.pause(pause_ms)

@@ -26,6 +26,14 @@ def listeners_of(port: int) -> set[int]:
     return found if seen else {UNKNOWN_PID}
 
 
+def is_listening(port: int, pids: list[int]) -> bool | None:
+    """Whether one of `pids` listens on `port`: no when somebody else does, None when nobody does yet."""
+    inodes = _listening_inodes(port)
+    if not inodes:
+        return None
+    return any(inodes & _socket_inodes(str(pid)) for pid in pids)
+
+
 def owner_text(pids: set[int]) -> str:
     """For an error message."""
     known = sorted(pid for pid in pids if pid != UNKNOWN_PID)
