@@ -23,6 +23,12 @@ def own_cgroup() -> Path | None:
     return None
 
 
+def lab_cgroup(watcher_pid: int) -> Path | None:
+    """Where the group of the lab with this watcher is, or would be."""
+    own = own_cgroup()
+    return own / f"clusterd-lab-{watcher_pid}" if own else None
+
+
 class Cgroup:
     """One group of processes."""
 
@@ -31,10 +37,12 @@ class Cgroup:
 
     @classmethod
     def create(cls, folder: Path) -> "Cgroup | None":
-        """A new group that can be killed as a whole; None where that is not allowed or not possible."""
+        """An empty group that can be killed as a whole; None where that is not allowed or not possible."""
         try:
-            folder.mkdir()
+            folder.mkdir(exist_ok=True)
         except OSError:
+            return None
+        if cls(folder).pids():
             return None
         if os.access(folder / "cgroup.kill", os.W_OK) and os.access(folder / "cgroup.procs", os.W_OK):
             return cls(folder)

@@ -21,7 +21,6 @@ from clusterd.lab.foundation import LabOptions
 from clusterd.lab.layout import LabRecord, check_name, find_lab, lab_root, make_private
 from clusterd.model.errors import ClusterError
 
-WATCHER = Path(__file__).with_name("watcher.py")
 ORDER_WAIT_MAX_S = 30
 POLL_MS = 20
 REQUEST_WAIT_MAX_S = 2
@@ -63,13 +62,23 @@ def start_launcher(options: LabOptions) -> tuple[LabRecord, "subprocess.Popen[by
     make_private(root)
     with open(root / f"{options.name}.log", "wb") as log:
         watcher = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(WATCHER), options.name],
+            [sys.executable, "-m", "clusterd.lab.watcher", options.name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
             start_new_session=True,
             env={name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
         )
+    try:
+        _checked(_greet(watcher, options))
+    except LabError:
+        _end_watcher(watcher)
+        raise
+    return find_lab(options.name), watcher
+
+
+def _greet(watcher: "subprocess.Popen[bytes]", options: LabOptions) -> dict[str, Any]:
+    """Hand the options over; the first line back says how the start went."""
     if watcher.stdin is None or watcher.stdout is None:
         raise LabError("error", "the launcher has no standard input", hint="report this")
     with contextlib.suppress(BrokenPipeError):
@@ -77,11 +86,19 @@ def start_launcher(options: LabOptions) -> tuple[LabRecord, "subprocess.Popen[by
         watcher.stdin.flush()
     line = watcher.stdout.readline()
     if not line:
-        code = watcher.wait()
-        hint = f"see {root / (options.name + '.log')}"
-        raise LabError("error", f"the launcher of lab {options.name} ended with status {code}", hint=hint)
-    _checked(json.loads(line))
-    return find_lab(options.name), watcher
+        hint = f"see {lab_root() / (options.name + '.log')}"
+        raise LabError("error", f"the launcher of lab {options.name} ended before it served", hint=hint)
+    answer: dict[str, Any] = json.loads(line)
+    return answer
+
+
+def _end_watcher(watcher: "subprocess.Popen[bytes]") -> None:
+    watcher.terminate()
+    try:
+        watcher.communicate(timeout=ORDER_WAIT_MAX_S)
+    except subprocess.TimeoutExpired:
+        watcher.kill()
+        watcher.communicate()
 
 
 def end_lab(record: LabRecord, *, wait_max_ms: int) -> None:

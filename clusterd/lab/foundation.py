@@ -49,6 +49,8 @@ class LabOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fence: bool = True
     is_attached: bool = False
     """The lab ends when whoever wrote these options closes the launcher's standard input."""
+    cgroups: bool = True
+    """Use control groups where that is possible; without, processes are found by descent."""
     plugins: tuple[str, ...] = ()
     programs: Programs = Programs()
 

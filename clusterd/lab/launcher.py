@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from clusterd.lab.cgroups import Cgroup, own_cgroup
+from clusterd.lab.cgroups import Cgroup, lab_cgroup
 from clusterd.lab.children import Child, Children
 from clusterd.lab.cuts import Cuts
 from clusterd.lab.doors import ControlDoor, FenceDoor
@@ -107,8 +107,8 @@ async def serve(options: LabOptions, record: LabRecord) -> None:
             lab.child_ended(child)
 
     children = Children(child_ended)
-    own = own_cgroup()
-    cgroup = Cgroup.create(own / f"clusterd-lab-{os.getpid()}-{record.pid_start_ticks}") if own else None
+    folder = lab_cgroup(os.getppid()) if options.cgroups else None
+    cgroup = Cgroup.create(folder) if folder else None
     lab = Lab(options, record, children, cgroup)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, lab.ending.set)

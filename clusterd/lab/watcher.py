@@ -1,8 +1,8 @@
 """Who cleans up when the launcher itself is killed? I/O.
 
-Run as a script, without the package, as the launcher's parent: `watcher.py NAME`. It is a subreaper, so whatever the
-launcher leaves behind becomes its child, however often it forked. When the launcher has ended it kills its children until
-the kernel says that there are none: that answer is proof that nothing of the lab runs any more.
+`python -m clusterd.lab.watcher NAME`, the launcher's parent. It is a subreaper, so whatever the launcher leaves behind
+becomes its child, however often it forked. When the launcher has ended it kills its children until the kernel says that
+there are none: that answer is proof that nothing of the lab runs any more.
 
 SIGTERM, SIGINT and SIGHUP are passed on to the launcher as SIGTERM. If the watcher is killed, the launcher takes the lab
 down (see launcher.py).
@@ -15,28 +15,29 @@ import signal
 import sys
 import time
 
+from clusterd.lab.cgroups import Cgroup, lab_cgroup
+from clusterd.lab.processes import snapshot
+
 PR_SET_CHILD_SUBREAPER = 36
 NO_PROCESS = 0
+ASKED_TO_END = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
 
 def main(name: str) -> int:
-    command = [sys.executable, "-m", "clusterd.lab.launcher", name]
+    """Start the launcher, outlive it, and end with its exit code."""
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    asked = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
-    signal.pthread_sigmask(signal.SIG_BLOCK, asked)
+    signal.pthread_sigmask(signal.SIG_BLOCK, ASKED_TO_END)
+    command = [sys.executable, "-m", "clusterd.lab.launcher", name]
     launcher_pid = os.posix_spawn(command[0], command, os.environ, setsigmask=[])
 
     def pass_on(number: int, frame: object) -> None:
         os.kill(launcher_pid, signal.SIGTERM)  # our child, not yet waited for: the pid is still its own
 
-    for number in asked:
+    for number in ASKED_TO_END:
         signal.signal(number, pass_on)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, asked)
-    status = _wait_for(launcher_pid)
-    for number in asked:
-        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ASKED_TO_END)
+    code = os.waitstatus_to_exitcode(_wait_for(launcher_pid))
     _sweep()
-    code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
 
 
@@ -45,7 +46,7 @@ def _wait_for(launcher_pid: int) -> int:
     while True:
         ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
         if ended is not None and ended.si_pid == launcher_pid:
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+            signal.pthread_sigmask(signal.SIG_BLOCK, ASKED_TO_END)
             return os.waitpid(launcher_pid, 0)[1]
         if ended is not None:
             os.waitpid(ended.si_pid, 0)
@@ -53,33 +54,25 @@ def _wait_for(launcher_pid: int) -> int:
 
 def _sweep() -> None:
     """Kill and reap until no child is left; what a child leaves behind becomes a child in turn."""
+    folder = lab_cgroup(os.getpid())
+    group = Cgroup(folder) if folder is not None and folder.is_dir() else None
+    if group is not None:
+        group.kill()
     pause_s = 0.001
     while True:
-        for pid in _children():
-            with contextlib.suppress(PermissionError):  # one that changed its user: wait for its end
-                os.kill(pid, signal.SIGKILL)  # our child, not yet waited for
+        for info in snapshot().values():
+            if info.parent_pid == os.getpid():
+                with contextlib.suppress(PermissionError):  # one that changed its user: wait for its end
+                    os.kill(info.pid, signal.SIGKILL)  # our child, not yet waited for
         try:
             while os.waitpid(-1, os.WNOHANG)[0] != NO_PROCESS:
                 pause_s = 0.001
         except ChildProcessError:
-            return
+            break
         time.sleep(pause_s)
         pause_s = min(pause_s * 2, 0.1)
-
-
-def _children() -> list[int]:
-    found = []
-    for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
-        try:
-            with open(f"/proc/{name}/stat", "rb") as file:
-                content = file.read()
-        except OSError:
-            continue
-        if int(content[content.rindex(b")") + 2 :].split()[1]) == os.getpid():
-            found.append(int(name))
-    return found
+    if group is not None:
+        group.remove()
 
 
 if __name__ == "__main__":
