@@ -5,11 +5,13 @@
 """
 
 import json
+import os
 import signal
 import sys
 import time
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Any, ParamSpec
 
 import click
@@ -64,12 +66,9 @@ def up(
     foreground: bool,
     programs: str,
 ) -> None:
-    import os
-    from pathlib import Path
-
     import msgspec
 
-    from clusterd.lab.control import start_launcher, wait_quorate
+    from clusterd.lab.control import let_go, start_launcher, wait_quorate
     from clusterd.lab.foundation import LabOptions
     from clusterd.lab.programs import Programs
 
@@ -96,7 +95,7 @@ def up(
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: watcher.terminate())
         ctx.exit(watcher.wait())
-    watcher.returncode = 0  # it goes on without us, on purpose
+    let_go(watcher)
 
 
 @lab.command(help="End a lab and everything in it.")

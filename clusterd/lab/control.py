@@ -77,6 +77,14 @@ def start_launcher(options: LabOptions) -> tuple[LabRecord, "subprocess.Popen[by
     return find_lab(options.name), watcher
 
 
+def let_go(watcher: "subprocess.Popen[bytes]") -> None:
+    """Forget a launcher that goes on without us, on purpose."""
+    for pipe in (watcher.stdin, watcher.stdout):
+        if pipe is not None:
+            pipe.close()
+    watcher.returncode = 0
+
+
 def _greet(watcher: "subprocess.Popen[bytes]", options: LabOptions) -> dict[str, Any]:
     """Hand the options over; the first line back says how the start went."""
     if watcher.stdin is None or watcher.stdout is None:
