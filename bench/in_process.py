@@ -42,7 +42,7 @@ async def daemons(count: int = 3) -> AsyncIterator[list[Daemon]]:
         nodes = [_daemon(Path(base), each, members, issue_node(authority, each.name)) for each in members]
         running = [asyncio.create_task(node.run(_no_api)) for node in nodes]
         async with asyncio.timeout(START_WAIT_S):
-            while not any(node.node.replica.raft.is_leader_ready for node in nodes):  # noqa: ASYNC110  # nothing to wait on
+            while not any(node.node.replica.raft.is_leader_ready for node in nodes):
                 await asyncio.sleep(0.01)
         try:
             yield nodes
