@@ -1,0 +1,105 @@
+"""How does a resource host come to life below the guard? I/O.
+
+It is born in its own control group, in a session of its own, with the node's tag, and holds one end of a socket pair on
+which it gets each new lease deadline. It answers there once, when its socket listens. The end of that pair is the end of
+the guard.
+"""
+
+import os
+import socket
+import sys
+from dataclasses import dataclass
+
+from clusterd.adapters.containment import HOST_ITSELF, NodeContainment
+from clusterd.adapters.containment_fork import Birth, bear
+from clusterd.adapters.frames import framed
+from clusterd.wire import host_pb2
+
+READY_WITHIN_MS = 15_000
+SOCKET_PATH_LENGTH_MAX = 107
+
+
+@dataclass(frozen=True, slots=True)
+class NodeIdentity:
+    cluster: str
+    node: str
+    run_dir: str
+    run_id: str
+    plugin_dirs: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class HostProcess:
+    host_id: str
+    pid: int
+    socket_path: str
+    lease_socket: socket.socket
+    ready_until_ms: int
+    is_ready: bool = False
+    exit_because: str = ""  # set once it is reaped
+    killed_because: str = ""
+
+    def give_lease(self, incarnation: str, deadline_ms: int) -> None:
+        """A host that does not read (stopped, say) misses updates and then ends at an older deadline: the safe side."""
+        update = host_pb2.LeaseUpdate(incarnation=incarnation, deadline_ms=deadline_ms)
+        try:
+            self.lease_socket.send(framed(update.SerializeToString()))
+        except (BlockingIOError, ConnectionError):
+            return
+
+    def started(self) -> host_pb2.HostStarted:
+        return host_pb2.HostStarted(host_id=self.host_id, pid=self.pid, socket_path=self.socket_path)
+
+
+def host_id_problem(host_id: str) -> str:
+    if (
+        not host_id
+        or len(host_id) > 63
+        or not all(each.isascii() and (each.isalnum() or each in "._-") for each in host_id)
+    ):
+        return "a host id has 1 to 63 letters, digits, '.', '_' and '-'"
+    if host_id.startswith("."):
+        return "a host id does not begin with '.'"
+    return ""
+
+
+def start_host(
+    host_id: str, identity: NodeIdentity, containment: NodeContainment, incarnation: str, now_ms: int
+) -> HostProcess:
+    """Raises OSError when it cannot even be forked; what fails later is seen as the host's end."""
+    socket_path = os.path.join(identity.run_dir, f"host-{host_id}.sock")
+    scope = containment.host_itself(incarnation, host_id)
+    scope.create()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    report, report_write = os.pipe2(os.O_CLOEXEC)
+    try:
+        ours.setblocking(False)
+        environment = {**os.environ, **containment.tag(incarnation, host_id, HOST_ITSELF)}
+        argv = _argv(host_id, socket_path, identity, containment, incarnation, theirs.fileno())
+        birth = Birth(argv, environment, cgroup=scope.birthplace(), kept=(theirs.fileno(),))
+        pid = bear(birth, report_write)
+    except OSError:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+        os.close(report_write)
+        os.close(report)
+    return HostProcess(host_id, pid, socket_path, ours, now_ms + READY_WITHIN_MS)
+
+
+def _argv(
+    host_id: str,
+    socket_path: str,
+    identity: NodeIdentity,
+    containment: NodeContainment,
+    incarnation: str,
+    lease_descriptor: int,
+) -> list[str]:
+    argv = [sys.executable, "-m", "clusterd.main.host", "--host-id", host_id, "--socket", socket_path]
+    argv += ["--incarnation", incarnation, "--cluster", identity.cluster, "--node", identity.node]
+    argv += ["--run-dir", identity.run_dir, "--cgroup", containment.cgroup_root]
+    argv += ["--lease-descriptor", str(lease_descriptor), "--guard-pid", str(os.getpid())]
+    for folder in identity.plugin_dirs:
+        argv += ["--plugins", folder]
+    return argv
