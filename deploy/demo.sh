@@ -1,0 +1,36 @@
+#!/bin/sh
+# A lab of three nodes with the demo group online. May be repeated: a running lab is reused, the manifest applied again.
+set -eu
+cd "$(dirname "$0")/.."
+export PATH="$PWD/.venv/bin:$PATH"
+lab=demo
+unset CLUSTERCTL_ENDPOINT
+
+fail() {
+    echo "make demo failed: $1" >&2
+    exit 1
+}
+
+clusterctl --lab "$lab" lab up || fail "the lab did not come up; see above."
+clusterctl --lab "$lab" apply -f deploy/demo/web.yaml --wait || fail "the demo group did not come online; see above, and 'clusterctl status'."
+echo
+clusterctl --lab "$lab" status || fail "the status could not be read; see above."
+address=$(python -c '
+import sys
+from clusterd.lab.layout import find_lab
+lab = find_lab(sys.argv[1])
+print(f"{lab.nodes[0].api_url}/#token={lab.token()}")
+' "$lab")
+cat <<END
+
+console:  $address
+
+Try, with PATH=$PWD/.venv/bin:\$PATH
+  clusterctl status                     where everything runs
+  clusterctl lab kill n1                power loss of a node
+  clusterctl explain group web          what happened, and why
+  clusterctl lab start n1               bring it back; nothing moves by itself
+  clusterctl group move web n3          a planned move
+  clusterctl events --follow            watch
+  make demo-down                        end everything
+END
