@@ -37,6 +37,7 @@ class NodeProcesses:
         self._guard: GuardLink | None = None
         self._guard_ended = asyncio.Event()
         self._hosts: dict[str, HostLink] = {}
+        self._greeting: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopping = False
 
@@ -162,7 +163,8 @@ class NodeProcesses:
 
     def _connect_host(self, started: host_pb2.HostStarted) -> None:
         known = self._hosts.get(started.host_id)
-        if known is None or not known.is_open:
+        if started.host_id not in self._greeting and (known is None or not known.is_open):
+            self._greeting.add(started.host_id)
             self._run(self._greet_host(started), f"host {started.host_id}")
 
     async def _greet_host(self, started: host_pb2.HostStarted) -> None:
@@ -176,6 +178,8 @@ class NodeProcesses:
             because = f"it did not answer the daemon: {error.message}"
             self._tell_guard(lambda guard: guard.kill_host(host, because))
             return
+        finally:
+            self._greeting.discard(host)
         self._post(host_up(host, inventory, self._node))
 
     def _host_said(self, event: host_pb2.ResourceEvent) -> None:
