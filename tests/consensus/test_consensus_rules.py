@@ -51,7 +51,9 @@ def drained(raft: Raft) -> Ready:
 
 
 def replies(ready: Ready | None, body: str) -> list[object]:
-    return [getattr(message, body) for _, message in ready.messages if message.HasField(body)] if ready else []
+    return (
+        [getattr(message, body) for _, message in ready.messages if message.WhichOneof("body") == body] if ready else []
+    )
 
 
 def leading(*entries: Entry, term: int = 1) -> Raft:

@@ -343,7 +343,12 @@ def test_writes_that_wait_together_share_a_sync(disk: Disk) -> None:
 
 def test_nothing_is_reported_before_the_sync_returned(disk: Disk) -> None:
     synced: list[int] = []
-    disk.create().open(sync=lambda handle: (os.fdatasync(handle), synced.append(handle))[0])
+
+    def counted_sync(handle: int) -> None:
+        os.fdatasync(handle)
+        synced.append(handle)
+
+    disk.create().open(sync=counted_sync)
     for index in range(2, 10):
         disk.write(entry(index))
         assert len(synced) == index - 1
