@@ -60,6 +60,6 @@ rm -f "$stamp"
 .venv/bin/python -m pip --version >/dev/null 2>&1 || make_venv
 echo "installing what pyproject.toml names into .venv"
 install_with_uv || install_with_pip || fail "some packages could not be installed; see above, check the network, and repeat."
-.venv/bin/clusterctl --help >/dev/null || fail ".venv/bin/clusterctl does not run; remove .venv and repeat."
+.venv/bin/python -c "import aiohttp, clusterd, cryptography, grpc, pytest" || fail "what was installed cannot be used; remove .venv and repeat."
 .venv/bin/python -m compileall -q clusterd resource_types || fail "the sources do not compile; see above."
 touch "$stamp"
