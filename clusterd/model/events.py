@@ -117,3 +117,4 @@ CONFIGURATION_APPLIED = _event("configuration.applied", "info", "An operator cha
 MOVE_ASKED = _event("move.asked", "info", "An operator asked to move a group.", "group", "target", "by")
 WANTED_CHANGED = _event("wanted.changed", "info", "An operator changed what is wanted.", "what", "now", "by")
 FAILURE_SIMULATED = _event("failure.simulated", "info", "An operator asked a resource to fail.", "resource", "by")
+REQUEST_FAILED = _event("request.failed", "error", "The API failed on a request.", "method", "path", "error")

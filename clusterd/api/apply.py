@@ -1,0 +1,191 @@
+"""What would applying this manifest change, and may it? Pure. Nothing of a refused manifest is stored.
+
+A group that the manifest names gets exactly the configuration written there. Resources of it that the manifest leaves out,
+and groups that it leaves out, are kept, unless `prune` is asked for: then they are deleted, which needs them offline.
+"""
+
+from dataclasses import replace
+
+from clusterd.api.checks import (
+    PartProblem,
+    cluster_property_refusals,
+    delete_refusals,
+    group_dependency_problems,
+    known_nodes,
+    known_type,
+    private_values,
+    refuse,
+    running_refusals,
+)
+from clusterd.api.edits import delete_group, group_differences, put_cluster, put_resource
+from clusterd.api.observed import ObservedGroup, observe_group
+from clusterd.api.plans import Asked, Plan, Planner
+from clusterd.database import DatabaseView, Draft
+from clusterd.model import keys
+from clusterd.model.events import CONFIGURATION_APPLIED
+from clusterd.model.ids import key_of
+from clusterd.model.manifest import BadManifest, GroupSpec, Manifest, ManifestProblem, ResourceSpec
+from clusterd.model.records import GroupRecord, ResourceRecord
+from clusterd.model.states import Wanted
+
+
+def apply_manifest(manifest: Manifest, *, prune: bool) -> Planner:
+    """The planner for a parsed manifest. Raises BadManifest with every problem, or Refused."""
+
+    def plan(view: DatabaseView, asked: Asked) -> Plan:
+        return _Application(view, asked, manifest, prune=prune).plan()
+
+    return plan
+
+
+class _Application:
+    """One manifest against one state of the database."""
+
+    def __init__(self, view: DatabaseView, asked: Asked, manifest: Manifest, *, prune: bool) -> None:
+        self._view = view
+        self._asked = asked
+        self._manifest = manifest
+        self._prune = prune
+        self._problems: list[ManifestProblem] = []
+        self._refusals: list[str] = []
+        self._plan = Plan(Draft(view))
+
+    def plan(self) -> Plan:
+        self._cluster()
+        for spec in self._manifest.groups:
+            self._group(spec)
+        if self._problems:
+            raise BadManifest(self._problems)
+        if self._prune:
+            self._prune_groups()
+        refuse(self._refusals, "the manifest cannot be applied now", hint="nothing was changed")
+        return self._plan
+
+    # ---- the cluster ----
+
+    def _cluster(self) -> None:
+        before = self._view.cluster()
+        after = replace(before, properties={**before.properties, **self._manifest.cluster_properties})
+        if after == before:
+            return
+        found = cluster_property_refusals(before, after)
+        self._problems += [self._manifest.cluster_places.problem("properties", text) for text in found]
+        if not found:
+            put_cluster(self._plan, self._asked, before, after)
+
+    # ---- groups ----
+
+    def _group(self, spec: GroupSpec) -> None:
+        before = self._view.group(spec.name)
+        owners, found = known_nodes(self._view, spec.preferred_owners, "preferred_owners")
+        self._add(spec, found)
+        after = replace(
+            before or GroupRecord(spec.name),
+            preferred_owners=owners,
+            properties=dict(spec.properties),
+            wanted=spec.wanted or (before.wanted if before else Wanted.ONLINE),
+        )
+        group = observe_group(self._view, before, is_quorate=self._asked.status.is_quorate) if before else None
+        records = [(each, self._record(each, after)) for each in spec.resources]
+        self._check_dependencies(after, records)
+        changed = len(self._plan.changes)
+        if before is None:
+            self._plan.add("create", "group", spec.name)
+        elif before != after:
+            self._plan.add("update", "group", before.name, *group_differences(before, after))
+        for resource_spec, record in records:
+            self._resource(resource_spec, record, group)
+        self._left_out(group, spec)
+        if len(self._plan.changes) > changed:
+            self._commit_group(after, changed)
+        if after.wanted is Wanted.ONLINE and (records or (group and group.resources)):
+            self._plan.wait_for.append(f"group {after.name} settled")
+
+    def _commit_group(self, after: GroupRecord, first: int) -> None:
+        """Put the group even when only a resource changed: it guards checks that span its resources."""
+        self._plan.draft.replace(after)
+        told = "; ".join(str(each) for each in self._plan.changes[first:])
+        self._plan.event(self._asked, CONFIGURATION_APPLIED, f"applied: {told}", group=after.name)
+
+    def _check_dependencies(self, group: GroupRecord, records: list[tuple[ResourceSpec, ResourceRecord]]) -> None:
+        named = {key_of(spec.name): spec for spec, _ in records}
+        kept = [each for each in self._view.resources_of(group.name) if key_of(each.name) not in named]
+        after = [record for _, record in records] + ([] if self._prune else kept)
+        for record, text in group_dependency_problems(self._view, after):
+            spec = named.get(key_of(record.name))
+            if spec is not None:
+                self._add(spec, [PartProblem("depends_on", text)])
+            else:
+                self._refusals.append(f"resource {record.name}, which the manifest leaves out: {text}")
+
+    def _left_out(self, group: ObservedGroup | None, spec: GroupSpec) -> None:
+        named = {key_of(each.name) for each in spec.resources}
+        left = [each for each in group.resources if key_of(each.record.name) not in named] if group else []
+        if not left or group is None:
+            return
+        names = [str(each.record.name) for each in left]
+        if not self._prune:
+            self._plan.notes.append(
+                f"{', '.join(names)} of {spec.name} is kept although the manifest leaves it out; --prune deletes it"
+            )
+            return
+        kept_records = {key_of(each.name) for each in spec.resources}
+        self._refusals += [
+            each for each in delete_refusals(group, names) if key_of(each.split(" depends on ")[0]) not in kept_records
+        ]
+        for each in left:
+            is_wanted = each.record.wanted is Wanted.ONLINE and group.record.wanted is Wanted.ONLINE
+            if is_wanted and not self._refusals:
+                self._refusals.append(
+                    f"{each.record.name} is wanted online; first: clusterctl resource offline {each.record.name}"
+                )
+            self._plan.draft.delete(keys.resource(each.record.name))
+            self._plan.add("delete", "resource", each.record.name)
+        self._plan.draft.expect(keys.assignment(spec.name)).expect(keys.report(spec.name))
+
+    def _prune_groups(self) -> None:
+        named = {key_of(each.name) for each in self._manifest.groups}
+        for record in self._view.groups():
+            if key_of(record.name) not in named:
+                delete_group(self._view, self._asked, self._plan, record.name)
+
+    # ---- resources ----
+
+    def _record(self, spec: ResourceSpec, group: GroupRecord) -> ResourceRecord:
+        """The resource as it would be stored; what does not fit the cluster is a problem of the manifest."""
+        before = self._view.resource(spec.name)
+        owners, found = known_nodes(self._view, spec.possible_owners, "possible_owners")
+        self._add(spec, found)
+        kind, type_problems = known_type(self._view, spec.type)
+        self._add(spec, type_problems)
+        private = dict(spec.private)
+        if kind is not None:
+            private, private_problems = private_values(kind.schema, spec.private)
+            self._add(spec, private_problems)
+        return replace(
+            before or ResourceRecord(spec.name, group.name, spec.type),
+            group=group.name,
+            type=kind.name if kind else spec.type,
+            wanted=spec.wanted or (before.wanted if before else Wanted.ONLINE),
+            depends_on=spec.depends_on,
+            possible_owners=owners,
+            properties=dict(spec.properties),
+            private=private,
+        )
+
+    def _resource(self, spec: ResourceSpec, after: ResourceRecord, group: ObservedGroup | None) -> None:
+        before = self._view.resource(spec.name)
+        if before is None:
+            self._plan.draft.replace(after)
+            self._plan.add("create", "resource", after.name, f"in group {after.group}", f"type {after.type}")
+            return
+        found = running_refusals(group, before, after)
+        self._add(spec, [each for each in found if each.part != "depends_on"])
+        self._refusals += [each.message for each in found if each.part == "depends_on"]
+        if found or after == before:
+            self._plan.draft.expect(keys.resource(after.name))
+            return
+        put_resource(self._view, self._asked, self._plan, before, after)
+
+    def _add(self, spec: GroupSpec | ResourceSpec, problems: list[PartProblem]) -> None:
+        self._problems += [spec.places.problem(each.part, each.message) for each in problems]

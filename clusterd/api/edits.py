@@ -1,0 +1,316 @@
+"""What do create, set, depend and delete change in the database? Pure. Planners for one object at a time.
+
+A value of None in given properties means "back to the default". New groups and resources are wanted offline, as in the
+reference: nothing starts before it is complete and somebody says so.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from clusterd.api.checks import (
+    PartProblem,
+    changed_parts,
+    cluster_property_refusals,
+    delete_refusals,
+    group_dependency_problems,
+    known_nodes,
+    known_type,
+    private_values,
+    refuse,
+    refuse_bad,
+    running_refusals,
+)
+from clusterd.api.observed import observe_group
+from clusterd.api.plans import Asked, Plan, Planner
+from clusterd.api.views import find_group, find_resource, observe
+from clusterd.database import DatabaseView, Draft
+from clusterd.model import keys
+from clusterd.model.dependencies import BadDependency, parse_dependency
+from clusterd.model.errors import Conflict, Refused
+from clusterd.model.events import CONFIGURATION_APPLIED
+from clusterd.model.ids import GroupId, ResourceId, key_of, name_problem
+from clusterd.model.records import ClusterRecord, GroupRecord, Json, ResourceRecord
+from clusterd.model.settings_catalogue import Scope
+from clusterd.model.settings_check import check_properties, find_setting, relation_problems
+from clusterd.model.states import GroupState, Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class GroupEdit:
+    """What to change about a group; None leaves a part alone. `revision`: only if it is still that one."""
+
+    properties: Mapping[str, Json] | None = None
+    preferred_owners: tuple[str, ...] | None = None
+    wanted: Wanted | None = None
+    revision: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceEdit:
+    """What to change about a resource. `properties` holds common and private ones alike."""
+
+    properties: Mapping[str, Json] | None = None
+    possible_owners: tuple[str, ...] | None = None
+    depends_on: str | None = None
+    wanted: Wanted | None = None
+    revision: int | None = None
+
+
+def cluster_set(properties: Mapping[str, Json]) -> Planner:
+    def plan(view: DatabaseView, asked: Asked) -> Plan:
+        made = Plan(Draft(view))
+        before = view.cluster()
+        after = replace(before, properties=_merged(Scope.CLUSTER, before.properties, properties))
+        put_cluster(made, asked, before, after)
+        return made
+
+    return plan
+
+
+def put_cluster(plan: Plan, asked: Asked, before: ClusterRecord, after: ClusterRecord) -> None:
+    refuse(cluster_property_refusals(before, after), "the cluster's times would not fit together")
+    if after != before:
+        plan.draft.replace(after)
+        plan.add("update", "cluster", before.name, *changed_parts(before.properties, after.properties))
+        plan.event(asked, CONFIGURATION_APPLIED, f"cluster: {'; '.join(plan.changes[-1].details)}")
+
+
+def group_create(name: str, edit: GroupEdit) -> Planner:
+    def plan(view: DatabaseView, asked: Asked) -> Plan:
+        _refuse_name(name)
+        if view.group(name) is not None:
+            raise Refused(f"there is a group {name} already", hint=f"to change it: clusterctl group set {name} …")
+        made = Plan(Draft(view))
+        after = _edited_group(view, GroupRecord(GroupId(name), wanted=Wanted.OFFLINE), edit)
+        made.draft.replace(after)
+        made.add("create", "group", name)
+        made.event(asked, CONFIGURATION_APPLIED, f"group {name} created", group=name)
+        return made
+
+    return plan
+
+
+def group_set(name: str, edit: GroupEdit) -> Planner:
+    def plan(view: DatabaseView, asked: Asked) -> Plan:
+        before = find_group(view, name)
+        _refuse_other_revision(view, keys.group(name), edit.revision)
+        made = Plan(Draft(view))
+        after = _edited_group(view, before, edit)
+        if after != before:
+            made.draft.replace(after)
+            made.add("update", "group", before.name, *group_differences(before, after))
+            details = "; ".join(made.changes[-1].details)
+            made.event(asked, CONFIGURATION_APPLIED, f"group {before.name}: {details}", group=before.name)
+        return made
+
+    return plan
+
+
+def group_delete(name: str) -> Planner:
+    """Delete a group with its resources; it must be offline, and wanted so."""
+
+    def plan(view: DatabaseView, asked: Asked) -> Plan:
+        made = Plan(Draft(view), wait_for=[f"group {find_group(view, name).name} deleted"])
+        delete_group(view, asked, made, name)
+        return made
+
+    return plan
+
+
+def delete_group(view: DatabaseView, asked: Asked, plan: Plan, name: str) -> None:
+    group = observe(view, asked.status, name)
+    record = group.record
+    hint = f"first: clusterctl group offline {record.name}"
+    if group.resources and record.wanted is not Wanted.OFFLINE:
+        refuse(["it is wanted online"], f"group {record.name} cannot be deleted", hint=hint)
+    if group.state not in (GroupState.OFFLINE, GroupState.FAILED):
+        refuse([f"it is {group.state}"], f"group {record.name} cannot be deleted", hint=hint)
+    names = [each.record.name for each in group.resources]
+    refuse(delete_refusals(group, names), f"group {record.name} cannot be deleted", hint=hint)
+    plan.draft.delete(keys.group(record.name))
+    plan.draft.expect(keys.assignment(record.name)).expect(keys.report(record.name))
+    for each in names:
+        plan.draft.delete(keys.resource(each))
+    plan.add("delete", "group", record.name, *([f"with {', '.join(names)}"] if names else []))
+    plan.event(asked, CONFIGURATION_APPLIED, f"group {record.name} deleted", group=record.name)
+
+
+def resource_create(name: str, group_name: str, type_name: str, edit: ResourceEdit) -> Planner:
+    def plan(view: DatabaseView, asked: Asked) -> Plan:
+        _refuse_name(name)
+        group = find_group(view, group_name)
+        there = view.resource(name)
+        if there is not None:
+            hint = f"to change it: clusterctl resource set {there.name} …"
+            raise Refused(f"there is a resource {there.name} in group {there.group} already", hint=hint)
+        made = Plan(Draft(view))
+        new = ResourceRecord(ResourceId(name), group.name, type_name, wanted=Wanted.OFFLINE)
+        after = _edited_resource(view, asked, new, edit)
+        made.draft.replace(after).replace(group)
+        made.add("create", "resource", name, f"in group {group.name}", f"type {after.type}")
+        text = f"resource {name} created in group {group.name}"
+        made.event(asked, CONFIGURATION_APPLIED, text, group=group.name, resource=name)
+        return made
+
+    return plan
+
+
+def resource_set(name: str, edit: ResourceEdit) -> Planner:
+    def plan(view: DatabaseView, asked: Asked) -> Plan:
+        before = find_resource(view, name)
+        _refuse_other_revision(view, keys.resource(name), edit.revision)
+        made = Plan(Draft(view))
+        after = _edited_resource(view, asked, before, edit)
+        if after != before:
+            put_resource(view, asked, made, before, after)
+            made.draft.replace(find_group(view, before.group))
+            details = "; ".join(made.changes[-1].details)
+            text = f"resource {before.name}: {details}"
+            made.event(asked, CONFIGURATION_APPLIED, text, group=before.group, resource=before.name)
+        return made
+
+    return plan
+
+
+def put_resource(view: DatabaseView, asked: Asked, plan: Plan, before: ResourceRecord, after: ResourceRecord) -> None:
+    """Store a changed resource and say when the change is felt."""
+    plan.draft.replace(after)
+    plan.add("update", "resource", before.name, *resource_differences(before, after))
+    group = observe(view, asked.status, before.group)
+    is_running = any(key_of(each.record.name) == key_of(before.name) and each.pid for each in group.resources)
+    if is_running and after.private != before.private:
+        plan.notes.append(f"{before.name} is running: its new properties take effect the next time it comes online")
+
+
+def resource_delete(name: str) -> Planner:
+    def plan(view: DatabaseView, asked: Asked) -> Plan:
+        record = find_resource(view, name)
+        made = Plan(Draft(view))
+        delete_resource(view, asked, made, record, also=())
+        made.draft.replace(find_group(view, record.group))
+        text = f"resource {record.name} deleted"
+        made.event(asked, CONFIGURATION_APPLIED, text, group=record.group, resource=record.name)
+        return made
+
+    return plan
+
+
+def delete_resource(
+    view: DatabaseView, asked: Asked, plan: Plan, record: ResourceRecord, *, also: tuple[str, ...]
+) -> None:
+    """Delete a resource that runs nothing; `also` names resources that go with it."""
+    group = observe(view, asked.status, record.group)
+    refusals = delete_refusals(group, [record.name, *also])
+    is_wanted = record.wanted is Wanted.ONLINE and group.record.wanted is Wanted.ONLINE
+    if not refusals and is_wanted:
+        refusals = [f"it is wanted online; first: clusterctl resource offline {record.name}"]
+    refuse(refusals, f"resource {record.name} cannot be deleted")
+    plan.draft.delete(keys.resource(record.name))
+    plan.draft.expect(keys.assignment(record.group)).expect(keys.report(record.group))
+    plan.add("delete", "resource", record.name)
+
+
+# ---- records before and after ----
+
+
+def group_differences(before: GroupRecord, after: GroupRecord) -> list[str]:
+    return changed_parts(_group_parts(before), _group_parts(after))
+
+
+def resource_differences(before: ResourceRecord, after: ResourceRecord) -> list[str]:
+    return changed_parts(_resource_parts(before), _resource_parts(after))
+
+
+def _group_parts(record: GroupRecord) -> dict[str, object]:
+    return {"wanted": record.wanted.value, "preferred_owners": record.preferred_owners, **record.properties}
+
+
+def _resource_parts(record: ResourceRecord) -> dict[str, object]:
+    return {
+        "type": record.type,
+        "wanted": record.wanted.value,
+        "depends_on": record.depends_on,
+        "possible_owners": record.possible_owners,
+        **record.properties,
+        **record.private,
+    }
+
+
+def _edited_group(view: DatabaseView, before: GroupRecord, edit: GroupEdit) -> GroupRecord:
+    after = before
+    if edit.preferred_owners is not None:
+        owners, problems = known_nodes(view, edit.preferred_owners, "preferred_owners")
+        refuse_bad(problems, f"group {before.name}")
+        after = replace(after, preferred_owners=owners)
+    if edit.properties is not None:
+        after = replace(after, properties=_merged(Scope.GROUP, before.properties, edit.properties))
+    return replace(after, wanted=edit.wanted) if edit.wanted is not None else after
+
+
+def _edited_resource(view: DatabaseView, asked: Asked, before: ResourceRecord, edit: ResourceEdit) -> ResourceRecord:
+    after = before
+    problems: list[PartProblem] = []
+    if edit.possible_owners is not None:
+        owners, problems = known_nodes(view, edit.possible_owners, "possible_owners")
+        after = replace(after, possible_owners=owners)
+    if edit.depends_on is not None:
+        after = replace(after, depends_on=_dependency_text(edit.depends_on, problems))
+    if edit.wanted is not None:
+        after = replace(after, wanted=edit.wanted)
+    given = edit.properties or {}
+    common = {name: value for name, value in given.items() if find_setting(Scope.RESOURCE, name)}
+    private = {name: value for name, value in given.items() if name not in common}
+    after = replace(after, properties=_merged(Scope.RESOURCE, before.properties, common))
+    kind, type_problems = known_type(view, before.type)
+    problems += type_problems
+    if kind is not None:
+        without = {name for name, value in private.items() if value is None}
+        merged = {**before.private, **private}
+        values, found = private_values(kind.schema, {k: v for k, v in merged.items() if k not in without})
+        problems += found
+        after = replace(after, type=kind.name, private=values)
+    refuse_bad(problems, f"resource {before.name}")
+    _refuse_relations(view, asked, before, after)
+    return after
+
+
+def _dependency_text(text: str, problems: list[PartProblem]) -> str:
+    try:
+        return str(parse_dependency(text))
+    except BadDependency as error:
+        problems.append(PartProblem("depends_on", f"{error.message}; {error.hint}"))
+        return ""
+
+
+def _refuse_relations(view: DatabaseView, asked: Asked, before: ResourceRecord, after: ResourceRecord) -> None:
+    others = [each for each in view.resources_of(before.group) if key_of(each.name) != key_of(before.name)]
+    told = [text for _, text in group_dependency_problems(view, [*others, after])]
+    refuse(told, f"the dependencies of {before.name} are refused")
+    group = observe_group(view, find_group(view, before.group), is_quorate=asked.status.is_quorate)
+    refuse([each.message for each in running_refusals(group, before, after)], f"resource {before.name} cannot change")
+
+
+def _merged(scope: Scope, before: Mapping[str, Json], given: Mapping[str, Json]) -> dict[str, Json]:
+    """Present values with the given ones over them; None takes a value away. Raises BadInput with every problem."""
+    without = {found.name for name, value in given.items() if value is None and (found := find_setting(scope, name))}
+    checked = check_properties(scope, {name: value for name, value in given.items() if value is not None})
+    unknown = check_properties(
+        scope, {name: 0 for name in given if given[name] is None and not find_setting(scope, name)}
+    )
+    problems = [PartProblem(each.name, each.text) for each in (*checked.problems, *unknown.problems)]
+    merged = {name: value for name, value in {**before, **checked.values}.items() if name not in without}
+    if not problems and scope is not Scope.CLUSTER:
+        problems = [PartProblem("", text) for text in relation_problems(scope, merged)]
+    refuse_bad(problems, f"{scope} properties")
+    return merged
+
+
+def _refuse_name(name: str) -> None:
+    problem = name_problem(name)
+    refuse_bad([PartProblem("name", problem)] if problem else [], f"{name!r}")
+
+
+def _refuse_other_revision(view: DatabaseView, key: str, revision: int | None) -> None:
+    present = view.revision_of(key)
+    if revision is not None and revision != present:
+        raise Conflict(f"{key} is at revision {present}, not {revision}", key=key, revision=present)

@@ -1,0 +1,139 @@
+"""What does a request say, and is it well formed? I/O. Every size and number is bounded here."""
+
+import json
+import re
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from clusterd.model.errors import BadInput
+from clusterd.model.ids import name_problem
+from clusterd.model.records import Json
+from clusterd.model.settings_check import nearest
+from clusterd.model.states import Wanted
+
+BODY_MAX_BYTES = (1 << 20) + (64 << 10)
+TIMEOUT_DEFAULT_MS = 10_000
+TIMEOUT_MAX_MS = 60_000
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+
+def flag(request: web.Request, name: str) -> bool:
+    """A query parameter that is there as 1, true or without a value."""
+    value = request.query.get(name)
+    if value is None or value.lower() in ("0", "false", "no"):
+        return False
+    if value.lower() in ("", "1", "true", "yes"):
+        return True
+    raise BadInput(f"{name} is 0 or 1, not {value!r}")
+
+
+def number(request: web.Request, name: str, default: int, *, most: int) -> int:
+    """A whole number in the query, from 0 to `most`."""
+    text = request.query.get(name)
+    if text is None:
+        return default
+    if not re.fullmatch(r"\d{1,18}", text) or int(text) > most:
+        raise BadInput(f"{name} is a whole number from 0 to {most}, not {text!r}")
+    return int(text)
+
+
+def timeout_ms(request: web.Request) -> int:
+    return max(10, number(request, "timeout_ms", TIMEOUT_DEFAULT_MS, most=TIMEOUT_MAX_MS))
+
+
+def request_id(request: web.Request) -> str:
+    """The caller's own id, so that it may repeat the request; else a new one."""
+    given = request.headers.get("Request-Id")
+    if given is None:
+        return uuid.uuid4().hex
+    if not _REQUEST_ID.fullmatch(given):
+        raise BadInput("Request-Id has 8 to 64 letters, digits, '.', '_' and '-'")
+    return given
+
+
+def if_match(request: web.Request) -> int | None:
+    """The revision that the object must still have."""
+    given = request.headers.get("If-Match")
+    if given is None:
+        return None
+    text = given.strip().strip('"')
+    if not re.fullmatch(r"\d{1,18}", text):
+        raise BadInput(f"If-Match is a revision, not {given!r}")
+    return int(text)
+
+
+async def body_text(request: web.Request) -> str:
+    """The body as UTF-8. aiohttp refuses more than BODY_MAX_BYTES."""
+    data = await request.read()
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"the body is not UTF-8 at byte {error.start}") from error
+
+
+async def body(request: web.Request, allowed: Iterable[str]) -> dict[str, Json]:
+    """The JSON object in the body; an empty body is an empty object. Unknown keys are refused."""
+    text = await body_text(request)
+    try:
+        found = json.loads(text) if text.strip() else {}
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"the body is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise BadInput("the body is not a JSON object")
+    names = list(allowed)
+    for key in found:
+        if key not in names:
+            raise BadInput(f"there is no {key!r} in this request: {nearest(key, names)}")
+    return found
+
+
+def name_in(given: Mapping[str, Json], key: str, *, default: str | None = None) -> str:
+    """A name in the body."""
+    value = given.get(key, default)
+    if value == default and default is not None:
+        return default
+    problem = name_problem(value)
+    if problem:
+        raise BadInput(f"{key}: {problem}")
+    return str(value)
+
+
+def names_in(given: Mapping[str, Json], key: str) -> tuple[str, ...] | None:
+    value = given.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, list) or any(name_problem(each) for each in value):
+        raise BadInput(f"{key} is a list of names")
+    return tuple(str(each) for each in value)
+
+
+def properties_in(given: Mapping[str, Json], key: str = "properties") -> Mapping[str, Json] | None:
+    value = given.get(key)
+    if value is not None and not isinstance(value, dict):
+        raise BadInput(f"{key} is an object of names and values")
+    return value
+
+
+def text_in(given: Mapping[str, Json], key: str) -> str | None:
+    value = given.get(key)
+    if value is not None and not isinstance(value, str):
+        raise BadInput(f"{key} is text")
+    return value
+
+
+def wanted_in(given: Mapping[str, Json]) -> Wanted | None:
+    value = given.get("wanted")
+    if value is None:
+        return None
+    if value not in [each.value for each in Wanted]:
+        raise BadInput(f"wanted is online or offline, not {value!r}")
+    return Wanted(value)
+
+
+def json_answer(document: Any, *, status: int = 200) -> web.Response:
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    return web.Response(text=text, status=status, content_type="application/json")

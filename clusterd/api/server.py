@@ -1,0 +1,165 @@
+"""Where does the API listen, and what surrounds every request? I/O."""
+
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from clusterd.api.access import Access
+from clusterd.api.port import ClusterPort
+from clusterd.api.reading import Reading
+from clusterd.api.requests import BODY_MAX_BYTES, json_answer
+from clusterd.api.stream import Streams
+from clusterd.api.writing import Writing
+from clusterd.model.errors import CODES, ClusterError
+from clusterd.model.events import REQUEST_FAILED
+from clusterd.model.manifest import BadManifest
+
+PAGE_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+_CODE_OF_STATUS = {404: "not-found", 405: "bad-input", 413: "too-large", 400: "bad-input"}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+STREAMS = web.AppKey("streams", Streams)
+log = structlog.get_logger("clusterd.api")
+
+
+def create_app(port: ClusterPort, token: str) -> web.Application:
+    """The whole API over one node. Everything under /v1 asks for the token; the page itself holds no data."""
+    streams = Streams(port)
+    access = Access(token)
+    app = web.Application(middlewares=[_surround(access)], client_max_size=BODY_MAX_BYTES)
+    app[STREAMS] = streams
+    app.add_routes(Reading(port, streams).routes())
+    app.add_routes(Writing(port, streams).routes())
+    app.add_routes(_page_routes())
+    app.on_response_prepare.append(_add_headers)
+    app.on_shutdown.append(_let_clients_go)
+    return app
+
+
+class ApiServer:
+    """The API on a TCP address, and on a local socket where one is named."""
+
+    def __init__(
+        self, port: ClusterPort, *, token: str, host: str, tcp_port: int, unix_path: Path | None = None
+    ) -> None:
+        self._app = create_app(port, token)
+        self._host, self._tcp_port = host, tcp_port
+        self._unix_path = unix_path
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it really listens (`tcp_port` 0 takes any free one)."""
+        addresses = self._runner.addresses if self._runner else []
+        found = next((each for each in addresses if isinstance(each, tuple)), (self._host, self._tcp_port))
+        return str(found[0]), int(found[1])
+
+    async def start(self) -> None:
+        """Raises OSError when the address is taken."""
+        # aiohttp logs a traceback for every malformed request; those are the client's business, not ours.
+        logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+        self._runner = web.AppRunner(
+            self._app, handler_cancellation=True, shutdown_timeout=1, access_log=None, keepalive_timeout=30
+        )
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._host, self._tcp_port).start()
+        if self._unix_path is not None:
+            self._unix_path.unlink(missing_ok=True)
+            umask = os.umask(0o177)
+            try:
+                await web.UnixSite(self._runner, self._unix_path).start()
+            finally:
+                os.umask(umask)
+
+    async def stop(self) -> None:
+        """Let every client go, at once, and close the sockets."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+        if self._unix_path is not None:
+            self._unix_path.unlink(missing_ok=True)
+
+
+def error_document(error: ClusterError) -> dict[str, dict[str, object]]:
+    """The shape of every refusal."""
+    told = _error(error.code, error.message, error.hint, is_retryable=error.retryable)
+    if isinstance(error, BadManifest):
+        told["error"]["problems"] = [
+            {"line": each.line, "path": each.path, "message": each.message} for each in error.problems
+        ]
+    return told
+
+
+def _error(code: str, message: str, hint: str, *, is_retryable: bool = False) -> dict[str, dict[str, object]]:
+    return {"error": {"code": code, "message": message, "hint": hint, "retryable": is_retryable}}
+
+
+def _surround(access: Access) -> Middleware:
+    """Authenticate first, and turn every failure into the one shape of error."""
+
+    @web.middleware
+    async def surround(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            if request.path.startswith("/v1"):
+                access.check(request)
+            return await handler(request)
+        except ClusterError as error:
+            return json_answer(error_document(error), status=CODES[error.code].http_status)
+        except web.HTTPException as error:
+            code = _CODE_OF_STATUS.get(error.status, "error")
+            message = f"{request.method} {request.path}: {error.reason}"
+            return json_answer(_error(code, message, _hint(code)), status=error.status)
+        except Exception as error:  # the boundary of one request: it must not take the daemon with it
+            log.exception(REQUEST_FAILED.name, method=request.method, path=request.path, error=repr(error))
+            message = f"the daemon failed on this request: {error!r}"
+            return json_answer(_error("error", message, "its log says more"), status=500)
+
+    return surround
+
+
+def _hint(code: str) -> str:
+    return {
+        "not-found": "the API begins at /v1; see docs/api.md",
+        "too-large": f"a body has at most {BODY_MAX_BYTES} bytes",
+    }.get(code, "")
+
+
+def _page_routes() -> list[web.RouteDef]:
+    """The console's files, read once."""
+    folder = Path(__file__).parent / "console"
+    routes: list[web.RouteDef] = []
+    for path in sorted(folder.iterdir()):
+        if path.suffix in PAGE_TYPES:
+            name = "/" if path.name == "index.html" else f"/{path.name}"
+            routes.append(web.get(name, _file_handler(path.read_bytes(), PAGE_TYPES[path.suffix])))
+    return routes
+
+
+def _file_handler(data: bytes, content_type: str) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return web.Response(body=data, content_type=content_type, charset="utf-8")
+
+    return handle
+
+
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+
+
+async def _let_clients_go(app: web.Application) -> None:
+    app[STREAMS].close()

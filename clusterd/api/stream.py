@@ -1,0 +1,147 @@
+"""How do clients follow what happens, live? I/O. Server-sent events: the timeline, and the status whenever it changed.
+
+Every event of the timeline comes exactly once and in order; its sequence is the id that a client hands back as
+`Last-Event-ID` to go on at any node. Nothing is queued per client: each one reads on from its own place in the database,
+and gets the newest status only. `gap` says that events between were already forgotten.
+"""
+
+import asyncio
+import json
+import re
+from typing import Any
+
+from aiohttp import web
+
+from clusterd.api import views
+from clusterd.api.port import ClusterPort, NodeStatus
+from clusterd.api.requests import number
+from clusterd.api.times import parse_since
+from clusterd.database.store import EVENTS_KEPT_MAX
+from clusterd.model import keys
+from clusterd.model.errors import BadInput, Busy
+
+CLIENTS_MAX = 64
+STATUS_EVERY_MS = 2000
+STATUS_GAP_MS = 200
+KEEP_ALIVE_EVERY_MS = 15_000
+BACKLOG_DEFAULT = 50
+
+
+class Streams:
+    """All clients that follow. `close` lets them go at once when the daemon stops."""
+
+    def __init__(self, port: ClusterPort) -> None:
+        self._port = port
+        self._closing = asyncio.Event()
+        self._clients = 0
+        self._status_text = ""
+        self._status_of: tuple[int, NodeStatus] | None = None
+
+    @property
+    def is_closing(self) -> bool:
+        return self._closing.is_set()
+
+    def close(self) -> None:
+        self._closing.set()
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        return await self._serve(request, wants_status=False)
+
+    async def everything(self, request: web.Request) -> web.StreamResponse:
+        return await self._serve(request, wants_status=True)
+
+    async def _serve(self, request: web.Request, *, wants_status: bool) -> web.StreamResponse:
+        follower = self._follower(request)
+        if self._clients >= CLIENTS_MAX:
+            raise Busy(f"{CLIENTS_MAX} clients follow already", hint="close one, or ask another node")
+        self._clients += 1
+        try:
+            response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+            await response.prepare(request)
+            await self._feed(response, follower, wants_status=wants_status)
+            return response
+        except ConnectionResetError:
+            return web.Response()  # the client left; nobody reads this
+        finally:
+            self._clients -= 1
+
+    def _follower(self, request: web.Request) -> "_Follower":
+        view, status = self._port.view(), self._port.status()
+        group = request.query.get("group", "")
+        resumed = request.headers.get("Last-Event-ID", request.query.get("after", ""))
+        if resumed:
+            if not re.fullmatch(r"\d{1,18}", resumed):
+                raise BadInput(f"Last-Event-ID is a sequence number, not {resumed!r}")
+            return _Follower(int(resumed), 0, group, has_resumed=True)
+        since = request.query.get("since", "")
+        if since:
+            return _Follower(0, parse_since(since, status.wall_ms), group)
+        last = number(request, "last", BACKLOG_DEFAULT, most=EVENTS_KEPT_MAX)
+        found = views.events_after(view, 0, group=group)
+        if last >= len(found):
+            return _Follower(0, 0, group)
+        return _Follower(found[-last - 1]["sequence"], 0, group)
+
+    async def _feed(self, response: web.StreamResponse, follower: "_Follower", *, wants_status: bool) -> None:
+        while not self._closing.is_set():
+            revision = self._port.view().revision
+            parts = follower.next_parts(self._port)
+            if wants_status:
+                parts.append(_part("status", self._status()))
+            await response.write("".join(parts or [": still here\n\n"]).encode())
+            if wants_status:
+                await self.wait(0, STATUS_GAP_MS, watches_changes=False)
+            await self.wait(revision, STATUS_EVERY_MS if wants_status else KEEP_ALIVE_EVERY_MS)
+
+    def _status(self) -> str:
+        """The status document, made once for all clients while nothing changed."""
+        status = self._port.status()
+        view = self._port.view()
+        if self._status_of != (view.revision, status):
+            self._status_of = (view.revision, status)
+            self._status_text = _text(views.status_document(view, status))
+        return self._status_text
+
+    async def wait(self, revision: int, longest_ms: int, *, watches_changes: bool = True) -> None:
+        """Until something newer than `revision` is there, the time is up, or the daemon stops."""
+        waits: list[asyncio.Future[object]] = [asyncio.ensure_future(self._closing.wait())]
+        if watches_changes:
+            waits.append(asyncio.ensure_future(self._port.changes(revision)))
+        try:
+            await asyncio.wait(waits, timeout=longest_ms / 1000, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+
+
+class _Follower:
+    """One client's place in the timeline."""
+
+    def __init__(self, sequence: int, since_wall_ms: int, group: str, *, has_resumed: bool = False) -> None:
+        self._sequence = sequence
+        self._since_wall_ms = since_wall_ms
+        self._group = group
+        self._has_resumed = has_resumed
+
+    def next_parts(self, port: ClusterPort) -> list[str]:
+        view = port.view()
+        parts: list[str] = []
+        known = view.database.keys_under(keys.EVENT)
+        if self._has_resumed and len(known) >= EVENTS_KEPT_MAX and views.sequence_of(known[0]) > self._sequence:
+            parts.append(_part("gap", _text({"after": self._sequence, "next": views.sequence_of(known[0])})))
+        self._has_resumed = False
+        for each in views.events_after(view, self._sequence, since_wall_ms=self._since_wall_ms, group=self._group):
+            parts.append(_part("event", _text(each), sequence=each["sequence"]))
+        if known:
+            self._sequence = max(self._sequence, views.sequence_of(known[-1]))
+        return parts
+
+
+def _text(document: Any) -> str:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def _part(kind: str, data: str, *, sequence: int | None = None) -> str:
+    number_line = f"id: {sequence}\n" if sequence is not None else ""
+    return f"{number_line}event: {kind}\ndata: {data}\n\n"

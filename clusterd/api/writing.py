@@ -1,0 +1,176 @@
+"""Which changes does the API make? I/O. Any node takes them; each is planned, checked, committed and answered in one way."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from clusterd.api import edits, operations
+from clusterd.api.apply import apply_manifest
+from clusterd.api.conditions import Condition, parse_condition
+from clusterd.api.mutations import carry_out
+from clusterd.api.plans import Planner
+from clusterd.api.port import ClusterPort
+from clusterd.api.requests import (
+    body,
+    body_text,
+    flag,
+    if_match,
+    json_answer,
+    name_in,
+    names_in,
+    properties_in,
+    request_id,
+    text_in,
+    timeout_ms,
+    wanted_in,
+)
+from clusterd.api.stream import Streams
+from clusterd.api.views import document
+from clusterd.model.errors import BadInput
+from clusterd.model.manifest import parse_manifest
+
+WAIT_MAX_MS = 30_000
+LOOK_AGAIN_MS = 200
+CONDITIONS_MAX = 1000
+OPERATOR = "an operator"
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Writing:
+    """Handlers of everything that changes something, and of waiting for it."""
+
+    def __init__(self, port: ClusterPort, streams: Streams) -> None:
+        self._port = port
+        self._streams = streams
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.post("/v1/apply", self._apply),
+            web.post("/v1/wait", self._wait),
+            web.patch("/v1/cluster", self._cluster_set),
+            web.post("/v1/groups", self._group_create),
+            web.patch("/v1/groups/{name}", self._group_set),
+            web.delete("/v1/groups/{name}", self._named(edits.group_delete)),
+            web.post("/v1/groups/{name}/online", self._named(operations.group_online)),
+            web.post("/v1/groups/{name}/offline", self._named(operations.group_offline)),
+            web.post("/v1/groups/{name}/move", self._group_move),
+            web.post("/v1/resources", self._resource_create),
+            web.patch("/v1/resources/{name}", self._resource_set),
+            web.delete("/v1/resources/{name}", self._named(edits.resource_delete)),
+            web.post("/v1/resources/{name}/online", self._named(operations.resource_online)),
+            web.post("/v1/resources/{name}/offline", self._named(operations.resource_offline)),
+            web.post("/v1/resources/{name}/fail", self._named(operations.resource_fail)),
+        ]
+
+    async def _carry_out(self, request: web.Request, planner: Planner) -> web.Response:
+        outcome = await carry_out(
+            self._port,
+            planner,
+            request_id=request_id(request),
+            by=OPERATOR,
+            timeout_ms=timeout_ms(request),
+            is_plan_only=flag(request, "plan"),
+        )
+        return json_answer(outcome)
+
+    def _named(self, make: Callable[[str], Planner]) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            await body(request, ())
+            return await self._carry_out(request, make(request.match_info["name"]))
+
+        return handle
+
+    async def _apply(self, request: web.Request) -> web.Response:
+        text = await body_text(request)
+        # A megabyte of YAML takes a while, and heartbeats must not wait for it.
+        manifest = await asyncio.to_thread(parse_manifest, text)
+        return await self._carry_out(request, apply_manifest(manifest, prune=flag(request, "prune")))
+
+    async def _cluster_set(self, request: web.Request) -> web.Response:
+        given = await body(request, ("properties",))
+        return await self._carry_out(request, edits.cluster_set(properties_in(given) or {}))
+
+    async def _group_create(self, request: web.Request) -> web.Response:
+        given = await body(request, ("name", "properties", "preferred_owners", "wanted"))
+        edit = edits.GroupEdit(properties_in(given), names_in(given, "preferred_owners"), wanted_in(given))
+        return await self._carry_out(request, edits.group_create(name_in(given, "name"), edit))
+
+    async def _group_set(self, request: web.Request) -> web.Response:
+        given = await body(request, ("properties", "preferred_owners"))
+        edit = edits.GroupEdit(properties_in(given), names_in(given, "preferred_owners"), revision=if_match(request))
+        return await self._carry_out(request, edits.group_set(request.match_info["name"], edit))
+
+    async def _group_move(self, request: web.Request) -> web.Response:
+        given = await body(request, ("target",))
+        planner = operations.group_move(request.match_info["name"], name_in(given, "target", default=""))
+        return await self._carry_out(request, planner)
+
+    async def _resource_create(self, request: web.Request) -> web.Response:
+        given = await body(request, ("name", "group", "type", "properties", "possible_owners", "depends_on", "wanted"))
+        edit = edits.ResourceEdit(
+            properties_in(given) or {},
+            names_in(given, "possible_owners"),
+            text_in(given, "depends_on"),
+            wanted_in(given),
+        )
+        name, group, kind = name_in(given, "name"), name_in(given, "group"), name_in(given, "type")
+        return await self._carry_out(request, edits.resource_create(name, group, kind, edit))
+
+    async def _resource_set(self, request: web.Request) -> web.Response:
+        given = await body(request, ("properties", "possible_owners", "depends_on"))
+        edit = edits.ResourceEdit(
+            properties_in(given),
+            names_in(given, "possible_owners"),
+            text_in(given, "depends_on"),
+            revision=if_match(request),
+        )
+        return await self._carry_out(request, edits.resource_set(request.match_info["name"], edit))
+
+    # ---- waiting ----
+
+    async def _wait(self, request: web.Request) -> web.Response:
+        """Answer once every condition holds, one can hold no more, or the time is up; the client asks again."""
+        given = await body(request, ("for", "timeout_ms", "after_revision"))
+        texts = given.get("for")
+        texts = [texts] if isinstance(texts, str) else texts
+        if not isinstance(texts, list) or not texts or len(texts) > CONDITIONS_MAX:
+            raise BadInput("'for' is a condition or a list of them", hint='as in {"for": "group web online"}')
+        conditions = [(str(each), parse_condition(str(each))) for each in texts]
+        longest_ms = _bounded(given.get("timeout_ms", WAIT_MAX_MS), WAIT_MAX_MS)
+        after_revision = _bounded(given.get("after_revision", 0), 1 << 62)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + longest_ms / 1000
+        while True:
+            revision = self._port.view().revision
+            found = [] if revision < after_revision else self._look(conditions)
+            is_over = bool(found) and (
+                all(each["reached"] for each in found) or any(each["impossible"] for each in found)
+            )
+            left_ms = int((until - loop.time()) * 1000)
+            if is_over or left_ms <= 0 or self._streams.is_closing:
+                break
+            await self._streams.wait(revision, min(left_ms, LOOK_AGAIN_MS))
+        reached = bool(found) and all(each["reached"] for each in found)
+        impossible = any(each["impossible"] for each in found)
+        answer = document(
+            self._port.view(), self._port.status(), reached=reached, impossible=impossible, conditions=found
+        )
+        return json_answer(answer)
+
+    def _look(self, conditions: list[tuple[str, Condition]]) -> list[dict[str, object]]:
+        view, status = self._port.view(), self._port.status()
+        found: list[dict[str, object]] = []
+        for text, condition in conditions:
+            answer = condition(view, status)
+            found.append(
+                {"for": text, "reached": answer.is_reached, "now": answer.now, "impossible": answer.is_impossible}
+            )
+        return found
+
+
+def _bounded(value: object, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise BadInput(f"expected a whole number, not {value!r}")
+    return min(value, most)
