@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from clusterd.leader import FenceKnowledge, FenceWish, Sight, decide
 from clusterd.model import keys
 from clusterd.model.events import DIGEST_DIFFERED, FENCE_ANSWERED, FENCE_ASKED, note
-from clusterd.model.ids import GroupId, NodeId
+from clusterd.model.ids import GroupId, NodeId, key_of
 from clusterd.model.records import ResourceRecord
 from clusterd.node.effects import AskFence
 from clusterd.node.events import FenceAnswered
@@ -58,14 +58,14 @@ class Leading:
                 if record is None:
                     self._is_all_dirty = True
                 else:
-                    self._dirty.add(record.group)
+                    self._dirty.add(GroupId(key_of(record.group)))
 
     def settled(self, subject: str) -> None:
         """A proposal's outcome is known: its subject is looked at again."""
         self._pending.discard(subject)
         kind, _, name = subject.partition("/")
         if kind == "group":
-            self._dirty.add(GroupId(name))
+            self._dirty.add(GroupId(key_of(name)))
         self.is_due = True
 
     def fence_answered(self, event: FenceAnswered, now_ms: int) -> None:
@@ -126,16 +126,18 @@ class Leading:
 
     def _decide(self, now_ms: int) -> bool:
         node = self._node
-        busy = {subject.removeprefix("group/") for subject in self._pending if subject.startswith("group/")}
+        busy = {key_of(each.removeprefix("group/")) for each in self._pending if each.startswith("group/")}
         if self._is_all_dirty:
             # While a membership change is under way, groups are looked at when it is through: it makes all dirty again.
-            self._dirty.update(group.name for group in node.replica.view.groups())
+            self._dirty.update(GroupId(key_of(group.name)) for group in node.replica.view.groups())
             self._is_all_dirty = False
-        groups = {group for group in self._dirty if group.casefold() not in {each.casefold() for each in busy}}
+        groups = {group for group in self._dirty if group not in busy}
         self._dirty -= groups
         node.presence.own_promises(now_ms)
         decisions = decide(node.replica.view, self.sight(now_ms), groups=groups)
-        self.next_look_ms = decisions.next_look_ms
+        next_look_ms = decisions.next_look_ms
+        # What is due already was proposed just now; its outcome says when to look again.
+        self.next_look_ms = next_look_ms if next_look_ms is not None and next_look_ms > now_ms else None
         for wish in decisions.fence_wishes:
             self._ask_fence(wish, now_ms)
         has_proposed = False

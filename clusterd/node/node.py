@@ -193,6 +193,7 @@ class Node:
                 pass
 
     def _hear(self, sender: NodeId, heartbeat: Heartbeat, *, is_direct: bool, now_ms: int) -> None:
+        is_news = self.presence.is_news(sender, heartbeat)
         if not self.presence.receive(sender, heartbeat, is_direct=is_direct, now_ms=now_ms):
             return
         self.talking.heard(sender)
@@ -201,7 +202,7 @@ class Node:
         if heartbeat.HasField("beat"):
             self.replica.raft.receive(sender, heartbeat.beat, now_ms)
         self.leading.compare_digest(sender, heartbeat)
-        self.leading.is_due = True
+        self.leading.is_due |= is_news  # everything else is looked at with the own beat
         if heartbeat.wants_answer and self.talking.may_answer(sender, now_ms):
             self.beat(now_ms, to=[sender])
 

@@ -134,6 +134,17 @@ class Presence:
 
     # ---- heartbeats in ----
 
+    def is_news(self, sender: NodeId, heartbeat: Heartbeat) -> bool:
+        """Whether a heartbeat says something that a leader should look at now, rather than with its next beat."""
+        last = self.detector.last(sender)
+        return (
+            last is None
+            or last.incarnation != heartbeat.incarnation
+            or last.is_leaving != heartbeat.is_leaving
+            or len(last.ended) != len(heartbeat.ended_incarnations)
+            or bool(heartbeat.refusals)
+        )
+
     def receive(self, sender: NodeId, heartbeat: Heartbeat, *, is_direct: bool, now_ms: int) -> bool:
         """Take in a heartbeat. False: it comes from a run of the sender's daemon that is known to be over."""
         if not self._is_present_run(sender, heartbeat.daemon_run, is_direct=is_direct):

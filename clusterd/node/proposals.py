@@ -76,6 +76,7 @@ class Proposals:
         self._in_log: dict[int, tuple[int, Purpose, Transaction, int]] = {}
         self._waiting: dict[int, _Waiting] = {}
         self._last_context = 0
+        self._now_ms = 0
         self._outcomes: list[Outcome] = []
 
     def outcomes(self) -> list[Outcome]:
@@ -133,6 +134,7 @@ class Proposals:
 
     def due(self, now_ms: int) -> list[tuple[int, Purpose, Transaction, int]]:
         """What should be proposed or sent (again) now, oldest first; what waited too long is settled instead."""
+        self._now_ms = now_ms
         found = []
         for context, waiting in list(self._waiting.items()):
             if now_ms >= waiting.until_ms:
@@ -167,7 +169,10 @@ class Proposals:
         self._outcomes.append(Outcome(waiting.purpose, result, None))
 
     def next_deadline_ms(self) -> int | None:
-        times = [min(each.until_ms, each.send_again_ms or each.until_ms) for each in self._waiting.values()]
+        """When something was not answered in time. What waits for a leader waits for an event, not for a time."""
+        times = [
+            each.send_again_ms if each.send_again_ms > self._now_ms else each.until_ms for each in self._waiting.values()
+        ]
         return min(times) if times else None
 
     def expire_in_log(self, now_ms: int, is_too_late: Callable[[Purpose, int], bool]) -> None:

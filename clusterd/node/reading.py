@@ -60,7 +60,7 @@ class Reads:
 
     def next_deadline_ms(self) -> int | None:
         times = [
-            min(each.until_ms, (each.asked_ms if each.asked_ms is not None else self._now_ms) + ASK_AGAIN_MS)
+            min(each.until_ms, max(each.asked_ms or 0, self._now_ms) + ASK_AGAIN_MS)
             for each in self._waiting.values()
             if each.index is None
         ]

@@ -151,6 +151,8 @@ class Replica:
         self._parsed = {each: transaction for each, transaction in self._parsed.items() if each > index}
         self._digests.clear()
         self._restore_standings()
+        for entry in self.raft.entries_from(index + 1):
+            self._scan(entry)
         self.proposals.snapshot_restored()
 
     def _restore_standings(self) -> None:
