@@ -9,24 +9,15 @@ import os
 import time
 from pathlib import Path
 
+from clusterd.adapters.containment_cgroup import usable_cgroup
+
 REMOVE_WAIT_MS = 200
-
-
-def own_cgroup() -> Path | None:
-    """The folder of this process's v2 group; None when there is no v2 hierarchy here."""
-    mount = _mount_point()
-    if mount is None:
-        return None
-    for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
-        if line.startswith("0::"):
-            return mount / line[3:].lstrip("/")
-    return None
 
 
 def lab_cgroup(watcher_pid: int) -> Path | None:
     """Where the group of the lab with this watcher is, or would be."""
-    own = own_cgroup()
-    return own / f"clusterd-lab-{watcher_pid}" if own else None
+    own = usable_cgroup()
+    return Path(own) / f"clusterd-lab-{watcher_pid}" if own else None
 
 
 class Cgroup:
@@ -81,11 +72,3 @@ class Cgroup:
             except OSError:
                 return False
         return True
-
-
-def _mount_point() -> Path | None:
-    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
-        before, _, after = line.partition(" - ")
-        if after.startswith("cgroup2 "):
-            return Path(before.split()[4])
-    return None

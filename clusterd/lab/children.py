@@ -9,7 +9,7 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from clusterd.lab.cgroups import Cgroup
@@ -22,9 +22,10 @@ ENTER = Path(__file__).with_name("enter.py")
 class Child:
     """A process that the launcher started itself. `exit_code` is negative for a signal, None while it lives."""
 
-    def __init__(self, pid: int, name: str) -> None:
+    def __init__(self, pid: int, name: str, arguments: Sequence[str]) -> None:
         self.pid = pid
         self.name = name
+        self.arguments = list(arguments)
         self.start_ticks = start_ticks_of(pid)
         self.exit_code: int | None = None
         self.ended = asyncio.Event()
@@ -49,11 +50,10 @@ class Child:
 
 
 class Children:
-    """All processes started here. Used by one event loop; `on_end` is called once for each that ended."""
+    """All processes started here. Used by one event loop."""
 
-    def __init__(self, on_end: Callable[[Child], None]) -> None:
+    def __init__(self) -> None:
         self._alive: dict[int, Child] = {}
-        self._on_end = on_end
         self._reaped = asyncio.Event()
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self.reap)
@@ -82,7 +82,7 @@ class Children:
             ],
             setsid=True,
         )
-        child = Child(pid, log.stem)
+        child = Child(pid, log.stem, command)
         self._alive[pid] = child
         return child
 
@@ -113,4 +113,3 @@ class Children:
             return  # an orphan of somebody below
         child.exit_code = exit_code
         child.ended.set()
-        self._on_end(child)

@@ -27,7 +27,6 @@ from clusterd.adapters.configuration import (
 from clusterd.adapters.link_cuts import LinkCuts
 from clusterd.lab.layout import RECORD_NAME, LabRecord, NodeEntry, lab_root, lock, make_private, running_labs
 from clusterd.lab.processes import start_ticks_of
-from clusterd.lab.programs import Programs
 from clusterd.model.errors import ClusterError, Refused
 from clusterd.model.settings import PROFILES
 
@@ -37,6 +36,15 @@ PEER_PORT_FIRST = 7501
 BLOCK_SIZE = 1000
 BLOCKS_MAX = 20
 RUN_BASE_PREFIX = "clusterd-"
+
+
+class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Other programs than the real ones: argument lists in which `{node}` and the like stand for values of the node."""
+
+    guard: tuple[str, ...] = ()
+    daemon: tuple[str, ...] = ()
+    host_mark: str = "clusterd.main.host"
+    """An argument that resource hosts have, and nothing else has."""
 
 
 class LabOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

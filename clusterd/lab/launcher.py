@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from clusterd.lab.cgroups import Cgroup, lab_cgroup
-from clusterd.lab.children import Child, Children
+from clusterd.lab.children import Children
 from clusterd.lab.cuts import Cuts
 from clusterd.lab.doors import ControlDoor, FenceDoor
 from clusterd.lab.foundation import LabOptions, lay
@@ -36,7 +36,7 @@ class Lab:
     def __init__(self, options: LabOptions, record: LabRecord, children: Children, cgroup: Cgroup | None) -> None:
         self.record = record
         self.ending = asyncio.Event()
-        context = LabContext(record, options.programs, children, cgroup)
+        context = LabContext(options, children, cgroup)
         self.nodes = {entry.name: LabNode(entry, context) for entry in record.nodes}
         self._cuts = Cuts(list(self.nodes))
 
@@ -80,10 +80,6 @@ class Lab:
         self._cuts.heal(names)
         self._tell_nodes()
 
-    def child_ended(self, child: Child) -> None:
-        for node in self.nodes.values():
-            node.child_ended(child)
-
     async def start_all(self) -> None:
         for node in self.nodes.values():
             await node.start()
@@ -100,13 +96,7 @@ class Lab:
 async def serve(options: LabOptions, record: LabRecord) -> None:
     """Run the lab until SIGTERM, `lab down`, or the end of the watcher."""
     loop = asyncio.get_running_loop()
-    lab: Lab | None = None
-
-    def child_ended(child: Child) -> None:
-        if lab is not None:
-            lab.child_ended(child)
-
-    children = Children(child_ended)
+    children = Children()
     folder = lab_cgroup(os.getppid()) if options.cgroups else None
     cgroup = Cgroup.create(folder) if folder else None
     lab = Lab(options, record, children, cgroup)

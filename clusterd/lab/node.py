@@ -19,9 +19,10 @@ from clusterd.adapters.fence import FenceAnswer, FenceVerdict
 from clusterd.adapters.link_cuts import LinkCuts
 from clusterd.lab.cgroups import Cgroup
 from clusterd.lab.children import Child, Children
-from clusterd.lab.layout import LabRecord, NodeEntry
+from clusterd.lab.foundation import LabOptions
+from clusterd.lab.layout import NodeEntry
 from clusterd.lab.processes import ProcessInfo, snapshot
-from clusterd.lab.programs import Programs, command
+from clusterd.lab.programs import CommandFor, daemon_command, guard_command
 from clusterd.lab.run import Run, signal_all
 from clusterd.model.errors import ClusterError
 
@@ -37,8 +38,7 @@ UNWANTED_VARIABLES = ("PYTHONDONTWRITEBYTECODE", "GRPC_DEFAULT_SSL_ROOTS_FILE_PA
 class LabContext:
     """What all nodes of a lab share."""
 
-    record: LabRecord
-    programs: Programs
+    options: LabOptions
     children: Children
     cgroup: Cgroup | None
 
@@ -52,7 +52,6 @@ class LabNode:
         self._run: Run | None = None
         self._ended: deque[str] = deque(maxlen=RUNS_REMEMBERED_MAX)
         self._changing = asyncio.Lock()
-        self._sweeps: set[asyncio.Task[bool]] = set()
 
     @property
     def links_file(self) -> Path:
@@ -74,10 +73,10 @@ class LabNode:
             started = []
             if not run.has_living_guard:
                 await run.kill_leftovers()
-                run.guard = self._spawn(run, "guard", self._context.programs.guard)
+                run.guard = self._spawn(run, "guard", guard_command)
                 started.append("guard")
             if not run.has_living_daemon:
-                run.daemon = self._spawn(run, "daemon", self._context.programs.daemon)
+                run.daemon = self._spawn(run, "daemon", daemon_command)
                 started.append("daemon")
             run.end_word = ""
             return " and ".join(started) or "nothing: it is running"
@@ -112,9 +111,8 @@ class LabNode:
         if child is None or not child.is_alive:
             return f"nothing: it has no {what}"
         run.note_members()
-        child.signal(Signals.SIGKILL)
+        child.signal(Signals.SIGKILL)  # what a dead guard leaves behind is for its own arrangements to end
         await child.wait_ended(wait_max_ms=GUARD_STOP_WAIT_MAX_MS)
-        await self.settle()
         return f"{what} {child.pid}"
 
     async def pause(self, what: str) -> str:
@@ -178,8 +176,9 @@ class LabNode:
         members = [] if run is None or self._is_over(run) else run.members(seen)
         by_pid = {each.pid: each for each in members}
         guard, daemon = (run.guard, run.daemon) if run else (None, None)
-        hosts = run.hosts(seen, self._context.programs.host_mark) if run else []
+        hosts = run.hosts(seen, self._context.options.programs.host_mark) if run else []
         known = {each.pid for each in hosts} | {child.pid for child in (guard, daemon) if child}
+        known |= run.shadows(members) if run else set()
         return {
             "name": self.entry.name,
             "state": self._state(members),
@@ -196,19 +195,6 @@ class LabNode:
             "data_dir": self.entry.data_dir,
             "logs": self.log_files,
         }
-
-    def child_ended(self, child: Child) -> None:
-        """Called by the launcher for each end. What a dead guard left behind is killed, as the kernel kills its hosts."""
-        run = self._run
-        if run is not None and child is run.guard:
-            task = asyncio.create_task(run.kill_leftovers(), name=f"leftovers of {self.entry.name}")
-            self._sweeps.add(task)
-            task.add_done_callback(self._sweeps.discard)
-
-    async def settle(self) -> None:
-        """Wait until leftovers of a dead guard are gone."""
-        if self._sweeps:
-            await asyncio.wait(set(self._sweeps))
 
     def early_end(self) -> str | None:
         """Why the node cannot come up: a process that ended by itself."""
@@ -254,16 +240,16 @@ class LabNode:
             self._ended.append(run.run_id)
             run.forget()
 
-    def _spawn(self, run: Run, name: str, template: tuple[str, ...]) -> Child:
+    def _spawn(self, run: Run, name: str, make: CommandFor) -> Child:
         log = Path(self.entry.dir) / f"{name}.log"
         if log.exists():
             os.replace(log, log.with_suffix(".log.1"))
-        arguments = command(template, lab=self._context.record, node=self.entry, run_id=run.run_id)
+        arguments = make(self._context.options, self.entry, run.run_id)
         return self._context.children.spawn(arguments, environment=_environment(run.run_id), log=log, cgroup=run.cgroup)
 
     def _signal_part(self, run: Run, what: str, number: Signals) -> str:
         if what == "host":
-            hosts = run.hosts(snapshot(), self._context.programs.host_mark)
+            hosts = run.hosts(snapshot(), self._context.options.programs.host_mark)
             signal_all(hosts, number)
             return _pids("host", hosts)
         child = self._child(run, what)

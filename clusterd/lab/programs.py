@@ -4,31 +4,34 @@ The one place that turns a node of a lab into command lines. Tests name other pr
 """
 
 import sys
+from collections.abc import Callable
+from typing import TypeAlias
 
-import msgspec
+from clusterd.lab.foundation import LabOptions
+from clusterd.lab.layout import NodeEntry
+from clusterd.model.settings import PROFILES
 
-from clusterd.lab.layout import LabRecord, NodeEntry
-
-
-class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Argument lists; `{name}` stands for a value of the node. `host_mark` is an argument that only hosts have."""
-
-    guard: tuple[str, ...] = (
-        *(sys.executable, "-m", "clusterd.main.guard"),
-        *("--run-dir", "{run_dir}", "--cluster", "{cluster}", "--node", "{node}", "--run-id", "{run_id}"),
-    )
-    daemon: tuple[str, ...] = (sys.executable, "-m", "clusterd.main.daemon", "--config", "{configuration}")
-    host_mark: str = "clusterd.main.host"
+CommandFor: TypeAlias = Callable[[LabOptions, NodeEntry, str], list[str]]
 
 
-def command(template: tuple[str, ...], *, lab: LabRecord, node: NodeEntry, run_id: str) -> list[str]:
-    """The arguments for one process of `node`."""
-    values = {
-        "run_dir": node.run_dir,
-        "data_dir": node.data_dir,
-        "cluster": lab.name,
-        "node": node.name,
-        "run_id": run_id,
-        "configuration": node.configuration,
-    }
-    return [each.format_map(values) for each in template]
+def guard_command(options: LabOptions, node: NodeEntry, run_id: str) -> list[str]:
+    """The arguments of a node's guard."""
+    if options.programs.guard:
+        return _filled(options.programs.guard, options, node, run_id)
+    arguments = ["--run-dir", node.run_dir, "--cluster", options.name, "--node", node.name, "--run-id", run_id]
+    arguments += ["--stop-budget-ms", str(PROFILES[options.profile]["stop_budget"])]
+    for folder in options.plugins:
+        arguments += ["--host-plugins", folder]
+    return [sys.executable, "-m", "clusterd.main.guard", *arguments]
+
+
+def daemon_command(options: LabOptions, node: NodeEntry, run_id: str) -> list[str]:
+    """The arguments of a node's daemon."""
+    if options.programs.daemon:
+        return _filled(options.programs.daemon, options, node, run_id)
+    return [sys.executable, "-m", "clusterd.main.daemon", "--config", node.configuration]
+
+
+def _filled(template: tuple[str, ...], options: LabOptions, node: NodeEntry, run_id: str) -> list[str]:
+    values = {"run_dir": node.run_dir, "cluster": options.name, "node": node.name, "run_id": run_id}
+    return [each.format_map({**values, "configuration": node.configuration}) for each in template]

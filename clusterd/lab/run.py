@@ -64,6 +64,12 @@ class Run:
         below = alive(descendants(seen, [self.guard.pid])[1:]) if self.guard and self.guard.is_alive else []
         return [each for each in below if mark in command_line(each.pid)]
 
+    def shadows(self, members: Iterable[ProcessInfo]) -> set[int]:
+        """Processes that the guard forked for itself: they have its very arguments."""
+        if self.guard is None:
+            return set()
+        return {each.pid for each in members if command_line(each.pid) == self.guard.arguments}
+
     async def kill(self) -> bool:
         """End all of it at once. True when it is proven that nothing is left; callers share one attempt."""
         if self._killing is None or self._killing.done():

@@ -47,14 +47,18 @@ async def test_what_the_launcher_never_started_is_unknown(make_lab: MakeLab) -> 
     assert (await agent.status(NodeId("n9"), "another")).verdict is FenceVerdict.UNKNOWN
 
 
-async def test_a_run_whose_processes_were_killed_by_others_has_ended(make_lab: MakeLab) -> None:
-    lab = make_lab(cgroups=False)
+@pytest.mark.parametrize("cgroups", [True, False], ids=["cgroup", "descent"])
+async def test_a_stray_that_others_left_keeps_the_run_going(make_lab: MakeLab, cgroups: bool) -> None:
+    lab = make_lab(cgroups=cgroups)
     lab.wait_workloads()
     agent, node = agent_of(lab), lab.node("n1")
-    os.kill(node["pid"], signal.SIGKILL)
-    assert (await agent.status(N1, node["run_id"])).verdict is FenceVerdict.RUNNING
-    os.kill(node["guard_pid"], signal.SIGKILL)
-    wait_for("the end of the strays", lambda: lab.node("n1")["state"] == "killed")
+    for pid in (node["pid"], node["guard_pid"]):
+        os.kill(pid, signal.SIGKILL)
+        assert (await agent.status(N1, node["run_id"])).verdict is FenceVerdict.RUNNING
+    assert lab.node("n1")["workload_pids"]
+    for pid in node["workload_pids"]:
+        os.kill(pid, signal.SIGKILL)
+    wait_for("the end of the run", lambda: lab.node("n1")["state"] == "killed")
     assert (await agent.status(N1, node["run_id"])).verdict is FenceVerdict.ENDED
 
 

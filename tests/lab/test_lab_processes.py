@@ -50,15 +50,16 @@ def test_a_killed_node_leaves_no_stray(make_lab: MakeLab, cgroups: bool) -> None
 
 
 @both_ways
-def test_a_dead_guard_leaves_no_stray_and_the_daemon_goes_on(make_lab: MakeLab, cgroups: bool) -> None:
+def test_a_new_guard_finds_nothing_of_the_old_one(make_lab: MakeLab, cgroups: bool) -> None:
     lab = make_lab(cgroups=cgroups)
     lab.wait_workloads()
     before = lab.node("n1")
     os.kill(before["guard_pid"], signal.SIGKILL)
-    wait_for("no workload", lambda: not lab.node("n1")["workload_pids"] and not lab.node("n1")["host_pids"])
-    after = lab.node("n1")
-    assert (after["state"], after["pid"], after["guard_state"]) == ("running", before["pid"], "killed")
+    wait_for("the end of the guard", lambda: lab.node("n1")["guard_state"] == "killed")
+    between = lab.node("n1")
+    assert (between["state"], between["pid"], between["guard_pid"]) == ("running", before["pid"], None)
     lab.ask("start", node="n1")
+    assert not [pid for pid in before["workload_pids"] if (info := process_info(pid)) and info.is_alive]
     lab.wait_workloads()
     assert lab.node("n1")["run_id"] == before["run_id"]
 
