@@ -11,7 +11,7 @@ from clusterd.lab.control import LabError, start_launcher
 from clusterd.lab.foundation import LabOptions
 from clusterd.lab.layout import LabRecord
 from clusterd.lab.processes import process_info
-from tests.lab.seen import PROGRAMS, LabSeen, wait_for
+from tests.lab.seen import PROGRAMS, WAIT_MAX_S, LabSeen, wait_for
 
 pytestmark = pytest.mark.lab
 MakeLab = Callable[..., LabSeen]
@@ -134,6 +134,14 @@ def test_a_paused_node_can_be_killed_and_stopped(make_lab: MakeLab) -> None:
     lab.ask("kill", node="n1", what="node")
     lab.ask("stop", node="n2")
     assert [each["state"] for each in lab.ask("status")["nodes"]] == ["killed", "stopped"]
+
+
+def test_a_lab_in_the_foreground_ends_with_its_terminal(lab_root: Path) -> None:
+    record, watcher = start_launcher(LabOptions(name="t", node_count=1, is_attached=True, programs=PROGRAMS))
+    lab = LabSeen(record, watcher.pid)
+    lab.wait_workloads()
+    watcher.communicate(timeout=WAIT_MAX_S)
+    assert not lab.still_alive()
 
 
 def test_two_labs_at_once(make_lab: MakeLab) -> None:
