@@ -39,7 +39,7 @@ _SEVERITY = {
 }
 
 
-def document(view: DatabaseView, status: NodeStatus, **parts: Any) -> Document:
+def document(view: DatabaseView, status: NodeStatus, /, **parts: Any) -> Document:
     """A document with its schema and how fresh it is."""
     as_of = {
         "node": status.node,

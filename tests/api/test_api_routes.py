@@ -1,0 +1,629 @@
+"""Does every route answer in its shape, refuse what it should, and change what it says?"""
+
+import io
+import json
+
+import pytest
+from aiohttp.test_utils import TestClient
+from pretend_cluster import MANIFEST, TOKEN, PretendCluster, service
+
+from clusterd.database import Draft
+from clusterd.model import keys
+from clusterd.model.records import EventRecord
+from clusterd.model.states import MembershipState, ResourceState, Wanted
+
+READS = [
+    "/v1/status",
+    "/v1/quorum",
+    "/v1/cluster",
+    "/v1/nodes",
+    "/v1/nodes/n1",
+    "/v1/groups",
+    "/v1/groups/web",
+    "/v1/resources",
+    "/v1/resources/web-server",
+    "/v1/resource-types",
+    "/v1/resource-types/generic_service",
+    "/v1/events",
+    "/v1/explain/group/web",
+    "/v1/explain/resource/web-server",
+    "/v1/explain/node/n1",
+]
+
+
+async def apply(client: TestClient, text: str | io.BytesIO = MANIFEST, **query: str) -> dict:
+    response = await client.post("/v1/apply", data=text, params=query)
+    return {"http": response.status, **await response.json()}
+
+
+async def get(client: TestClient, path: str, **query: str) -> dict:
+    response = await client.get(path, params=query)
+    return {"http": response.status, **await response.json()}
+
+
+async def post(client: TestClient, path: str, body: dict | None = None, **more) -> dict:
+    response = await client.post(path, json=body or {}, **more)
+    return {"http": response.status, **await response.json()}
+
+
+# ---- reading ----
+
+
+@pytest.mark.parametrize("path", READS)
+async def test_reads_say_how_fresh_they_are(client: TestClient, path: str) -> None:
+    await apply(client)
+    found = await get(client, path)
+    assert found["http"] == 200
+    assert found["schema"] == 1
+    assert found["as_of"]["node"] == "n2"
+    assert found["as_of"]["quorate"] is True
+    assert found["as_of"]["age_ms"] == 3
+
+
+@pytest.mark.parametrize("path", [*READS, "/v1/export"])
+async def test_reads_answer_without_quorum(client: TestClient, cluster: PretendCluster, path: str) -> None:
+    await apply(client)
+    cluster.is_quorate = False
+    response = await client.get(path)
+    assert response.status == 200
+    if path != "/v1/export":
+        assert (await response.json())["as_of"]["quorate"] is False
+    assert (await client.get(path, params={"level": "linearizable"})).status == (503 if path != "/v1/events" else 503)
+
+
+async def test_a_group_in_json_has_the_fields_that_scripts_rely_on(client: TestClient) -> None:
+    await apply(client)
+    group = (await get(client, "/v1/groups/WEB"))["groups"][0]
+    assert {key: group[key] for key in ("name", "state", "wanted", "owner", "generation", "preferred_owners")} == {
+        "name": "web",
+        "state": "online",
+        "wanted": "online",
+        "owner": "n1",
+        "generation": 1,
+        "preferred_owners": ["n1", "n2"],
+    }
+    assert group["since"] == "2026-01-01T00:00:02.000Z"
+    assert group["because"] == "web goes to n1"
+    server = group["resources"][1]
+    assert server["pid"] == 4711
+    assert server["restarts"] == {"used": 0, "limit": 1, "window_ms": 900_000}
+    assert server["properties"]["restart_period_ms"] == 900_000
+    assert server["properties"]["ready"] == {"tcp": 8081}
+
+
+async def test_a_node_in_json(client: TestClient, cluster: PretendCluster) -> None:
+    nodes = (await get(client, "/v1/nodes"))["nodes"]
+    assert [each["heartbeat_age_ms"] for each in nodes] == [40, None, 90]
+    assert [each["is_leader"] for each in nodes] == [True, False, False]
+    assert nodes[0]["vote"] == nodes[0]["assigned_vote"] == 1
+    cluster.lose("n1", state=MembershipState.EXPELLING)
+    node = (await get(client, "/v1/nodes/n1"))["nodes"][0]
+    assert (node["state"], node["status"]) == ("up", ["expelling"])
+    cluster.lose("n1")
+    node = (await get(client, "/v1/nodes/n1"))["nodes"][0]
+    assert (node["state"], node["status"], node["evidence"]["kind"]) == ("down", [], "fenced")
+
+
+async def test_quorum_in_json(client: TestClient, cluster: PretendCluster) -> None:
+    found = await get(client, "/v1/quorum")
+    expected = {"votes": 3, "needed": 2, "have": 3, "quorate": True, "witness": None, "leader": "n1", "term": 7}
+    assert {key: found[key] for key in expected} == expected
+    cluster.is_quorate = False
+    assert "n2 reaches 1 of 3 votes and needs 2" in (await get(client, "/v1/quorum"))["advice"]
+
+
+async def test_what_is_not_known_is_shown_as_unknown(client: TestClient, cluster: PretendCluster) -> None:
+    await apply(client)
+    cluster.lose("n1", state=MembershipState.EXPELLING)
+    group = (await get(client, "/v1/groups/web"))["groups"][0]
+    assert group["state"] == "unknown"
+    assert "not yet proven" in group["because"]
+    assert group["resources"][0]["last_known"] == "online"
+    assert group["resources"][0]["pid"] is None
+    cluster.lose("n1")
+    assert (await get(client, "/v1/groups/web"))["groups"][0]["state"] == "offline"
+
+
+async def test_status_has_the_worst_first(client: TestClient, cluster: PretendCluster) -> None:
+    await apply(client)
+    await apply(client, MANIFEST.replace("web", "alpha"))
+    cluster.report("web", "web-server", state=ResourceState.FAILED, cause="exit 3")
+    found = await get(client, "/v1/status")
+    assert [each["name"] for each in found["groups"]] == ["web", "alpha"]
+    assert found["healthy"] is False
+    assert found["problems"] == ["group web is failed, wanted online: web-server: exit 3"]
+
+
+async def test_events_since_last_and_of_one_group(client: TestClient, cluster: PretendCluster) -> None:
+    for number in range(5):
+        cluster.event(f"m{number}", group="a" if number % 2 else "b", wall_ms=cluster.wall_ms - 60_000 * (5 - number))
+    events = (await get(client, "/v1/events"))["events"]
+    assert [each["message"] for each in events] == ["m0", "m1", "m2", "m3", "m4"]
+    assert sorted(each["sequence"] for each in events) == [each["sequence"] for each in events]
+    assert [each["message"] for each in (await get(client, "/v1/events", last="2"))["events"]] == ["m3", "m4"]
+    assert [each["message"] for each in (await get(client, "/v1/events", group="A"))["events"]] == ["m1", "m3"]
+    assert [each["message"] for each in (await get(client, "/v1/events", since="150s"))["events"]] == ["m3", "m4"]
+    after = str(events[2]["sequence"])
+    assert [each["message"] for each in (await get(client, "/v1/events", after=after))["events"]] == ["m3", "m4"]
+    assert (await get(client, "/v1/events", since="yesterday"))["error"]["code"] == "bad-input"
+
+
+async def test_an_event_names_its_cause_by_number(client: TestClient, cluster: PretendCluster) -> None:
+    cluster.event("first")
+    first = cluster.view().database.keys_under(keys.EVENT)[0]
+    cluster.write(Draft(cluster.view()).event(EventRecord(1, "x.y", "info", message="second", caused_by=first)))
+    events = (await get(client, "/v1/events"))["events"]
+    assert events[1]["caused_by"] == events[0]["sequence"]
+    assert events[0]["caused_by"] is None
+
+
+async def test_explain_tells_the_decision_its_steps_and_its_candidates(
+    client: TestClient, cluster: PretendCluster
+) -> None:
+    await apply(client)
+    cluster.lose("n3")
+    found = await get(client, "/v1/explain/group/web")
+    assert found["summary"] == "web is online on n1 (generation 1): web goes to n1"
+    assert [(each["text"], each["after_ms"]) for each in found["decision"]["steps"]] == [
+        ("asked", None),
+        ("n1 (leader) gave it to n1", 1500),
+    ]
+    assert found["decision"]["candidates"][1] == {"node": "n9", "is_chosen": False, "reason": "it is down"}
+    assert found["nodes"][0]["evidence"]["kind"] == "fenced"
+    assert found["next_text"] == "nothing: it is as wanted"
+    assert found["failovers"] == {"used": 0, "limit": 2, "window_ms": 6 * 3_600_000, "stamps": []}
+
+
+async def test_explain_says_why_something_is_not_running(client: TestClient, cluster: PretendCluster) -> None:
+    await apply(client)
+    cluster.report(
+        "web",
+        "web-data",
+        state=ResourceState.FAILED,
+        cause="exit 1",
+        next_action="retry",
+        next_action_cluster_ms=61_000,
+    )
+    cluster.report("web", "web-server", state=ResourceState.OFFLINE, cause="")
+    found = await get(client, "/v1/explain/group/web")
+    assert found["why_not"] == ["web-data is failed: exit 1", "web-server waits for web-data"]
+    assert found["next_text"] == "retry of web-data in 1 min"
+    assert found["next"]["time"] == "2026-01-01T00:01:00.000Z"
+    await post(client, "/v1/groups/web/offline")
+    found = await get(client, "/v1/explain/resource/web-server")
+    assert found["why_not"] == ["web-server: its group web is wanted offline"]
+
+
+async def test_export_applied_again_changes_nothing(client: TestClient) -> None:
+    await apply(client, MANIFEST + "cluster:\n  properties: {same_subnet_threshold: 12, run_lease: 3s}\n")
+    text = await (await client.get("/v1/export")).text()
+    assert "same_subnet_threshold: 12" in text
+    again = await apply(client, text)
+    assert (again["changed"], again["changes"]) == (False, [])
+    assert await (await client.get("/v1/export")).text() == text
+
+
+async def test_logs_come_from_the_owner(client: TestClient, cluster: PretendCluster) -> None:
+    await apply(client)
+    cluster.logs["web-server"] = b"hello\n\xff"
+    found = await get(client, "/v1/resources/web-server/logs", lines="7")
+    assert found["text"] == "hello\n�"
+    assert cluster.asked == [("web-server", "logs", json.dumps({"lines": 7}).encode())]
+    assert (await get(client, "/v1/resources/web-data/logs"))["error"]["code"] == "not-found"
+
+
+# ---- the closed door ----
+
+
+@pytest.mark.parametrize("path", [*READS, "/v1/export", "/v1/stream", "/v1/nothing", "/v1/events?follow=1"])
+@pytest.mark.parametrize(
+    "header", [None, "", "Bearer", "Bearer wrong", f"Basic {TOKEN}", f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}"]
+)
+async def test_nothing_is_answered_without_the_token(client: TestClient, path: str, header: str | None) -> None:
+    headers = {"Authorization": header or "none"}
+    response = await client.get(path, headers=headers)
+    assert response.status == 401
+    found = await response.json()
+    assert found["error"]["code"] == "unauthorized"
+    assert TOKEN not in await response.text()
+
+
+async def test_nothing_is_changed_without_the_token(client: TestClient, cluster: PretendCluster) -> None:
+    before = cluster.database.revision
+    for path in ("/v1/apply", "/v1/groups", "/v1/groups/web/offline", "/v1/wait"):
+        response = await client.post(path, data=MANIFEST, headers={"Authorization": "Bearer x"})
+        assert response.status == 401
+    assert cluster.database.revision == before
+
+
+async def test_the_page_needs_no_token_and_may_load_nothing_from_elsewhere(client: TestClient) -> None:
+    response = await client.get("/", headers={"Authorization": "none"})
+    assert response.status == 200
+    policy = response.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "script-src 'self'" in policy and "unsafe" not in policy
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_bodies_are_bounded(client: TestClient) -> None:
+    found = await apply(client, io.BytesIO(b"#" * 1_200_000))
+    assert (found["http"], found["error"]["code"]) == (413, "too-large")
+    found = await apply(client, io.BytesIO(b"#" * ((1 << 20) + 1)))
+    assert found["error"]["code"] == "bad-input"
+
+
+@pytest.mark.parametrize(
+    ("path", "data", "says"),
+    [
+        ("/v1/groups", "[", "not JSON"),
+        ("/v1/groups", "[" * 100_000, "not JSON"),
+        ("/v1/groups", "[1]", "not a JSON object"),
+        ("/v1/groups", b"\xff", "not UTF-8"),
+        ("/v1/groups", '{"nam": "x"}', "did you mean name?"),
+        ("/v1/groups", '{"name": 7}', "a name is text"),
+        ("/v1/groups", '{"name": "../x"}', "letters, digits"),
+        ("/v1/groups", '{"name": "<script>"}', "letters, digits"),
+        ("/v1/groups", '{"name": "x", "properties": 3}', "properties is an object"),
+        ("/v1/groups", '{"name": "x", "preferred_owners": "n1"}', "list of names"),
+        ("/v1/groups", '{"name": "x", "wanted": "maybe"}', "online or offline"),
+        ("/v1/groups/web/move", '{"target": 3}', "a name is text"),
+        ("/v1/wait", "{}", "'for' is a condition"),
+        ("/v1/wait", '{"for": "group web shiny"}', "nothing that can be waited for"),
+        ("/v1/wait", '{"for": "cluster healthy", "timeout_ms": -1}', "whole number"),
+        ("/v1/groups/web/online?plan=perhaps", "", "plan is 0 or 1"),
+        ("/v1/groups/web/online?timeout_ms=x", "", "timeout_ms is a whole number"),
+    ],
+)
+async def test_bad_requests_are_refused_with_a_sentence(
+    client: TestClient, cluster: PretendCluster, path: str, data: str | bytes, says: str
+) -> None:
+    await apply(client)
+    before = cluster.database.revision
+    response = await client.post(path, data=data)
+    found = await response.json()
+    assert (response.status, found["error"]["code"]) == (400, "bad-input")
+    assert says in found["error"]["message"]
+    assert cluster.database.revision == before
+
+
+async def test_what_does_not_exist_names_the_nearest(client: TestClient) -> None:
+    await apply(client)
+    found = await get(client, "/v1/groups/wep")
+    assert found["http"] == 404
+    assert found["error"] == {
+        "code": "not-found",
+        "message": "there is no group wep",
+        "hint": "did you mean web?",
+        "retryable": False,
+    }
+    assert (await get(client, "/v1/nothing"))["error"]["code"] == "not-found"
+    assert (await get(client, "/v1/explain/cat/x"))["error"]["code"] == "not-found"
+    response = await client.put("/v1/groups/web")
+    assert response.status == 405
+
+
+# ---- changing ----
+
+
+async def test_apply_creates_and_says_what_to_wait_for(client: TestClient, cluster: PretendCluster) -> None:
+    found = await apply(client)
+    assert (found["http"], found["changed"]) == (200, True)
+    assert [(each["action"], each["kind"], each["name"]) for each in found["changes"]] == [
+        ("create", "group", "web"),
+        ("create", "resource", "web-data"),
+        ("create", "resource", "web-server"),
+    ]
+    assert found["wait_for"] == ["group web settled"]
+    record = cluster.view().resource("web-server")
+    assert record is not None
+    assert record.depends_on == "[web-data]"
+    assert record.properties["restart_period"] == 900_000
+    names = [each["name"] for each in (await get(client, "/v1/events"))["events"]]
+    assert names == ["configuration.applied"]
+
+
+async def test_a_plan_changes_nothing(client: TestClient, cluster: PretendCluster) -> None:
+    before = cluster.database.revision
+    found = await apply(client, plan="1")
+    assert (found["changed"], found["plan_only"], len(found["changes"])) == (False, True, 3)
+    assert cluster.database.revision == before
+
+
+async def test_apply_again_changes_only_what_differs(client: TestClient, cluster: PretendCluster) -> None:
+    await apply(client)
+    found = await apply(client, MANIFEST.replace("threshold: 1", "threshold: 3").replace("[n1, n2]", "[n2]"))
+    assert [each["details"] for each in found["changes"]] == [
+        ["preferred_owners: [n1, n2] → [n2]"],
+        ["restart_threshold: 1 → 3"],
+    ]
+    assert (await apply(client, MANIFEST.replace('"8081"]', '"8082"]')))["notes"] == [
+        "web-server is running: its new properties take effect the next time it comes online"
+    ]
+
+
+async def test_a_refused_manifest_names_every_line_and_stores_nothing(
+    client: TestClient, cluster: PretendCluster
+) -> None:
+    bad = MANIFEST.replace("[n1, n2]", "[n1, n7]").replace("type: generic_script", "type: generic_scrip")
+    bad = bad.replace("ready: {tcp: 8081}", "reddy: {tcp: 8081}").replace('"[web-data]"', '"[web-date]"')
+    before = cluster.database.revision
+    found = await apply(client, bad)
+    assert found["http"] == 400
+    assert found["error"]["problems"] == [
+        {
+            "line": 3,
+            "path": "groups[0].preferred_owners[1]",
+            "message": "there is no node n7: there are n1, n2, n3",
+        },
+        {
+            "line": 6,
+            "path": "groups[0].resources[0].type",
+            "message": "there is no resource type generic_scrip: did you mean generic_script?",
+        },
+        {
+            "line": 10,
+            "path": "groups[0].resources[1].depends_on",
+            "message": "web-server depends on web-date, and there is no such resource: did you mean web-data?",
+        },
+        {
+            "line": 14,
+            "path": "groups[0].resources[1].properties.reddy",
+            "message": "no such property; did you mean ready?",
+        },
+    ]
+    assert cluster.database.revision == before
+
+
+async def test_a_resource_of_another_group_is_refused(client: TestClient) -> None:
+    await apply(client)
+    found = await apply(client, MANIFEST.replace("name: web\n", "name: shop\n"))
+    assert "web-data is in group web" in found["error"]["message"]
+
+
+async def test_a_circle_is_refused(client: TestClient) -> None:
+    found = await apply(
+        client,
+        MANIFEST.replace("type: generic_script", 'type: generic_script\n        depends_on: "[web-server]"'),
+    )
+    assert "dependencies go in a circle: web-data → web-server → web-data" in found["error"]["message"]
+
+
+async def test_apply_without_prune_keeps_and_with_prune_deletes_what_is_offline(
+    client: TestClient, cluster: PretendCluster
+) -> None:
+    await apply(client)
+    other = MANIFEST.replace("web", "shop")
+    assert (await apply(client, other))["changed"]
+    assert cluster.view().group("web") is not None
+    found = await apply(client, other, prune="1")
+    assert (found["http"], found["error"]["code"]) == (422, "refused")
+    assert found["error"]["hint"] == "first: clusterctl group offline web"
+    await post(client, "/v1/groups/web/offline")
+    found = await apply(client, other, prune="1")
+    assert [(each["action"], each["name"]) for each in found["changes"]] == [("delete", "web")]
+    assert cluster.view().group("web") is None and cluster.view().resource("web-data") is None
+
+
+async def test_a_left_out_resource_is_kept_or_pruned(client: TestClient, cluster: PretendCluster) -> None:
+    await apply(client)
+    short = MANIFEST[: MANIFEST.index("      - name: web-server")]
+    assert (await apply(client, short))["notes"] == [
+        "web-server of web is kept although the manifest leaves it out; --prune deletes it"
+    ]
+    found = await apply(client, short, prune="1")
+    assert "web-server is online" in found["error"]["message"]
+    await post(client, "/v1/resources/web-server/offline")
+    assert [each["name"] for each in (await apply(client, short, prune="1"))["changes"]] == ["web-server"]
+    assert cluster.view().resource("web-server") is None
+
+
+async def test_a_running_resource_gets_no_new_dependency(client: TestClient, cluster: PretendCluster) -> None:
+    without = MANIFEST.replace('        depends_on: "[web-data]"\n', "")
+    await apply(client, without)
+    found = await apply(client)
+    assert found["error"]["code"] == "refused"
+    assert "clusterctl resource offline web-server" in found["error"]["message"]
+    await post(client, "/v1/resources/web-server/offline")
+    assert (await apply(client))["changed"]
+
+
+async def test_lease_times_can_only_be_raised(client: TestClient) -> None:
+    text = "cluster:\n  properties: {run_lease: 1s}\n"
+    found = await apply(client, text)
+    assert found["error"]["problems"][0]["line"] == 2
+    assert "a running cluster can only raise it" in found["error"]["message"]
+    assert (await apply(client, text.replace("1s", "4s")))["changes"][0]["details"] == ["run_lease: 2000 → 4000"]
+    response = await client.patch("/v1/cluster", json={"properties": {"same_subnet_delay": 2000}})
+    assert "it must be at least 4100 ms" in (await response.json())["error"]["message"]
+
+
+async def test_group_offline_online_move(client: TestClient, cluster: PretendCluster) -> None:
+    await apply(client)
+    found = await post(client, "/v1/groups/web/offline")
+    assert (found["changed"], found["wait_for"]) == (True, ["group web offline"])
+    assert (await post(client, "/v1/groups/web/offline"))["changed"] is False
+    await post(client, "/v1/groups/web/online")
+    found = await post(client, "/v1/groups/web/move", {"target": "N3"}, headers={"Request-Id": "move-0001"})
+    assert found["wait_for"] == ["group web moved by move-0001"]
+    assert cluster.view().assignment("web").owner == "n3"
+    again = await post(client, "/v1/groups/web/move", {"target": "n3"}, headers={"Request-Id": "move-0001"})
+    assert again["changed"] is False
+    there = await post(client, "/v1/groups/web/move", {"target": "n3"})
+    assert there["notes"] == ["web is on n3 already"]
+    assert (await post(client, "/v1/groups/web/move"))["changed"]
+    assert cluster.view().assignment("web").owner == "n1"
+
+
+async def test_moves_that_cannot_be_are_refused_with_every_reason(client: TestClient, cluster: PretendCluster) -> None:
+    await apply(client)
+    found = await post(client, "/v1/groups/web/move", {"target": "n7"})
+    assert (found["http"], found["error"]["hint"]) == (404, "there are n1, n2, n3")
+    cluster.lose("n3")
+    found = await post(client, "/v1/groups/web/move", {"target": "n3"})
+    assert (found["http"], found["error"]["message"]) == (422, "web cannot move to n3: n3 is down")
+    cluster.lose("n2")
+    found = await post(client, "/v1/groups/web/move")
+    assert found["error"]["message"] == "web cannot move to another node: n2: n2 is down; n3: n3 is down"
+
+
+async def test_a_resource_goes_offline_and_online_with_what_it_needs(
+    client: TestClient, cluster: PretendCluster
+) -> None:
+    await apply(client)
+    found = await post(client, "/v1/resources/web-data/offline")
+    assert found["notes"] == ["web-server depends on it and may go offline with it"]
+    await post(client, "/v1/groups/web/offline")
+    found = await post(client, "/v1/resources/web-server/online")
+    assert cluster.view().resource("web-data").wanted is Wanted.ONLINE
+    await post(client, "/v1/groups/web/offline")
+    await post(client, "/v1/resources/web-data/online")
+    assert cluster.view().resource("web-server").wanted is Wanted.OFFLINE
+    await post(client, "/v1/groups/web/online")
+    assert cluster.view().resource("web-server").wanted is Wanted.ONLINE
+
+
+async def test_pending_resources_take_no_requests(client: TestClient, cluster: PretendCluster) -> None:
+    await apply(client)
+    cluster.report("web", "web-server", state=ResourceState.ONLINE_PENDING)
+    found = await post(client, "/v1/resources/web-server/offline")
+    assert found["error"]["code"] == "refused"
+    assert "web-server is between two states" in found["error"]["message"]
+
+
+async def test_fail_needs_something_online_and_happens_once(client: TestClient, cluster: PretendCluster) -> None:
+    await apply(client)
+    headers = {"Request-Id": "fail-0001"}
+    found = await post(client, "/v1/resources/web-server/fail", headers=headers)
+    assert found["wait_for"] == ["resource web-server failed by fail-0001"]
+    assert (await post(client, "/v1/resources/web-server/fail", headers=headers))["changed"] is False
+    await post(client, "/v1/groups/web/offline")
+    assert (await post(client, "/v1/resources/web-server/fail"))["error"]["code"] == "refused"
+
+
+async def test_a_failed_group_is_tried_again_by_online(client: TestClient, cluster: PretendCluster) -> None:
+    await apply(client)
+    cluster.report("web", "web-server", state=ResourceState.FAILED)
+    found = await post(client, "/v1/groups/web/online", headers={"Request-Id": "again-001"})
+    assert found["changes"][0]["details"] == ["failures and counters are forgotten"]
+    assert cluster.view().group("web").reset_id == "again-001"
+
+
+async def test_groups_and_resources_one_at_a_time(client: TestClient, cluster: PretendCluster) -> None:
+    assert (await post(client, "/v1/groups", {"name": "db", "preferred_owners": ["n2"]}))["changed"]
+    assert "already" in (await post(client, "/v1/groups", {"name": "DB"}))["error"]["message"]
+    body = {"name": "db-server", "group": "db", "type": "Generic_Service", "properties": {"command": ["x"]}}
+    assert (await post(client, "/v1/resources", body))["changed"]
+    record = cluster.view().resource("db-server")
+    assert (record.type, record.wanted) == ("generic_service", Wanted.OFFLINE)
+    bad = {**body, "name": "x", "properties": {"commandd": 1}}
+    message = (await post(client, "/v1/resources", bad))["error"]["message"]
+    assert "did you mean command?" in message and "command: is required" in message
+    response = await client.patch(
+        "/v1/resources/db-server",
+        json={"properties": {"RestartThreshold": 4, "stop_grace": "3s", "restart_delay": None}},
+    )
+    assert (await response.json())["changes"][0]["details"] == ["restart_threshold: none → 4", "stop_grace: none → 3s"]
+    response = await client.patch("/v1/resources/db-server", json={"depends_on": "[db-server]"})
+    assert "cannot depend on itself" in (await response.json())["error"]["message"]
+    response = await client.patch("/v1/groups/db", json={"properties": {"failover_period": "90min"}})
+    assert "not a whole number of h" in (await response.json())["error"]["message"]
+    response = await client.patch("/v1/groups/db", json={"properties": {"priority": 1}})
+    assert "not available in this version" in (await response.json())["error"]["message"]
+    await post(client, "/v1/groups/db/online")
+    response = await client.delete("/v1/resources/db-server")
+    assert response.status == 422
+    await post(client, "/v1/groups/db/offline")
+    assert (await client.delete("/v1/resources/db-server")).status == 200
+    assert (await client.delete("/v1/groups/db")).status == 200
+    assert cluster.view().groups() == []
+
+
+async def test_if_match_turns_a_lost_update_into_a_conflict(client: TestClient, cluster: PretendCluster) -> None:
+    await apply(client)
+    revision = cluster.view().revision_of(keys.group("web"))
+    change = {"properties": {"failover_threshold": 1}}
+    response = await client.patch("/v1/groups/web", json=change, headers={"If-Match": str(revision - 1)})
+    assert (response.status, (await response.json())["error"]["code"]) == (409, "conflict")
+    response = await client.patch("/v1/groups/web", json=change, headers={"If-Match": str(revision)})
+    assert response.status == 200
+
+
+async def test_conflicts_that_are_not_the_users_are_tried_again(client: TestClient, cluster: PretendCluster) -> None:
+    await apply(client)
+    cluster.conflicts_left = 3
+    assert (await post(client, "/v1/groups/web/offline"))["changed"]
+    cluster.conflicts_left = 100
+    found = await post(client, "/v1/groups/web/online")
+    assert (found["http"], found["error"]["code"], found["error"]["retryable"]) == (409, "conflict", True)
+
+
+async def test_without_quorum_nothing_is_changed(client: TestClient, cluster: PretendCluster) -> None:
+    cluster.is_quorate = False
+    found = await apply(client)
+    assert (found["http"], found["error"]["code"], found["error"]["retryable"]) == (503, "no-quorum", True)
+
+
+async def test_a_timeout_is_called_unknown_and_never_failed(client: TestClient, cluster: PretendCluster) -> None:
+    cluster.is_silent = True
+    found = await apply(client)
+    assert (found["http"], found["error"]["code"]) == (504, "unknown-outcome")
+
+
+async def test_a_bug_in_a_handler_becomes_an_answer(client: TestClient, cluster: PretendCluster) -> None:
+    cluster.status = None  # type: ignore[assignment]  # a broken port
+    found = await get(client, "/v1/status")
+    assert (found["http"], found["error"]["code"]) == (500, "error")
+
+
+# ---- waiting ----
+
+
+@pytest.mark.parametrize(
+    ("text", "reached"),
+    [
+        ("group web online", True),
+        ("group WEB online on n1", True),
+        ("group web online on n2", False),
+        ("group web offline", False),
+        ("group web settled", True),
+        ("resource web-server online", True),
+        ("resource web-server online on N1", True),
+        ("resource web-server failed", False),
+        ("node n1 up", True),
+        ("node n1 down", False),
+        ("cluster healthy", True),
+        ("group nothing online", False),
+        ("group nothing deleted", True),
+    ],
+)
+async def test_conditions(client: TestClient, text: str, reached: bool) -> None:
+    await apply(client)
+    found = await post(client, "/v1/wait", {"for": text, "timeout_ms": 0})
+    assert found["reached"] is reached, found
+    assert found["conditions"][0]["for"] == text
+
+
+async def test_waiting_ends_when_it_becomes_true(client: TestClient, cluster: PretendCluster) -> None:
+    cluster.acts = False
+    await apply(client)
+    cluster.acts = True
+    waiting = client.post("/v1/wait", json={"for": ["group web online", "cluster healthy"], "timeout_ms": 20_000})
+    cluster.act()
+    assert (await (await waiting).json())["reached"] is True
+
+
+async def test_a_move_that_was_given_up_ends_the_wait(client: TestClient, cluster: PretendCluster) -> None:
+    await apply(client)
+    await post(client, "/v1/groups/web/move", {"target": "n2"}, headers={"Request-Id": "move-0002"})
+    found = await post(client, "/v1/wait", {"for": "group web moved by move-0002"})
+    assert found["reached"] is True
+    found = await post(client, "/v1/wait", {"for": "group web moved by move-0001"})
+    assert (found["reached"], found["impossible"]) == (False, True)
+
+
+async def test_odd_names_do_not_break_anything(client: TestClient, cluster: PretendCluster) -> None:
+    cluster.add_group("a.b-c_d", service("x", "a.b-c_d"))
+    assert (await get(client, "/v1/groups/A.B-C_D"))["groups"][0]["name"] == "a.b-c_d"
+    for name in ("%3Cscript%3E", "..%2f..%2fetc", "%00", "é"):
+        response = await client.get(f"/v1/groups/{name}")
+        assert response.status in (404, 400)
+        assert response.content_type == "application/json"
