@@ -1,15 +1,14 @@
 """What must exist before a lab's first process starts? I/O.
 
-Folders, free ports, the cluster's authority and certificates, the API token, and each node's configuration and bootstrap.
+Folders, the cluster's authority and certificates, the API token, and each node's configuration and bootstrap.
 A lab is always made anew: what an earlier one of that name left is removed first, and nothing else is ever removed.
 """
 
 import os
 import secrets
 import shutil
-import socket
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +24,12 @@ from clusterd.adapters.configuration import (
     socket_path_problem,
 )
 from clusterd.adapters.link_cuts import LinkCuts
-from clusterd.lab.layout import RECORD_NAME, LabRecord, NodeEntry, lab_root, lock, make_private, running_labs
+from clusterd.lab.layout import RECORD_NAME, LabRecord, NodeEntry, lab_root, make_private
+from clusterd.lab.ports import HOST, Ports
 from clusterd.lab.processes import start_ticks_of
-from clusterd.model.errors import ClusterError, Refused
+from clusterd.model.errors import Refused
 from clusterd.model.settings import PROFILES
 
-HOST = "127.0.0.1"
-API_PORT_FIRST = 7401
-PEER_PORT_FIRST = 7501
-BLOCK_SIZE = 1000
-BLOCKS_MAX = 20
 RUN_BASE_PREFIX = "clusterd-"
 
 
@@ -63,18 +58,11 @@ class LabOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     programs: Programs = Programs()
 
 
-def lay(options: LabOptions) -> LabRecord:
-    """Make everything but the processes. Raises Refused when the folder or the ports are somebody else's."""
-    root = lab_root()
-    folder = _prepare_folder(root, options)
-    run_base = _short_base(folder, options.node_count)
-    ports_lock = lock(root / ".ports.lock", wait=True)
-    try:
-        record = _record(options, folder, run_base)
-        record.write()  # from here on the ports are known to be taken
-    finally:
-        if ports_lock is not None:
-            os.close(ports_lock)
+def lay(options: LabOptions, ports: Ports) -> LabRecord:
+    """Make everything but the processes. Raises Refused when the folder is somebody else's."""
+    folder = _prepare_folder(lab_root(), options)
+    record = _record(options, folder, _short_base(folder, options.node_count), ports)
+    record.write()
     _lay_nodes(options, record)
     return record
 
@@ -131,9 +119,7 @@ def _short_parent() -> Path:
     return Path("/tmp")
 
 
-def _record(options: LabOptions, folder: Path, run_base: Path) -> LabRecord:
-    taken = {_port(address) for lab in running_labs() for node in lab.nodes for address in (node.api, node.peer)}
-    api_ports, peer_ports = _free_ports(options.node_count, taken)
+def _record(options: LabOptions, folder: Path, run_base: Path, ports: Ports) -> LabRecord:
     nodes = []
     for index in range(options.node_count):
         name = f"n{index + 1}"
@@ -142,8 +128,8 @@ def _record(options: LabOptions, folder: Path, run_base: Path) -> LabRecord:
             NodeEntry(
                 name=name,
                 number=index + 1,
-                api=f"{HOST}:{api_ports[index]}",
-                peer=f"{HOST}:{peer_ports[index]}",
+                api=f"{HOST}:{ports.api[index]}",
+                peer=f"{HOST}:{ports.peer[index]}",
                 dir=str(base),
                 data_dir=str(base / "data"),
                 run_dir=str(run_base / name / "run"),
@@ -161,39 +147,6 @@ def _record(options: LabOptions, folder: Path, run_base: Path) -> LabRecord:
         run_base=str(run_base),
         nodes=tuple(nodes),
     )
-
-
-def _free_ports(count: int, taken: set[int]) -> tuple[list[int], list[int]]:
-    """One port of each kind for each node: the well-known block when it is free, else one of the next."""
-    for first in _blocks():
-        api_ports = list(range(API_PORT_FIRST + first, API_PORT_FIRST + first + count))
-        peer_ports = list(range(PEER_PORT_FIRST + first, PEER_PORT_FIRST + first + count))
-        wanted = api_ports + peer_ports
-        if taken.isdisjoint(wanted) and all(_is_free(port) for port in wanted):
-            return api_ports, peer_ports
-    raise ClusterError(
-        f"no {2 * count} free loopback ports from {API_PORT_FIRST} on", hint="end other labs: clusterctl lab list"
-    )
-
-
-def _blocks() -> Iterator[int]:
-    yield from range(0, 100, 10)
-    yield from range(BLOCK_SIZE, BLOCK_SIZE * BLOCKS_MAX, BLOCK_SIZE)
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-            probe.listen(1)
-        except OSError:
-            return False
-    return True
-
-
-def _port(address: str) -> int:
-    return int(address.rpartition(":")[2])
 
 
 def _lay_nodes(options: LabOptions, record: LabRecord) -> None:

@@ -24,6 +24,7 @@ from clusterd.lab.doors import ControlDoor, FenceDoor
 from clusterd.lab.foundation import LabOptions, lay
 from clusterd.lab.layout import LabRecord, check_name, lab_root, lock, make_private
 from clusterd.lab.node import LabContext, LabNode
+from clusterd.lab.ports import Ports
 from clusterd.model.errors import BadInput, ClusterError, NotFound, Refused
 from clusterd.model.settings import PROFILES
 
@@ -147,7 +148,7 @@ def _announce(message: dict[str, Any]) -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
 
-def _open(options: LabOptions) -> LabRecord:
+def _open(options: LabOptions) -> tuple[LabRecord, Ports]:
     """Check the options, become the one launcher of this name, and lay the foundation."""
     check_name(options.name)
     if options.profile not in PROFILES:
@@ -156,18 +157,20 @@ def _open(options: LabOptions) -> LabRecord:
         raise BadInput(f"a lab has 1 to {NODE_COUNT_MAX} nodes, not {options.node_count}", hint="try --nodes 3")
     root = lab_root()
     make_private(root)
-    if lock(root / f"{options.name}.lock", wait=False) is None:
+    if lock(root / f"{options.name}.lock") is None:
         raise Refused(f"lab {options.name} is running", hint=f"clusterctl --lab {options.name} lab down")
-    return lay(options)
+    ports = Ports.take(options.node_count)
+    return lay(options, ports), ports
 
 
 def run() -> int:
     """Entry point: the options are one JSON object on standard input."""
     try:
         options = msgspec.json.decode(sys.stdin.buffer.readline(), type=LabOptions)
-        record = _open(options)
+        record, ports = _open(options)
         with asyncio.Runner() as runner:
             runner.run(serve(options, record))
+        ports.release()
     except (ClusterError, OSError, msgspec.DecodeError) as error:
         hint = error.hint if isinstance(error, ClusterError) else f"see {Path(lab_root())}"
         code = error.code if isinstance(error, ClusterError) else "error"

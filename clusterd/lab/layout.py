@@ -134,11 +134,11 @@ def running_labs() -> list[LabRecord]:
     return [each for each in all_labs() if each.is_running]
 
 
-def lock(path: Path, *, wait: bool) -> int | None:
+def lock(path: Path) -> int | None:
     """An exclusive lock on `path`, held until the returned descriptor is closed; None when another holds it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         return None

@@ -8,8 +8,9 @@ import pytest
 
 from clusterd.adapters.configuration import Bootstrap, NodeConfiguration
 from clusterd.lab.cuts import Cuts
-from clusterd.lab.foundation import API_PORT_FIRST, LabOptions, lay
-from clusterd.lab.layout import RECORD_NAME, all_labs, check_name, find_lab, lab_root, make_private
+from clusterd.lab.foundation import LabOptions, lay
+from clusterd.lab.layout import RECORD_NAME, LabRecord, all_labs, check_name, find_lab, lab_root, make_private
+from clusterd.lab.ports import API_PORT_FIRST, Ports
 from clusterd.model.errors import BadInput, NotFound, Refused
 
 
@@ -19,8 +20,16 @@ def root(lab_root: Path) -> Path:
     return lab_root
 
 
+def lay_lab(options: LabOptions) -> LabRecord:
+    ports = Ports.take(options.node_count)
+    try:
+        return lay(options, ports)
+    finally:
+        ports.release()
+
+
 def test_everything_is_private_and_complete(root: Path) -> None:
-    record = lay(LabOptions(name="t", profile="fast"))
+    record = lay_lab(LabOptions(name="t", profile="fast"))
     folder = root / "t"
     assert folder.stat().st_mode & 0o777 == 0o700
     assert [(folder / name).stat().st_mode & 0o777 for name in ("token", RECORD_NAME)] == [0o600, 0o600]
@@ -35,28 +44,38 @@ def test_everything_is_private_and_complete(root: Path) -> None:
 
 
 def test_without_fence_there_is_no_agent() -> None:
-    record = lay(LabOptions(name="t", node_count=1, fence=False))
+    record = lay_lab(LabOptions(name="t", node_count=1, fence=False))
     assert not Bootstrap.load(Path(record.dir) / "bootstrap.json").fence_records
 
 
 def test_ports_in_use_are_left_alone() -> None:
+    first = Ports.take(1)
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            other.bind(("127.0.0.1", API_PORT_FIRST))
-            other.listen()
-        except OSError:
-            pass  # somebody has it already, which is as good
-        record = lay(LabOptions(name="t", node_count=1))
-    assert record.nodes[0].api != f"127.0.0.1:{API_PORT_FIRST}"
+        other.bind(("127.0.0.1", first.api[0]))
+        other.listen()
+        first.release()
+        second = Ports.take(1)
+    assert second.api[0] != first.api[0]
+    second.release()
+
+
+def test_a_port_has_one_holder() -> None:
+    first, second = Ports.take(3), Ports.take(3)
+    assert not set(first.api + first.peer) & set(second.api + second.peer)
+    first.release()
+    third = Ports.take(3)
+    assert third.api[0] >= API_PORT_FIRST
+    second.release()
+    third.release()
 
 
 def test_a_new_lab_forgets_the_old_one(root: Path) -> None:
-    first = lay(LabOptions(name="t"))
+    first = lay_lab(LabOptions(name="t"))
     (Path(first.nodes[0].data_dir) / "log").write_text("old")
     old_token = first.token()
     lay_again(root)
-    second = lay(LabOptions(name="t", node_count=1))
+    second = lay_lab(LabOptions(name="t", node_count=1))
     assert not (Path(second.nodes[0].data_dir) / "log").exists()
     assert not (root / "t" / "n2").exists()
     assert second.token() not in ("", old_token)
@@ -71,23 +90,23 @@ def lay_again(root: Path) -> None:
 def test_a_folder_with_something_else_is_refused(root: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("irreplaceable")
     with pytest.raises(Refused, match="holds no lab"):
-        lay(LabOptions(name="t", dir=str(tmp_path)))
+        lay_lab(LabOptions(name="t", dir=str(tmp_path)))
     assert (tmp_path / "thesis.tex").exists()
 
 
 def test_a_running_labs_folder_is_refused(tmp_path: Path) -> None:
-    lay(LabOptions(name="one", dir=str(tmp_path), node_count=1))
+    lay_lab(LabOptions(name="one", dir=str(tmp_path), node_count=1))
     with pytest.raises(Refused, match="running lab one"):
-        lay(LabOptions(name="two", dir=str(tmp_path), node_count=1))
+        lay_lab(LabOptions(name="two", dir=str(tmp_path), node_count=1))
 
 
 def test_another_folder_is_found_by_name(tmp_path: Path) -> None:
-    record = lay(LabOptions(name="t", dir=str(tmp_path / "x"), node_count=1))
+    record = lay_lab(LabOptions(name="t", dir=str(tmp_path / "x"), node_count=1))
     assert find_lab("t").dir == str(tmp_path / "x") == record.dir
 
 
 def test_a_long_folder_gets_a_short_place_for_sockets(tmp_path: Path) -> None:
-    record = lay(LabOptions(name="t", dir=str(tmp_path / ("long" * 20)), node_count=1))
+    record = lay_lab(LabOptions(name="t", dir=str(tmp_path / ("long" * 20)), node_count=1))
     try:
         assert len(record.nodes[0].run_dir) < 60
         assert Path(record.run_base).stat().st_mode & 0o777 == 0o700
