@@ -135,7 +135,14 @@ async def _serve_api(configuration: NodeConfiguration, daemon: Daemon) -> Callab
     from clusterd.main.api_port import DaemonPort
 
     token = Path(configuration.api_token_file).read_text(encoding="ascii").strip()
-    server = ApiServer(DaemonPort(daemon), token=token, listen=configuration.api_listen)
+    host, _, tcp_port = configuration.api_listen.rpartition(":")
+    server = ApiServer(
+        DaemonPort(daemon),
+        token=token,
+        host=host.strip("[]"),
+        tcp_port=int(tcp_port),
+        unix_path=Path(configuration.run_dir) / "api.sock",
+    )
     await server.start()
     return server.stop
 

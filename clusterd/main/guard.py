@@ -50,7 +50,7 @@ def _guard(options: dict[str, list[str]], stop_budget_ms: int) -> int:
 
     from clusterd.guard.guard import Guard, Settings
     from clusterd.guard.hosts import NodeIdentity
-    from clusterd.guard.log import bind
+    from clusterd.adapters.plain_log import bind
 
     cluster, node, run_id = (options[name][-1] for name in ("cluster", "node", "run-id"))
     bind(cluster=cluster, node=node, process="guard")
