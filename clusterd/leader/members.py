@@ -13,9 +13,10 @@ from dataclasses import replace
 from clusterd.database import DatabaseView, Draft
 from clusterd.leader.proposal import FenceWish, Proposal
 from clusterd.leader.sight import Sight
+from clusterd.membership import Suspicion
 from clusterd.model import keys
 from clusterd.model.events import NODE_ENDED, NODE_EXPELLED, NODE_JOINED, Event
-from clusterd.model.ids import NodeId
+from clusterd.model.ids import Incarnation, NodeId
 from clusterd.model.records import EventRecord, Evidence, MembershipRecord, Step
 from clusterd.model.states import EvidenceKind, MembershipState
 
@@ -85,6 +86,8 @@ def _admitted(record: MembershipRecord, sight: Sight) -> MembershipRecord | None
         return None
     if heartbeat.incarnation == record.incarnation or heartbeat.incarnation in sight.ended.get(record.node, ()):
         return None
+    if _suspicion(record.node, heartbeat.incarnation, sight, is_admitted=False) is not None:
+        return None
     because = f"its guard began run {heartbeat.incarnation}"
     return MembershipRecord(
         record.node,
@@ -100,13 +103,7 @@ def _admitted(record: MembershipRecord, sight: Sight) -> MembershipRecord | None
 def _expelled(record: MembershipRecord, sight: Sight) -> MembershipRecord | None:
     if record.node == sight.me:
         return None
-    suspicion = sight.detector.suspect(
-        record.node,
-        record.incarnation,
-        sight.voters,
-        now_ms=sight.now_ms,
-        silence_max_ms=sight.settings.silence_max_ms,
-    )
+    suspicion = _suspicion(record.node, record.incarnation, sight, is_admitted=True)
     if suspicion is None:
         return None
     because = (
@@ -125,6 +122,17 @@ def _expelled(record: MembershipRecord, sight: Sight) -> MembershipRecord | None
         since_wall_ms=sight.wall_ms,
         steps=steps,
         evidence=None,
+    )
+
+
+def _suspicion(node: NodeId, incarnation: Incarnation, sight: Sight, *, is_admitted: bool) -> Suspicion | None:
+    return sight.detector.suspect(
+        node,
+        incarnation,
+        sight.voters,
+        now_ms=sight.now_ms,
+        silence_max_ms=sight.settings.silence_max_ms,
+        is_admitted=is_admitted,
     )
 
 

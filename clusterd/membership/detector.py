@@ -43,8 +43,12 @@ class Detector:
         self._last: dict[NodeId, Heartbeat] = {}
         self._direct_ms: dict[NodeId, int] = {}
         self._proper_ms: dict[tuple[NodeId, Incarnation], int] = {}
+        self._run_since_ms: dict[NodeId, int] = {}
 
     def hear(self, sender: NodeId, heartbeat: Heartbeat, *, is_direct: bool) -> None:
+        before = self._last.get(sender)
+        if before is None or before.daemon_run != heartbeat.daemon_run:
+            self._run_since_ms[sender] = heartbeat.received_ms
         self._last[sender] = heartbeat
         self._proper_ms[sender, heartbeat.incarnation] = heartbeat.received_ms
         if is_direct:
@@ -58,6 +62,7 @@ class Detector:
         self._started_ms = min(now_ms, self._started_ms + late_ms)
         self._direct_ms = {node: min(now_ms, at_ms + late_ms) for node, at_ms in self._direct_ms.items()}
         self._proper_ms = {key: min(now_ms, at_ms + late_ms) for key, at_ms in self._proper_ms.items()}
+        self._run_since_ms = {node: min(now_ms, at_ms + late_ms) for node, at_ms in self._run_since_ms.items()}
         for node, last in self._last.items():
             self._last[node] = Heartbeat(
                 min(now_ms, last.received_ms + late_ms),
@@ -101,9 +106,14 @@ class Detector:
         *,
         now_ms: int,
         silence_max_ms: int,
+        is_admitted: bool = True,
     ) -> Suspicion | None:
-        """Judge `node`, admitted as `incarnation`. A heartbeat of another incarnation is no sign of life of this one."""
-        mutual = sum(self._is_mutual(voter, node, now_ms, silence_max_ms) for voter in voters)
+        """Judge `node`, admitted as `incarnation`. A heartbeat of another incarnation is no sign of life of this one.
+
+        A daemon that started a moment ago had no time to hear anybody, nor to be heard: nobody's silence is counted from
+        before that. One that is not admitted yet gets no such grace: it would be admitted only to be expelled again.
+        """
+        mutual = sum(self._is_mutual(voter, node, now_ms, silence_max_ms, is_admitted) for voter in voters)
         proper_ms = self._proper_ms.get((node, incarnation), self._started_ms)
         silent_ms = now_ms - proper_ms
         if mutual * 2 > len(voters) and silent_ms <= silence_max_ms:
@@ -117,10 +127,16 @@ class Detector:
         last = self._last.get(node)
         return last is None or last.incarnation == incarnation
 
-    def _is_mutual(self, voter: NodeId, node: NodeId, now_ms: int, age_max_ms: int) -> bool:
+    def _is_mutual(self, voter: NodeId, node: NodeId, now_ms: int, age_max_ms: int, has_grace: bool) -> bool:
         if voter == node:
             return self.age_ms(node, now_ms) <= age_max_ms
-        return self._hears(voter, node, now_ms) <= age_max_ms and self._hears(node, voter, now_ms) <= age_max_ms
+        grace_ms = self._younger_run_ms(voter, node, now_ms) if has_grace else now_ms
+        silence_ms = max(self._hears(voter, node, now_ms), self._hears(node, voter, now_ms))
+        return min(silence_ms, grace_ms) <= age_max_ms
+
+    def _younger_run_ms(self, one: NodeId, other: NodeId, now_ms: int) -> int:
+        """For how long the daemons of both have been known."""
+        return min(now_ms - self._run_since_ms.get(each, self._started_ms) for each in (one, other))
 
     def _hears(self, listener: NodeId, speaker: NodeId, now_ms: int) -> int:
         """How long ago `listener` heard `speaker`, as far as this node knows."""

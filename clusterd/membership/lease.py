@@ -41,9 +41,12 @@ class RunLease:
             self._sent_ms[voter] = max(sent_ms, self._sent_ms.get(voter, 0))
 
     def forget_replaced(self, term_at: Callable[[int], int | None]) -> None:
-        """Forget a configuration that was replaced in this node's log: `term_at` gives the term of an index in it."""
+        """Forget a configuration that was replaced in this node's log: `term_at` gives the term of an index in it.
+
+        An entry of an older term there replaces nothing: this node's own log is the one that lags.
+        """
         term = term_at(self._newest.index)
-        if term is not None and term != self._newest.term:
+        if term is not None and term > self._newest.term:
             self._newest = ConfigurationId(0, 0)
             self._sent_ms = {}
 

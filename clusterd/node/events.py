@@ -51,12 +51,16 @@ class LogWritten:
 
 @dataclass(frozen=True, slots=True)
 class GuardUp:
-    """The guard answered, or began a new incarnation. `ended` are proven to run nothing any more."""
+    """The guard answered, or began a new incarnation. `ended` are proven to run nothing any more.
+
+    `hosts` are running already: nothing is started before each of them said what it runs, or ended.
+    """
 
     incarnation: Incarnation
     ended: tuple[Incarnation, ...]
     deadline_ms: int
     containment: str
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import assert_never
 
 from clusterd.consensus import RaftSettings, Restored
 from clusterd.database import Database, DatabaseView, Draft
+from clusterd.model.errors import ClusterError
 from clusterd.model.events import LINK_BROKEN, LINK_OPENED, LOOP_LATE, Note, note
 from clusterd.model.ids import NodeId
 from clusterd.model.settings import ClusterSettings, cluster_settings
@@ -32,6 +33,7 @@ from clusterd.wire.records_pb2 import Transaction
 PROPOSAL_BYTES_MAX = 512 * 1024
 INTERNAL_PATIENCE_MS = 3_600_000
 LATE_MIN_MS = 100
+TRY_AGAIN_MS = 20
 
 
 @dataclass(slots=True)
@@ -67,6 +69,7 @@ class Node:
         )
         self.settings: ClusterSettings = cluster_settings(self.replica.view.cluster())
         self.presence = Presence(identity, self.replica, now_ms)
+        self.presence.quiet_max_ms = 3 * self.settings.same_subnet_delay_ms
         self.cluster_clock = ClusterClock(self.replica.database.cluster_ms, now_ms)
         self.wall = WallReading()
         self.talking = Talking(self.me, now_ms)
@@ -194,8 +197,10 @@ class Node:
 
     def _hear(self, sender: NodeId, heartbeat: Heartbeat, *, is_direct: bool, now_ms: int) -> None:
         is_news = self.presence.is_news(sender, heartbeat)
+        before = self.presence.detector.last(sender)
         if not self.presence.receive(sender, heartbeat, is_direct=is_direct, now_ms=now_ms):
             return
+        is_new_run = before is None or before.daemon_run != heartbeat.daemon_run
         self.talking.heard(sender)
         if sender == self.replica.raft.leader:
             self.cluster_clock.follow(heartbeat.cluster_ms, now_ms)
@@ -203,7 +208,7 @@ class Node:
             self.replica.raft.receive(sender, heartbeat.beat, now_ms)
         self.leading.compare_digest(sender, heartbeat)
         self.leading.is_due |= is_news  # everything else is looked at with the own beat
-        if heartbeat.wants_answer and self.talking.may_answer(sender, now_ms):
+        if is_new_run or (heartbeat.wants_answer and self.talking.may_answer(sender, now_ms)):
             self.beat(now_ms, to=[sender])
 
     def _take_proposal(self, sender: NodeId, request: ProposeRequest, now_ms: int) -> None:
@@ -220,7 +225,7 @@ class Node:
 
     def send(self, peer: NodeId, envelope: Envelope, now_ms: int) -> None:
         """Over the direct link, or through a node that both ends reach."""
-        link = self.talking.route(peer, self.presence.detector, now_ms, 3 * self.settings.same_subnet_delay_ms)
+        link = self.talking.route(peer, self.presence.detector, now_ms, self.presence.quiet_max_ms)
         if link is None:
             return
         envelope.sender, envelope.receiver = self.me, peer
@@ -259,13 +264,15 @@ class Node:
     def submit(self, purpose: Purpose, transaction: Transaction, now_ms: int, *, until_ms: int | None = None) -> None:
         """Have a transaction committed, here or at the leader; the outcome comes back to `purpose`."""
         until = until_ms if until_ms is not None else now_ms + INTERNAL_PATIENCE_MS
-        if self.replica.is_leader:
+        try:
             cluster_ms = self.cluster_clock.read(now_ms)
             self.replica.propose(purpose, transaction, cluster_ms=cluster_ms, until_ms=until, now_ms=now_ms)
-        elif isinstance(purpose, ForLeader):
-            self._outcome(Outcome(purpose, None, None), now_ms)
-        else:
-            self.replica.proposals.wait(purpose, transaction, until)
+        except ClusterError as error:
+            if error.retryable and not isinstance(purpose, (ForLeader, ForPeer)):
+                again_ms = now_ms + TRY_AGAIN_MS if self.replica.is_leader else 0
+                self.replica.proposals.wait(purpose, transaction, until, not_before_ms=again_ms)
+            else:
+                self._outcome(Outcome(purpose, None, error), now_ms)
 
     def draft(self) -> Draft:
         return Draft(self.replica.view)
@@ -342,6 +349,7 @@ class Node:
     def _database_changed(self, changed: set[str], *, is_restored: bool, now_ms: int) -> None:
         self.cluster_clock.advance_to(self.replica.database.cluster_ms, now_ms)
         self.settings = cluster_settings(self.replica.view.cluster())
+        self.presence.quiet_max_ms = 3 * self.settings.same_subnet_delay_ms
         self.leading.database_changed(changed, is_restored=is_restored)
         self.owning.database_changed(changed, is_restored=is_restored, now_ms=now_ms)
         self.do(Applied(self.replica.database.revision))

@@ -1,5 +1,6 @@
 """What does this node do with the groups it owns, its guard and its hosts? Pure. Feeds `owner.Owner` and the run lease."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, assert_never
 
 from clusterd.model import keys
@@ -100,7 +101,7 @@ class Owning:
         self._is_due = True
         view = self._node.replica.view
         if is_restored or keys.CLUSTER in changed:
-            self.owner.take(view)
+            self._take_groups()
         groups: set[GroupId] = set()
         for key in changed:
             prefix = keys.prefix_of(key)
@@ -109,13 +110,18 @@ class Owning:
             elif prefix == keys.RESOURCE:
                 record = view.get(ResourceRecord, key)
                 if record is None:
-                    self.owner.take(view)
+                    self._take_groups()
                 else:
                     groups.add(record.group)
         if groups:
-            self.owner.take(view, sorted(groups))
+            self._take_groups(groups)
         if keys.membership(self._node.me) in changed or is_restored:
             self._obey_membership(now_ms)
+
+    def _take_groups(self, groups: Collection[GroupId] | None = None) -> None:
+        """Nothing is taken from a database that may be older than what the hosts run."""
+        if self._had_read:
+            self.owner.take(self._node.replica.view, None if groups is None else sorted(groups))
 
     def reported(self, proposal: ReportProposal, *, has_succeeded: bool) -> None:
         self._is_due = True
@@ -167,15 +173,15 @@ class Owning:
         self.containment = event.containment
         if event.incarnation != self._node.presence.incarnation:
             self._node.say(note(GUARD_CONNECTED, incarnation=event.incarnation, containment=event.containment))
-            self._begin(event.incarnation, event.deadline_ms, now_ms)
+            self._begin(event.incarnation, event.deadline_ms, now_ms, hosts=event.hosts)
 
-    def _begin(self, incarnation: Incarnation, deadline_ms: int, now_ms: int) -> None:
+    def _begin(self, incarnation: Incarnation, deadline_ms: int, now_ms: int, *, hosts: tuple[str, ...] = ()) -> None:
         self._node.presence.begin(incarnation)
         self._guard_deadline_ms = self._asked_deadline_ms = deadline_ms
         self._had_lease = self.holds_lease(now_ms)
-        self.owner.begin(incarnation)
+        self.owner.begin(incarnation, hosts)
         if incarnation:
-            self.owner.take(self._node.replica.view)
+            self._take_groups()
             start = self.owner.ensure_shared_host()
             if start is not None:
                 self._node.do(start)
@@ -205,8 +211,9 @@ class Owning:
         self._note_lease(now_ms)
         if not self._had_read and self._node.reads.has_read:
             self._had_read, self._is_due = True, True
-            self.owner.take(self._node.replica.view)
+            self._take_groups()
         if not self._is_due and (self.next_look_ms is None or now_ms < self.next_look_ms):
+            self._leave_if_done(now_ms)
             return False
         self._is_due = False
         may_run = self.holds_lease(now_ms) and self._had_read and self._told_to_end != self._node.presence.incarnation

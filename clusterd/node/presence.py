@@ -41,6 +41,8 @@ class Presence:
         self.ended_elsewhere: dict[NodeId, set[Incarnation]] = {}
         self.promises: dict[NodeId, dict[NodeId, Promise]] = {}
         self.is_leaving = False
+        self.quiet_max_ms = 0
+        """How long a live node may be silent: three heartbeats."""
         self._replica = replica
         self._lease = RunLease()
         self._pending_acks: dict[NodeId, Ack] = {}
@@ -147,7 +149,7 @@ class Presence:
 
     def receive(self, sender: NodeId, heartbeat: Heartbeat, *, is_direct: bool, now_ms: int) -> bool:
         """Take in a heartbeat. False: it comes from a run of the sender's daemon that is known to be over."""
-        if not self._is_present_run(sender, heartbeat.daemon_run, is_direct=is_direct):
+        if not self._is_present_run(sender, heartbeat.daemon_run, is_direct=is_direct, now_ms=now_ms):
             return False
         incarnation = Incarnation(heartbeat.incarnation)
         self.detector.hear(
@@ -209,12 +211,19 @@ class Presence:
         if before is None or promise.entry_index > before.entry_index:
             kept[voter] = promise
 
-    def _is_present_run(self, sender: NodeId, daemon_run: str, *, is_direct: bool) -> bool:
-        """A daemon that was replaced stays replaced: what it said may arrive late, and must not count."""
+    def _is_present_run(self, sender: NodeId, daemon_run: str, *, is_direct: bool, now_ms: int) -> bool:
+        """A daemon that was replaced stays replaced: what it said may arrive late, and must not count.
+
+        Over the sender's own link a run never heard of replaces the one before. One that was replaced, or that comes
+        through another node, is believed only once the present one is silent: then it may be the live one after all.
+        """
         runs = self._runs.setdefault(sender, deque(maxlen=RUNS_KEPT))
         if runs and runs[-1] == daemon_run:
             return True
-        if daemon_run in runs or (runs and not is_direct):
+        is_plain = not runs or (is_direct and daemon_run not in runs)
+        if not is_plain and self.detector.age_ms(sender, now_ms) <= self.quiet_max_ms:
             return False
+        if daemon_run in runs:
+            runs.remove(daemon_run)
         runs.append(daemon_run)
         return True

@@ -126,11 +126,19 @@ class Proposals:
     # ---- elsewhere ----
 
     def wait(
-        self, purpose: Purpose, transaction: Transaction, until_ms: int, *, may_have_taken_effect: bool = False
+        self,
+        purpose: Purpose,
+        transaction: Transaction,
+        until_ms: int,
+        *,
+        not_before_ms: int = 0,
+        may_have_taken_effect: bool = False,
     ) -> None:
         """Keep a transaction until a leader takes it."""
         self._last_context += 1
-        self._waiting[self._last_context] = _Waiting(purpose, transaction, until_ms, 0, may_have_taken_effect)
+        self._waiting[self._last_context] = _Waiting(
+            purpose, transaction, until_ms, not_before_ms, may_have_taken_effect
+        )
 
     def due(self, now_ms: int) -> list[tuple[int, Purpose, Transaction, int]]:
         """What should be proposed or sent (again) now, oldest first; what waited too long is settled instead."""
@@ -171,7 +179,8 @@ class Proposals:
     def next_deadline_ms(self) -> int | None:
         """When something was not answered in time. What waits for a leader waits for an event, not for a time."""
         times = [
-            each.send_again_ms if each.send_again_ms > self._now_ms else each.until_ms for each in self._waiting.values()
+            each.send_again_ms if each.send_again_ms > self._now_ms else each.until_ms
+            for each in self._waiting.values()
         ]
         return min(times) if times else None
 

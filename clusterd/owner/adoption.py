@@ -111,6 +111,16 @@ def take_group(
     return group
 
 
+def adopt_late(group: OwnedGroup, adoption: Adoption) -> None:
+    """A host told what it runs only after its group was taken: what is believed to be offline is not."""
+    for name, held in group.held.items():
+        if held.may_run or held.state not in (ResourceState.OFFLINE, ResourceState.FAILED):
+            continue
+        hosted = adoption.claim(name, group.assignment.generation)
+        if hosted is not None:
+            group.held[name] = _adopted(held, hosted)
+
+
 def _last_reports(view: DatabaseView, record: GroupRecord) -> dict[str, ResourceReport]:
     report = view.report(record.name)
     return {key_of(each.name): each for each in report.resources} if report else {}

@@ -33,11 +33,17 @@ class OwnedGroup:
     reset_id: str = ""
     last_report: ReportRecord | None = None
     is_reporting: bool = False
+    is_given_up: bool = False
+    """The cluster took it away (it was deleted, or is another's): stop what is left, say nothing, and forget it."""
 
     @property
     def is_wanted_here(self) -> bool:
         """Whether this node should run it at all."""
-        return self.assignment.order is Order.RUN and not self.is_released and self.record.wanted is Wanted.ONLINE
+        return (
+            self.assignment.order is Order.RUN
+            and not (self.is_released or self.is_given_up)
+            and self.record.wanted is Wanted.ONLINE
+        )
 
 
 @dataclass(frozen=True, slots=True)

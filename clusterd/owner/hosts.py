@@ -4,6 +4,7 @@ One shared host serves everything; a resource that asks for a host of its own (`
 the host it was in, gets one. A call that is not answered in time costs its host the life: only its resources suffer.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from clusterd.model.ids import ResourceId, key_of
@@ -24,6 +25,7 @@ class Hosts:
 
     def __init__(self) -> None:
         self._up: set[str] = set()
+        self._awaited: set[str] = set()
         self._starting: set[str] = set()
         self._killing: set[str] = set()
         self._calls: dict[int, CallUnderWay] = {}
@@ -34,8 +36,18 @@ class Hosts:
 
     # ---- hosts ----
 
+    def expect(self, hosts: Iterable[str]) -> None:
+        """These run since before this daemon: what they hold must be known before anything else is started."""
+        self._awaited = set(hosts)
+        self._starting |= self._awaited
+
+    @property
+    def are_all_known(self) -> bool:
+        return not self._awaited
+
     def came_up(self, host: str, hosted: tuple[Hosted, ...]) -> None:
         self._up.add(host)
+        self._awaited.discard(host)
         self._starting.discard(host)
         self._killing.discard(host)
         for each in hosted:
@@ -44,6 +56,7 @@ class Hosts:
     def ended(self, host: str) -> tuple[list[str], list[HostCall]]:
         """Forget a host. Returns the resources that it served and the calls that will never be answered."""
         self._up.discard(host)
+        self._awaited.discard(host)
         self._starting.discard(host)
         self._killing.discard(host)
         lost = [under_way.call for under_way in self._calls.values() if under_way.call.host == host]
@@ -108,6 +121,12 @@ class Hosts:
 
     def is_busy(self, resource: str, *, is_terminating: bool) -> bool:
         return (key_of(resource), is_terminating) in self._busy
+
+    def forget_calls(self, resource: ResourceId) -> None:
+        """Nothing of the resource runs any more: what was asked of its host before needs no answer."""
+        for under_way in list(self._calls.values()):
+            if key_of(under_way.call.resource) == key_of(resource):
+                self._forget(under_way.call)
 
     def supersede(self, resource: ResourceId) -> None:
         """The answer to whatever is under way for the resource does not matter any more."""

@@ -19,12 +19,12 @@ from clusterd.model.events import (
 )
 from clusterd.model.ids import GroupId, Incarnation, NodeId, ResourceId, key_of
 from clusterd.model.states import ResourceState
-from clusterd.owner.adoption import Adoption, take_group
+from clusterd.owner.adoption import Adoption, adopt_late, take_group
 from clusterd.owner.commands import CallAnswer, CallOutcome, HostCall, Hosted, KillHost, StartHost, Verb
 from clusterd.owner.group import OwnedGroup, intend, is_empty_here, is_mine
 from clusterd.owner.hosts import Hosts
 from clusterd.owner.machine import Happening, Held, advance
-from clusterd.owner.policy import after_failure, with_restart
+from clusterd.owner.policy import after_failure, retry_only, with_restart
 from clusterd.owner.reports import ReportProposal, propose_report, report_of
 
 STOP_AGAIN_MS = 2000
@@ -67,17 +67,21 @@ class Owner:
         self._look_again_ms: dict[str, int] = {}
         self._notes: list[Note] = []
         self._kills: list[KillHost] = []
+        self._group_of: dict[str, OwnedGroup] = {}
+        self._stop_again_ms: dict[str, int] = {}
         self._stale_count = 0
         self.is_node_stopping = False
 
     # ---- what the cluster committed ----
 
-    def begin(self, incarnation: Incarnation) -> None:
-        """A new incarnation: whatever ran under the old one is proven gone."""
+    def begin(self, incarnation: Incarnation, hosts: Iterable[str] = ()) -> None:
+        """A new incarnation: whatever ran under the old one is proven gone. `hosts` run in the new one already."""
         if incarnation != self._incarnation:
             self._incarnation = incarnation
             self._groups, self._hosts, self._adoption = {}, Hosts(), Adoption()
+            self._group_of, self._stop_again_ms = {}, {}
             self._dirty, self._look_again_ms = set(), {}
+            self._hosts.expect(hosts)
 
     def take(self, view: DatabaseView, groups: Iterable[GroupId] | None = None) -> None:
         """Bring in committed changes of `groups` (None: of all). Call only with a view that is not older than any before."""
@@ -91,13 +95,15 @@ class Owner:
         assignment, record = view.assignment(name), view.group(name)
         known = self._groups.get(name)
         if assignment is None or record is None or not is_mine(assignment, self._node, self._incarnation):
-            if known is not None and is_empty_here(known):
-                del self._groups[name]
-            elif known is not None:
-                known.is_released = True
+            if known is not None:
+                known.is_given_up = True
                 self._dirty.add(name)
             return
-        self._groups[name] = take_group(view, known, assignment, record, self._adoption)
+        if known is not None and known.assignment.generation != assignment.generation and not is_empty_here(known):
+            known.is_given_up = True  # a new generation begins only when nothing of the old one is left
+        else:
+            group = self._groups[name] = take_group(view, known, assignment, record, self._adoption)
+            self._group_of.update(dict.fromkeys(group.held, group))
         self._dirty.add(name)
 
     def mark_all(self) -> None:
@@ -110,6 +116,8 @@ class Owner:
         self._notes.append(note(HOST_STARTED, host=host, pid=pid))
         self._hosts.came_up(host, tuple(hosted))
         self._adoption.found(hosted)
+        for group in self._groups.values():
+            adopt_late(group, self._adoption)
         self.mark_all()
 
     def host_ended(self, host: str, because: str, *, are_workloads_gone: bool, now: Now) -> None:
@@ -127,7 +135,9 @@ class Owner:
                 continue
             if are_workloads_gone:
                 group.held[name] = held = replace(held, may_run=False, pid=0)
-            self._apply(group, name, Happening.HOST_LOST, f"host {host}: {because}", now)
+            is_stopped = are_workloads_gone or held.state is not ResourceState.OFFLINE_PENDING
+            what = Happening.HOST_LOST if is_stopped else Happening.STOP_FAILED
+            self._apply(group, name, what, f"host {host}: {because}", now)
         self.mark_all()
 
     def host_silent(self, host: str, because: str) -> None:
@@ -186,11 +196,13 @@ class Owner:
         for kill, call in self._hosts.overdue(now.now_ms):
             plan.kills.append(kill)
             plan.notes.append(note(HOST_HUNG, host=kill.host, resource=call.resource, call=call.verb))
-        if may_run:
+        may_act = may_run and self._hosts.are_all_known
+        if may_act:
             for name in self._due(now):
                 self._plan_group(view, self._groups[name], now, plan)
             plan.calls.extend(self._adoption.orphan_calls(self._groups, self._hosts, self._incarnation, now.now_ms))
-        for at_ms in (self._hosts.next_deadline_ms(), *self._look_again_ms.values()):
+        look_again = self._look_again_ms.values() if may_act else ()
+        for at_ms in (self._hosts.next_deadline_ms(), *look_again):
             if at_ms is not None:
                 plan.look_at(at_ms)
         return plan
@@ -206,7 +218,10 @@ class Owner:
 
     @property
     def is_everything_reported(self) -> bool:
-        return all(group.last_report is not None and group.last_report.is_released for group in self._groups.values())
+        return all(
+            group.is_given_up or (group.last_report is not None and group.last_report.is_released)
+            for group in self._groups.values()
+        )
 
     def group(self, name: str) -> OwnedGroup | None:
         return self._groups.get(key_of(name))
@@ -238,12 +253,33 @@ class Owner:
             self._bring_online(group, name, now, plan)
         for name, held in group.held.items():
             if held.state is ResourceState.FAILED and held.may_run:
-                self._call(group, name, Verb.TERMINATE, "failed", now, plan)
+                self._stop_failed(group, name, now, plan)
+            elif held.state is ResourceState.OFFLINE_PENDING and not self._hosts.is_busy(name, is_terminating=True):
+                self._call(group, name, Verb.OFFLINE, "user-requested", now, plan)
         self._drop_removed(group)
+        if group.is_given_up:
+            self._forget_if_empty(view, group)
+            return
         is_leaving = self.is_node_stopping or group.assignment.order == "release"
         if is_leaving and is_empty_here(group):
             group.is_released = True
         self._report(view, group, now, plan)
+
+    def _stop_failed(self, group: OwnedGroup, name: str, now: Now, plan: OwnerPlan) -> None:
+        """What failed is stopped at once, and again after a pause when that did not work."""
+        again_ms = self._stop_again_ms.get(name, 0)
+        if now.now_ms < again_ms:
+            self._look_at(name, group, again_ms)
+        else:
+            self._call(group, name, Verb.TERMINATE, "failed", now, plan)
+
+    def _forget_if_empty(self, view: DatabaseView, group: OwnedGroup) -> None:
+        if is_empty_here(group):
+            name = key_of(group.record.name)
+            del self._groups[name]
+            for each in group.held:
+                self._group_of.pop(each, None)
+            self._take_one(view, name)
 
     def _obey_operator(self, group: OwnedGroup, now: Now) -> None:
         """Requests that are facts in the database and are carried out once."""
@@ -270,17 +306,20 @@ class Owner:
             self._call(group, name, Verb.TERMINATE, "wanted no more", now, plan)
         elif held.state is ResourceState.FAILED and not held.may_run:
             self._apply(group, name, Happening.RECYCLED, "", now)
+        elif held.next_action:
+            group.held[name] = replace(held, next_action="", next_action_cluster_ms=0)
+        if group.failed_over_by == held.name and group.assignment.order == "run":
+            group.failed_over_by, group.failed_over_because = ResourceId(""), ""
 
     def _bring_online(self, group: OwnedGroup, name: str, now: Now, plan: OwnerPlan) -> None:
         held = group.held[name]
         if held.may_run or self._hosts.is_busy(name, is_terminating=False):
             return
-        if held.state is ResourceState.FAILED:
-            if not held.next_action:
-                return
-            if now.cluster_ms < held.next_action_cluster_ms:
-                self._look_at(name, group, now.now_ms + held.next_action_cluster_ms - now.cluster_ms)
-                return
+        if held.state is ResourceState.FAILED and not held.next_action:
+            return
+        if now.cluster_ms < held.next_action_cluster_ms:
+            self._look_at(name, group, now.now_ms + held.next_action_cluster_ms - now.cluster_ms)
+            return
         settings = group.settings[name]
         host, start = self._hosts.ensure(held.name, settings)
         if start is not None:
@@ -335,7 +374,12 @@ class Owner:
                 self._apply(group, name, Happening.ONLINE_DONE, answer.message, now)
             case CallOutcome.NOT_ON_THIS_NODE:
                 group.held[name] = replace(group.held[name], may_run=False)
+                self._hosts.displace(group.held[name].name)
                 self._apply(group, name, Happening.NOT_ON_THIS_NODE, answer.message, now)
+                retry = retry_only(group.settings[name], now.cluster_ms)
+                group.held[name] = replace(
+                    group.held[name], next_action=retry.action, next_action_cluster_ms=retry.at_cluster_ms
+                )
                 group.failed_over_by, group.failed_over_because = group.held[name].name, answer.message
             case CallOutcome.HUNG:
                 self._apply(group, name, Happening.ONLINE_FAILED, answer.message, now)
@@ -348,6 +392,8 @@ class Owner:
         if answer.outcome is CallOutcome.DONE:
             group.held[name] = replace(held, may_run=False, pid=0, evidence="")
             self._hosts.displace(held.name)
+            self._hosts.forget_calls(held.name)
+            self._stop_again_ms.pop(name, None)
             self._apply(group, name, Happening.OFFLINE_DONE, answer.message, now)
         elif answer.outcome is CallOutcome.HUNG:
             self._kill_host_of(name, f"hung call {call.verb} of {held.name}")
@@ -357,7 +403,7 @@ class Owner:
         else:
             group.held[name] = replace(held, evidence=answer.message)
             self._apply(group, name, Happening.STOP_FAILED, answer.message, now)
-            self._look_at(name, group, now.now_ms + STOP_AGAIN_MS)
+            self._stop_again_ms[name] = now.now_ms + STOP_AGAIN_MS
 
     def _apply(self, group: OwnedGroup, name: str, what: Happening, because: str, now: Now) -> None:
         before = group.held[name]
@@ -422,14 +468,14 @@ class Owner:
             held = group.held[name]
             if not held.may_run and held.state is ResourceState.OFFLINE:
                 del group.held[name], group.settings[name]
+                self._group_of.pop(name, None)
                 group.dependencies.pop(name, None)
                 group.order = tuple(each for each in group.order if each != name)
 
     def _find(self, name: str) -> tuple[OwnedGroup | None, Held | None]:
-        for group in self._groups.values():
-            if name in group.held:
-                return group, group.held[name]
-        return None, None
+        group = self._group_of.get(name)
+        held = group.held.get(name) if group is not None else None
+        return (group, held) if held is not None else (None, None)
 
     def _look_at(self, name: str, group: OwnedGroup, at_ms: int) -> None:
         key = key_of(group.record.name)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from clusterd.model.ids import NodeId
 from clusterd.model.records import RestartStamp
-from clusterd.model.settings import ResourceSettings
+from clusterd.model.settings import HOUR_MS, ResourceSettings
 from clusterd.model.states import RestartAction
 
 RESTARTS_KEPT_MAX = 64
@@ -41,6 +41,16 @@ def after_failure(
     if settings.restart_action is RestartAction.RESTART:
         return Verdict(retry, retry_at, False, used, limit, f"{spent}; its restart action keeps the group here")
     return Verdict(retry, retry_at, True, used, limit, spent)
+
+
+def retry_only(settings: ResourceSettings, cluster_ms: int) -> Verdict:
+    """What follows when this node can never run it: another node, and the timed retry should none take it.
+
+    Without a retry period it is asked again after the reference's default hour, not at once and for ever.
+    """
+    retry_ms = settings.retry_period_on_failure_ms
+    at_ms = cluster_ms + (retry_ms if retry_ms is not None else HOUR_MS)
+    return Verdict("retry", max(1, at_ms), True, 0, 0, "it cannot run on this node")
 
 
 def restarts_in_window(restarts: Iterable[RestartStamp], node: NodeId, cluster_ms: int, period_ms: int) -> int:

@@ -131,8 +131,9 @@ class NodeProcesses:
             case "state":
                 state = event.state
                 ended = tuple(Incarnation(each) for each in state.ended_incarnations)
+                hosts = tuple(host.host_id for host in state.hosts)
                 self._post(
-                    happened.GuardUp(Incarnation(state.incarnation), ended, state.deadline_ms, state.containment)
+                    happened.GuardUp(Incarnation(state.incarnation), ended, state.deadline_ms, state.containment, hosts)
                 )
                 for host in state.hosts:
                     self._connect_host(host)

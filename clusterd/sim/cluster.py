@@ -2,24 +2,28 @@
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from clusterd.checkers import Life, Overlap, overlaps
 from clusterd.consensus import Snapshot
 from clusterd.database import Database, DatabaseView, Draft
 from clusterd.leader import FenceWish
-from clusterd.model.events import Note
+from clusterd.model import codec, keys
+from clusterd.model.events import LEADER_ELECTED, Note
 from clusterd.model.ids import GroupId, Incarnation, NodeId, ResourceId
 from clusterd.model.records import (
     ClusterRecord,
+    EventRecord,
     FenceRecord,
     GroupRecord,
+    MoveRequest,
     NodeRecord,
     Properties,
     ResourceRecord,
+    ResourceTypeRecord,
 )
 from clusterd.model.settings import PROFILES
-from clusterd.model.states import GroupState, ResourceState, group_state
+from clusterd.model.states import GroupState, ResourceState, Wanted, group_state
 from clusterd.node import effects as do
 from clusterd.node import events as happened
 from clusterd.sim.host import Dials
@@ -47,9 +51,22 @@ class SimSettings:
 class NotedAt:
     """One line of the trace."""
 
-    at_ms: int
+    at_us: int
     node: str
     note: Note
+
+    @property
+    def at_ms(self) -> int:
+        return self.at_us // 1000
+
+
+@dataclass(frozen=True, slots=True)
+class EventAt:
+    """One line of the cluster's own timeline, when the first node applied it."""
+
+    at_us: int
+    revision: int
+    event: EventRecord
 
 
 class SimCluster:
@@ -62,10 +79,19 @@ class SimCluster:
         self.ledger = Ledger()
         self.dials: dict[str, Dials] = {}
         self.trace: list[NotedAt] = []
+        self.events: list[EventAt] = []
+        self.acknowledged: list[str] = []
+        """Keys that an operator was told are committed, and that nothing ever deletes or changes."""
+        self.leaders: dict[int, set[str]] = {}
+        """Who led in each term."""
+        self.kill_ms: tuple[int, int] = (5, 5)
+        """How long a guard takes to kill everything; below the stop budget, or a run means nothing."""
+        self._seen_revision = 1
         self.names = tuple(NodeId(name) for name in settings.nodes)
         self._incarnations = 0
         self._requests = 0
         self._answers: dict[int, do.CommitDone] = {}
+        self._marks: dict[int, str] = {}
         self._slow_disk: dict[str, int] = {}
         self.ended_runs: set[str] = set()
         snapshot = _first_snapshot(settings)
@@ -118,6 +144,9 @@ class SimCluster:
         elif what == "host" and machine.guard is not None:
             for host in machine.guard.hosts.values():
                 host.is_frozen = True
+        elif what == "node":
+            for each in ("daemon", "guard", "host"):
+                self.freeze(name, each)
 
     def thaw(self, name: str, what: str = "daemon") -> None:
         machine = self.machines[NodeId(name)]
@@ -131,6 +160,9 @@ class SimCluster:
                 host.thaw()
                 if machine.guard.is_past_deadline():
                     host.kill()
+        if what == "node":
+            for each in ("host", "guard", "daemon"):
+                self.thaw(name, each)
 
     def cut(self, one: str, other: str, *, one_way: bool = False) -> None:
         self.network.cut.add((NodeId(one), NodeId(other)))
@@ -142,8 +174,16 @@ class SimCluster:
             if other != name:
                 self.cut(name, other)
 
-    def heal(self) -> None:
-        self.network.cut.clear()
+    def heal(self, one: str | None = None, other: str | None = None) -> None:
+        """Mend one pair's links, or all."""
+        if one is None or other is None:
+            self.network.cut.clear()
+        else:
+            self.network.cut -= {(NodeId(one), NodeId(other)), (NodeId(other), NodeId(one))}
+
+    def stop(self, name: str) -> None:
+        """A clean stop: the node hands everything over and then ends."""
+        self.machines[NodeId(name)].feed(happened.StopAsked("an operator stopped the node"))
 
     def slow_disk_us(self, name: str) -> int:
         return self._slow_disk.get(name, 0)
@@ -180,6 +220,17 @@ class SimCluster:
         machine.feed(happened.CommitAsked(self._requests, transaction, until_ms))
         return self._requests
 
+    def mark_soon(self, name: str) -> None:
+        """An operator writes something unique at a node and does not wait; an acknowledged one must never be lost."""
+        machine = self.machines[NodeId(name)]
+        if machine.node is None:
+            return
+        draft = Draft(machine.node.replica.view)
+        record = ResourceTypeRecord(f"mark{self._requests}", NodeId("nobody"))
+        draft.put(record)
+        context = self.commit_soon(draft.build(self._next_request()), machine)
+        self._marks[context] = keys.resource_type(record.name, record.node)
+
     def add_group(
         self,
         name: str,
@@ -206,6 +257,19 @@ class SimCluster:
                 )
 
         return self.commit(build)
+
+    def change_group_soon(
+        self, name: GroupId, at: str, *, move: MoveRequest | None = None, wanted: Wanted | None = None
+    ) -> bool:
+        """Change a group at a node, as that node sees it, without waiting for the answer."""
+        machine = self.machines[NodeId(at)]
+        group = machine.node.replica.view.group(name) if machine.node is not None else None
+        if machine.node is None or group is None:
+            return False
+        after = replace(group, move=move or group.move, wanted=wanted or group.wanted)
+        draft = Draft(machine.node.replica.view).replace(after)
+        self.commit_soon(draft.build(self._next_request()), machine)
+        return True
 
     def group_state(self, name: str) -> tuple[GroupState, str, int]:
         """(state, owner, generation) as the most advanced node sees it."""
@@ -254,18 +318,34 @@ class SimCluster:
         return Incarnation(f"i{self._incarnations}")
 
     def noted(self, name: NodeId, note: Note) -> None:
-        self.trace.append(NotedAt(self.timeline.now_ms, name, note))
+        self.trace.append(NotedAt(self.timeline.now_us, name, note))
+        if note.event is LEADER_ELECTED:
+            self.leaders.setdefault(note.get("term"), set()).add(name)
+
+    def applied(self, database: Database) -> None:
+        """Some node's database is at its revision now; what nobody had applied before becomes part of the timeline."""
+        if database.revision <= self._seen_revision:
+            return
+        for revision, key in database.changes_since(self._seen_revision) or ():
+            item = database.get(key) if key.startswith(keys.EVENT) else None
+            if item is not None:
+                self.events.append(EventAt(self.timeline.now_us, revision, codec.decode(EventRecord, item.value)))
+        self._seen_revision = database.revision
 
     def commit_done(self, name: NodeId, effect: do.CommitDone) -> None:
-        self._answers[effect.context] = effect
+        mark = self._marks.pop(effect.context, None)
+        if mark is None:
+            self._answers[effect.context] = effect
+        elif effect.result is not None and effect.result.succeeded:
+            self.acknowledged.append(mark)
 
     def read_done(self, name: NodeId, effect: do.ReadDone) -> None:
         """Reads of clients are asked by tests only; they look at the trace."""
 
     def left(self, machine: Machine, because: str) -> None:
-        guard = machine.guard
-        if guard is not None:
-            guard.end(because)
+        """The guard ends with everything it runs, and then the daemon."""
+        self.ended_runs.add(machine.run_id)
+        machine.kill()
 
     def ask_fence(self, machine: Machine, wish: FenceWish) -> None:
         """The power switch of the simulated rack."""
@@ -275,7 +355,7 @@ class SimCluster:
             if wish.verb == "off" and wish.run_id == target.run_id and wish.run_id not in self.ended_runs:
                 self.ended_runs.add(target.run_id)
                 target.kill()
-            ended = wish.run_id in self.ended_runs
+            ended = wish.run_id in self.ended_runs or wish.run_id != target.run_id
             machine.feed(happened.FenceAnswered(wish.node, wish.run_id, wish.verb, "ended" if ended else "running"))
 
         self.timeline.after_ms(self.rng.uniform(2, 20), answer)

@@ -29,6 +29,7 @@ class Dials:
 class _Hosted:
     call: HostCall
     state: ResourceState
+    asked_us: int
     run: Run | None = None
     starts: int = 0
 
@@ -53,12 +54,12 @@ class SimHost:
     _hosted: dict[str, _Hosted] = field(default_factory=dict)
     _waiting: list[Callable[[], None]] = field(default_factory=list)
 
-    def call(self, call: HostCall) -> None:
+    def call(self, call: HostCall, asked_us: int) -> None:
         """A call arrives. A frozen host keeps it until it thaws; a dead one never answers."""
         if not self.is_alive:
             return
         if self.is_frozen:
-            self._waiting.append(lambda: self.call(call))
+            self._waiting.append(lambda: self.call(call, asked_us))
             return
         known = self._hosted.get(call.resource)
         is_stale = call.incarnation != self.incarnation or self.is_past_deadline()
@@ -66,7 +67,7 @@ class SimHost:
             self.answer(call.call_id, CallAnswer(CallOutcome.STALE, "an older generation, or past the lease"))
             return
         if call.verb is Verb.ONLINE:
-            self._online(call)
+            self._online(call, asked_us)
         else:
             self._stop(call)
 
@@ -104,7 +105,7 @@ class SimHost:
             self._end(hosted)
         self._hosted = {}
 
-    def _online(self, call: HostCall) -> None:
+    def _online(self, call: HostCall, asked_us: int) -> None:
         dials = self.dials.get(call.resource, Dials())
         known = self._hosted.get(call.resource)
         if known is not None and known.state is ResourceState.ONLINE and known.run is not None:
@@ -112,12 +113,15 @@ class SimHost:
             return
         if dials.never_answers:
             return
-        hosted = self._hosted[call.resource] = _Hosted(call, ResourceState.ONLINE_PENDING)
+        hosted = self._hosted[call.resource] = _Hosted(call, ResourceState.ONLINE_PENDING, asked_us)
         hosted.starts += 1
         self.timeline.after_ms(dials.online_ms, lambda: self._online_done(hosted, dials))
 
     def _online_done(self, hosted: _Hosted, dials: Dials) -> None:
-        if not self.is_alive or self._hosted.get(hosted.call.resource) is not hosted:
+        if not self.is_alive:
+            return
+        if self._hosted.get(hosted.call.resource) is not hosted:
+            self.answer(hosted.call.call_id, CallAnswer(CallOutcome.FAILED, "it was stopped while it came online"))
             return
         if self.is_frozen:
             self._waiting.append(lambda: self._online_done(hosted, dials))
@@ -141,7 +145,9 @@ class SimHost:
     def _start(self, hosted: _Hosted) -> None:
         if self.is_alive and self._hosted.get(hosted.call.resource) is hosted and hosted.run is None:
             call = hosted.call
-            hosted.run = self.ledger.start(call.group, call.resource, self.node, call.generation, self.timeline.now_us)
+            hosted.run = self.ledger.start(
+                call.group, call.resource, self.node, call.generation, self.timeline.now_us, hosted.asked_us
+            )
 
     def _stop(self, call: HostCall) -> None:
         dials = self.dials.get(call.resource, Dials())

@@ -68,6 +68,7 @@ class Machine:
         self._kept: list[happened.Event] = []
         self._tick_at_ms: int | None = None
         self._disk_free_us = 0
+        self._torn_node: Node | None = None
 
     # ---- clocks ----
 
@@ -93,10 +94,10 @@ class Machine:
             self.run_number += 1
         if self.guard is None:
             self._start_guard()
+            if self.node is not None:
+                self._guard_up()
         if self.node is None:
             self._start_daemon()
-        elif self.guard is not None:
-            self._guard_up()
 
     def kill_daemon(self) -> None:
         self.node = None
@@ -138,6 +139,7 @@ class Machine:
             self.real_ms,
             self.cluster.new_incarnation,
             self._incarnation_ended,
+            kill_ms=self.rng.randint(*self.cluster.kill_ms),
             past=list(self.past),
         )
         self.guard.start()
@@ -156,9 +158,10 @@ class Machine:
         if guard is None:
             return
         ended = tuple(guard.past[-4:])
-        self.feed(happened.GuardUp(guard.incarnation, ended, guard.deadline_ms, "simulated"))
-        for host in guard.hosts.values():
-            self._host_up(host)
+        hosts = tuple(name for name, host in guard.hosts.items() if host.is_alive)
+        self.feed(happened.GuardUp(guard.incarnation, ended, guard.deadline_ms, "simulated", hosts))
+        for name in hosts:
+            self._host_up(guard.hosts[name])
 
     def _incarnation_ended(self, ended: Incarnation, because: str, successor: Incarnation) -> None:
         self.feed(happened.IncarnationEnded(ended, because, successor))
@@ -226,7 +229,8 @@ class Machine:
             case do.Left():
                 self.cluster.left(self, effect.because)
             case do.Applied():
-                pass
+                if self.node is not None:
+                    self.cluster.applied(self.node.replica.database)
 
     def _local(self, act: Callable[[], None]) -> None:
         self.cluster.timeline.after_ms(LOCAL_MS, act)
@@ -238,11 +242,15 @@ class Machine:
         self._disk_free_us = max(self._disk_free_us, timeline.now_us) + took_us
 
         def written() -> None:
-            if self.node is node or self.rng.random() < 0.5:
-                if self.node is node or self.node is None:
+            if self.node is node:
+                self.disk.write(persist)
+                self.feed(happened.LogWritten(persist.sequence))
+            elif self.node is None and node is not self._torn_node:
+                # After the first write that a crash lost, none of that run's is durable either.
+                if self.rng.random() < 0.5:
                     self.disk.write(persist)
-                if self.node is node:
-                    self.feed(happened.LogWritten(persist.sequence))
+                else:
+                    self._torn_node = node
 
         timeline.at(self._disk_free_us, written)
 
@@ -291,7 +299,7 @@ class Machine:
     def _call(self, call: HostCall) -> None:
         host = self.guard.hosts.get(call.host) if self.guard is not None else None
         if host is not None:
-            host.call(call)
+            host.call(call, self.cluster.timeline.now_us)
 
     def crash_host(self, name: str) -> None:
         """SIGKILL of a host: the guard proves that its workloads are gone and says so."""

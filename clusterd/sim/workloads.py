@@ -12,6 +12,8 @@ class Run:
     node: str
     generation: int
     started_us: int
+    asked_us: int
+    """When its owner's call arrived: what it depends on must have run then."""
     ended_us: int | None = None
 
 
@@ -21,8 +23,8 @@ class Ledger:
     def __init__(self) -> None:
         self.runs: list[Run] = []
 
-    def start(self, group: str, resource: str, node: str, generation: int, now_us: int) -> Run:
-        run = Run(group, resource, node, generation, now_us)
+    def start(self, group: str, resource: str, node: str, generation: int, now_us: int, asked_us: int) -> Run:
+        run = Run(group, resource, node, generation, now_us, asked_us)
         self.runs.append(run)
         return run
 
