@@ -104,14 +104,19 @@ def _expelled(record: MembershipRecord, sight: Sight) -> MembershipRecord | None
     if record.node == sight.me:
         return None
     suspicion = _suspicion(record.node, record.incarnation, sight, is_admitted=True)
-    if suspicion is None:
+    if suspicion is not None:
+        silent_ms = suspicion.silent_ms
+        because = (
+            f"a majority of the voters has not exchanged heartbeats with it for {silent_ms} ms "
+            f"(limit {suspicion.silence_max_ms} ms)"
+        )
+    elif _says_other_run(record, sight):
+        silent_ms = sight.detector.age_ms(record.node, sight.now_ms)
+        because = f"its daemon says that its guard is not in run {record.incarnation} any more"
+    else:
         return None
-    because = (
-        f"a majority of the voters has not exchanged heartbeats with it for {suspicion.silent_ms} ms "
-        f"(limit {suspicion.silence_max_ms} ms)"
-    )
     steps = (
-        Step(sight.wall_of(sight.now_ms - suspicion.silent_ms), f"last heartbeat of {record.node} reached {sight.me}"),
+        Step(sight.wall_of(sight.now_ms - silent_ms), f"last heartbeat of {record.node} reached {sight.me}"),
         Step(sight.wall_ms, f"suspected by {sight.me}: {because}"),
         Step(sight.wall_ms, "expelled: no voter acknowledges it any more, so its run lease cannot be renewed"),
     )
@@ -123,6 +128,12 @@ def _expelled(record: MembershipRecord, sight: Sight) -> MembershipRecord | None
         steps=steps,
         evidence=None,
     )
+
+
+def _says_other_run(record: MembershipRecord, sight: Sight) -> bool:
+    """The node is there, but without the guard that was admitted. Expelling costs nothing then, and proves nothing."""
+    last = sight.detector.last(record.node)
+    return last is not None and last.incarnation != record.incarnation
 
 
 def _suspicion(node: NodeId, incarnation: Incarnation, sight: Sight, *, is_admitted: bool) -> Suspicion | None:
@@ -182,7 +193,9 @@ def _fence_wishes(record: MembershipRecord, sight: Sight) -> Iterator[FenceWish]
     if agent is None or record.node == sight.me or not record.run_id:
         return
     if record.state is MembershipState.EXPELLING:
-        yield FenceWish(record.node, record.run_id, "off", agent)
+        # A node that is heard obeys its own lease; only one that is silent is shot.
+        if sight.detector.age_ms(record.node, sight.now_ms) > sight.settings.silence_max_ms:
+            yield FenceWish(record.node, record.run_id, "off", agent)
     elif record.state is MembershipState.UP and record.node in sight.broken_links:
         known = sight.fence.get(record.node)
         is_fresh = known and known.run_id == record.run_id and sight.now_ms - known.at_ms < FENCE_STATUS_AGAIN_MS
