@@ -101,9 +101,8 @@ def _admitted(record: MembershipRecord, sight: Sight) -> MembershipRecord | None
 
 
 def _expelled(record: MembershipRecord, sight: Sight) -> MembershipRecord | None:
-    if record.node == sight.me:
-        return None
-    suspicion = _suspicion(record.node, record.incarnation, sight, is_admitted=True)
+    is_me = record.node == sight.me
+    suspicion = None if is_me else _suspicion(record.node, record.incarnation, sight, is_admitted=True)
     if suspicion is not None:
         silent_ms = suspicion.silent_ms
         because = (
