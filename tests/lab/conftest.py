@@ -43,4 +43,7 @@ def make_lab(lab_root: Path) -> Iterator[Callable[..., LabSeen]]:
         watcher.wait(WAIT_MAX_S)
         watcher.stdin.close()
         watcher.stdout.close()
-        wait_for("no process left", lambda lab=lab: not lab.still_alive())
+        try:
+            wait_for("no process left", lambda lab=lab: not lab.still_alive())
+        finally:
+            lab.kill_survivors()  # a failing test leaves nothing behind either

@@ -1,5 +1,6 @@
 """A lab of stand-in programs, seen from outside."""
 
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Any
 from clusterd.lab.control import ask
 from clusterd.lab.foundation import Programs
 from clusterd.lab.layout import LabRecord
-from clusterd.lab.processes import descendants, process_info, snapshot
+from clusterd.lab.processes import descendants, process_info, send_signal, snapshot
 
 DUMMIES = Path(__file__).parent / "dummies"
 PROGRAMS = Programs(
@@ -55,3 +56,9 @@ class LabSeen:
         """Processes that were ever noted and run yet."""
         found = [(pid, ticks, process_info(pid)) for pid, ticks in self.seen.items()]
         return [pid for pid, ticks, info in found if info and info.is_alive and info.start_ticks == ticks]
+
+    def kill_survivors(self) -> None:
+        for pid in self.still_alive():
+            info = process_info(pid)
+            if info is not None and info.start_ticks == self.seen[pid]:
+                send_signal(info, signal.SIGKILL)
