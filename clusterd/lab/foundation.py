@@ -40,6 +40,8 @@ class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     daemon: tuple[str, ...] = ()
     host_mark: str = "clusterd.main.host"
     """An argument that resource hosts have, and nothing else has."""
+    spawner_mark: str = "/reshost/spawner.py"
+    """How an argument ends that only the process has which starts a host's workloads."""
 
 
 class LabOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

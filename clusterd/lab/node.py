@@ -178,7 +178,7 @@ class LabNode:
         guard, daemon = (run.guard, run.daemon) if run else (None, None)
         hosts = run.hosts(seen, self._context.options.programs.host_mark) if run else []
         known = {each.pid for each in hosts} | {child.pid for child in (guard, daemon) if child}
-        known |= run.shadows(members) if run else set()
+        known |= run.own_parts(members, self._context.options.programs.spawner_mark) if run else set()
         return {
             "name": self.entry.name,
             "state": self._state(members),

@@ -64,11 +64,15 @@ class Run:
         below = alive(descendants(seen, [self.guard.pid])[1:]) if self.guard and self.guard.is_alive else []
         return [each for each in below if mark in command_line(each.pid)]
 
-    def shadows(self, members: Iterable[ProcessInfo]) -> set[int]:
-        """Processes that the guard forked for itself: they have its very arguments."""
-        if self.guard is None:
-            return set()
-        return {each.pid for each in members if command_line(each.pid) == self.guard.arguments}
+    def own_parts(self, members: Iterable[ProcessInfo], spawner_mark: str) -> set[int]:
+        """Processes of clusterd itself beside daemon, guard and hosts: the guard's shadow, which has its very
+        arguments, and the spawners of the hosts.
+        """
+        shadow = self.guard.arguments if self.guard else []
+        lines = {each.pid: command_line(each.pid) for each in members}
+        return {
+            pid for pid, line in lines.items() if line == shadow or any(word.endswith(spawner_mark) for word in line)
+        }
 
     async def kill(self) -> bool:
         """End all of it at once. True when it is proven that nothing is left; callers share one attempt."""
