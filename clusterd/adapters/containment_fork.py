@@ -13,7 +13,7 @@ import os
 import signal
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _CLONE3 = 435  # the same number on every architecture
 _CLONE_INTO_CGROUP = 0x2_0000_0000
@@ -71,8 +71,7 @@ def _enter(folder: int) -> None:
         os._exit(_FAILED_STATUS)
 
 
-@dataclass(frozen=True, slots=True)
-class Birth:
+class Birth(NamedTuple):
     """What a child becomes. `ids` are user, group and supplementary groups; None keeps the parent's."""
 
     argv: Sequence[str]

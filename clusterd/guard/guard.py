@@ -16,11 +16,11 @@ from clusterd.adapters.boot_clock import BootTimer, now_ms
 from clusterd.adapters.containment import NodeContainment
 from clusterd.adapters.containment_fork import become_subreaper
 from clusterd.adapters.containment_proc import own_children
+from clusterd.adapters.plain_log import log
 from clusterd.guard.doors import Door, Visitor
 from clusterd.guard.ending import Ending
 from clusterd.guard.hosts import HostProcess, NodeIdentity, host_id_problem, start_host
 from clusterd.guard.lease import RunLease
-from clusterd.guard.log import log
 from clusterd.guard.remembered import load, save
 from clusterd.guard.shadow import start_shadow
 from clusterd.wire import host_pb2

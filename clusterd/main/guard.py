@@ -48,9 +48,9 @@ def _guard(options: dict[str, list[str]], stop_budget_ms: int) -> int:
         return 1
     shadow_pid = start_shadow(containment, (held,))
 
+    from clusterd.adapters.plain_log import bind
     from clusterd.guard.guard import Guard, Settings
     from clusterd.guard.hosts import NodeIdentity
-    from clusterd.adapters.plain_log import bind
 
     cluster, node, run_id = (options[name][-1] for name in ("cluster", "node", "run-id"))
     bind(cluster=cluster, node=node, process="guard")

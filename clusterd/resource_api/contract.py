@@ -124,6 +124,9 @@ class Processes(Protocol):
     def stop(self, *, grace_ms: int, signal: int = 15) -> bool:
         """Signal the main process, wait for it, kill what is left. False when it had to be killed."""
 
+    def signal_all(self, number: int) -> None:
+        """Send a signal to every process of the containment."""
+
     def members(self) -> list[int]:
         """Every process of the containment that still lives."""
 

@@ -851,9 +851,12 @@ class HostInventory(_message.Message):
     TYPES_FIELD_NUMBER: _builtins.int
     RESOURCES_FIELD_NUMBER: _builtins.int
     INCARNATION_FIELD_NUMBER: _builtins.int
+    STALE_COUNT_FIELD_NUMBER: _builtins.int
     host_id: _builtins.str
     pid: _builtins.int
     incarnation: _builtins.str
+    stale_count: _builtins.int
+    """calls refused as OUTCOME_STALE since the host began"""
     @_builtins.property
     def types(self) -> _containers.RepeatedCompositeFieldContainer[Global___TypeDescription]: ...
     @_builtins.property
@@ -866,10 +869,11 @@ class HostInventory(_message.Message):
         types: _abc.Iterable[Global___TypeDescription] | None = ...,
         resources: _abc.Iterable[Global___HostedResource] | None = ...,
         incarnation: _builtins.str = ...,
+        stale_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["host_id", b"host_id", "incarnation", b"incarnation", "pid", b"pid", "resources", b"resources", "types", b"types"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["host_id", b"host_id", "incarnation", b"incarnation", "pid", b"pid", "resources", b"resources", "stale_count", b"stale_count", "types", b"types"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,4 +1,4 @@
-"""How does the guard say what it did? I/O: one JSON object a line on standard error."""
+"""How do guard and hosts, which hold no structlog, say what they did? I/O: one JSON object a line on standard error."""
 
 import json
 import sys

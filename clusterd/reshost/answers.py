@@ -1,0 +1,45 @@
+"""How does what happened to a call become its answer? Pure."""
+
+from clusterd.reshost.plugin_call import CallHung
+from clusterd.resource_api import CallCancelled, NotOnThisNode, ResourceFailed, UnknownControl
+from clusterd.wire import host_pb2
+
+MESSAGE_LENGTH_MAX = 4000
+
+
+def answered(message: str) -> str:
+    """What goes over the wire: bounded, and text whatever it was."""
+    text = message.encode(errors="replace").decode()
+    return text if len(text) <= MESSAGE_LENGTH_MAX else text[:MESSAGE_LENGTH_MAX] + " …"
+
+
+def result(
+    outcome: "host_pb2.Outcome.ValueType",
+    message: str = "",
+    *,
+    pid: int = 0,
+    health: "host_pb2.Health.ValueType" = host_pb2.HEALTH_UNSPECIFIED,
+    control_body: bytes = b"",
+) -> host_pb2.CallResult:
+    return host_pb2.CallResult(
+        outcome=outcome, message=answered(message), pid=pid, health=health, control_body=control_body
+    )
+
+
+def failure_of(what: str, error: Exception, more: str = "") -> host_pb2.CallResult:
+    """The answer for a call that raised."""
+    match error:
+        case NotOnThisNode():
+            return result(host_pb2.OUTCOME_NOT_ON_THIS_NODE, f"{what}: {error}")
+        case CallHung():
+            return result(host_pb2.OUTCOME_HUNG, f"{what}: {error}; the resource host must be killed")
+        case CallCancelled():
+            return result(host_pb2.OUTCOME_FAILED, f"{what} was given up because it was terminated")
+        case UnknownControl():
+            return result(host_pb2.OUTCOME_FAILED, f"{what}: the resource type has no such control")
+        case NotImplementedError():
+            return result(host_pb2.OUTCOME_FAILED, f"{what}: the resource type does not implement it")
+        case ResourceFailed():
+            return result(host_pb2.OUTCOME_FAILED, f"{what}: {error}{more}")
+        case _:
+            return result(host_pb2.OUTCOME_FAILED, f"{what}: {type(error).__name__}: {error}{more}")

@@ -1,0 +1,251 @@
+"""What does a resource type see of its host during one call? I/O: the bridge from a call's thread to the event loop.
+
+Every method may be used from the call's own thread, and `failed` and `stopped` from any. What waits is woken with
+`CallCancelled` when the host gives the call up; after that nothing can be started through this context any more.
+"""
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from clusterd.adapters.boot_clock import now_ms
+from clusterd.adapters.plain_log import log
+from clusterd.reshost.output import OutputTail
+from clusterd.reshost.workload import Command, Running, Workload
+from clusterd.resource_api import CallCancelled, Exit, Finished, ResourceFailed
+
+_MARGIN_MAX_MS = 250
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    cluster: str
+    node: str
+    group: str
+    resource: str
+    generation: int
+
+
+class CallContext:
+    """The `Context` of one call."""
+
+    def __init__(
+        self,
+        names: Names,
+        properties: Mapping[str, Any],
+        workload: Workload,
+        *,
+        reason: str,
+        pending_timeout_ms: int,
+        on_progress: Callable[[str], None],
+        on_failure: Callable[[str, bool], None],
+    ) -> None:
+        self._names = names
+        self._properties = properties
+        self._workload = workload
+        self._reason = reason
+        self._pending_timeout_ms = pending_timeout_ms
+        self._on_progress, self._on_failure = on_progress, on_failure
+        self._loop = asyncio.get_running_loop()
+        self._cancelled = threading.Event()
+        self._asked: set[concurrent.futures.Future[Any]] = set()
+        self.progressed_ms = now_ms()
+
+    properties = property(lambda self: self._properties)
+    cluster = property(lambda self: self._names.cluster)
+    node = property(lambda self: self._names.node)
+    group = property(lambda self: self._names.group)
+    resource = property(lambda self: self._names.resource)
+    generation = property(lambda self: self._names.generation)
+    reason = property(lambda self: self._reason)
+
+    @property
+    def processes(self) -> "CallProcesses":
+        return CallProcesses(self, self._workload)
+
+    @property
+    def log(self) -> "ResourceLog":
+        return ResourceLog(self._names)
+
+    def remaining_ms(self) -> int:
+        """A little less than the host allows, so that the resource type can say itself what it waited for."""
+        margin = min(self._pending_timeout_ms // 10, _MARGIN_MAX_MS)
+        return max(self.progressed_ms + self._pending_timeout_ms - margin - now_ms(), 0)
+
+    def is_cancelled(self) -> bool:
+        return self._cancelled.is_set()
+
+    def pause(self, duration_ms: int) -> None:
+        if self._cancelled.wait(duration_ms / 1000):
+            raise CallCancelled
+
+    def progress(self, message: str) -> None:
+        if self._cancelled.is_set():
+            raise CallCancelled
+        self.progressed_ms = now_ms()
+        self._loop.call_soon_threadsafe(self._on_progress, message)
+
+    def failed(self, message: str) -> None:
+        self._loop.call_soon_threadsafe(self._on_failure, message, False)
+
+    def stopped(self, message: str) -> None:
+        self._loop.call_soon_threadsafe(self._on_failure, message, True)
+
+    # ---- for the host ----
+
+    def cancel(self) -> None:
+        """On the event loop: wake whatever the call waits for."""
+        self._cancelled.set()
+        for asked in list(self._asked):
+            asked.cancel()
+
+    def ask(self, work: Coroutine[Any, Any, _Answer]) -> _Answer:
+        """In the call's thread: have the event loop do `work` and wait for it."""
+        if self._cancelled.is_set():
+            work.close()
+            raise CallCancelled
+        asked = asyncio.run_coroutine_threadsafe(work, self._loop)
+        self._asked.add(asked)
+        if self._cancelled.is_set():
+            asked.cancel()
+        try:
+            return asked.result()
+        except concurrent.futures.CancelledError:
+            raise CallCancelled from None
+        finally:
+            self._asked.discard(asked)
+
+
+class ResourceLog:
+    """Lines on the host's standard error that name the resource."""
+
+    def __init__(self, names: Names) -> None:
+        self._bound = {"group": names.group, "resource": names.resource, "generation": names.generation}
+
+    def debug(self, message: str) -> None:
+        log("plugin.said", "debug", message=message, **self._bound)
+
+    def info(self, message: str) -> None:
+        log("plugin.said", "info", message=message, **self._bound)
+
+    def warning(self, message: str) -> None:
+        log("plugin.said", "warning", message=message, **self._bound)
+
+
+class CallProcess:
+    """The `Process` that a resource type holds."""
+
+    def __init__(self, context: CallContext, running: Running) -> None:
+        self._context, self._running = context, running
+
+    @property
+    def pid(self) -> int:
+        return self._running.pid
+
+    @property
+    def exit(self) -> Exit | None:
+        return self._running.exit
+
+    def wait(self, timeout_ms: int) -> Exit | None:
+        return self._running.exit or self._context.ask(self._running.wait(timeout_ms))
+
+    def signal(self, number: int) -> None:
+        self._context.ask(_done(lambda: self._running.child.signal(number)))
+
+
+class CallProcesses:
+    """The `Processes` of one call."""
+
+    def __init__(self, context: CallContext, workload: Workload) -> None:
+        self._context, self._workload = context, workload
+
+    def start(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        working_directory: str | None = None,
+        user: str | None = None,
+        watch: bool = False,
+    ) -> CallProcess:
+        what = _command(command, environment, working_directory, user)
+        return CallProcess(self._context, self._context.ask(self._workload.start(what, watch=watch)))
+
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        timeout_ms: int,
+        environment: Mapping[str, str] | None = None,
+        working_directory: str | None = None,
+        user: str | None = None,
+    ) -> Finished:
+        what = _command(command, environment, working_directory, user)
+        return self._context.ask(self._run(what, timeout_ms))
+
+    async def _run(self, command: Command, timeout_ms: int) -> Finished:
+        tail = OutputTail()
+        running = await self._workload.start(command, also_to=tail)
+        try:
+            ended = await running.wait(timeout_ms)
+            return Finished(ended, tail.lines(100))
+        finally:
+            if running.exit is None:
+                running.child.signal(9)
+
+    def main(self) -> CallProcess | None:
+        running = self._workload.main
+        return CallProcess(self._context, running) if running is not None else None
+
+    def main_is_running(self) -> bool:
+        running = self._workload.main
+        return running is not None and running.exit is None
+
+    def unwatch(self) -> None:
+        self._context.ask(_done(lambda: setattr(self._workload, "on_main_end", lambda running: None)))
+
+    def stop(self, *, grace_ms: int, signal: int = 15) -> bool:
+        return self._context.ask(self._stop(grace_ms, signal))
+
+    async def _stop(self, grace_ms: int, number: int) -> bool:
+        self._workload.on_main_end = lambda running: None
+        running = self._workload.main
+        in_order = True
+        if running is not None and running.exit is None:
+            running.child.signal(number)
+            in_order = await running.wait(grace_ms) is not None
+        left = await self._workload.empty()
+        if left:
+            raise ResourceFailed(f"processes {left} cannot be killed; look for a hung disk or network file system")
+        return in_order
+
+    def signal_all(self, number: int) -> None:
+        self._workload.signal_all(number)
+
+    def members(self) -> list[int]:
+        return self._workload.members()
+
+    def kill(self) -> None:
+        left = self._context.ask(self._workload.empty())
+        if left:
+            raise ResourceFailed(f"processes {left} cannot be killed; look for a hung disk or network file system")
+
+    def output(self, line_count_max: int = 20) -> str:
+        return self._context.ask(_done(lambda: self._workload.output.lines(line_count_max)))
+
+
+async def _done(step: Callable[[], _Answer]) -> _Answer:
+    return step()
+
+
+def _command(
+    argv: Sequence[str], environment: Mapping[str, str] | None, working_directory: str | None, user: str | None
+) -> Command:
+    words = list(argv)
+    if not words or not all(isinstance(word, str) and "\0" not in word for word in words):
+        raise ResourceFailed(f"a command is a list of texts without NUL and not empty, not {argv!r}")
+    return Command(words, dict(environment or {}), working_directory, user)

@@ -1,0 +1,131 @@
+"""Which resource types does this host have? I/O: imports plug-in code.
+
+From the entry-point group `clusterd.resource_types`, and from every *.py file of the plug-in folders, which win over entry
+points of the same name. A plug-in that cannot be imported disables only itself; what it said is kept, and is told to
+whoever asks for a type that is not there.
+"""
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any, TypeGuard
+
+from clusterd.model.ids import name_problem
+from clusterd.resource_api import ResourceType, schema_of
+from clusterd.wire import host_pb2
+
+ENTRY_POINT_GROUP = "clusterd.resource_types"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedType:
+    """A resource type that can be used."""
+
+    make: type[ResourceType]
+    schema: dict[str, Any]
+    source: str
+
+    def description(self) -> host_pb2.TypeDescription:
+        abilities = ["event"] if self.make.tells_failure else []
+        if self.make.control is not ResourceType.control:
+            abilities.append("control")
+        return host_pb2.TypeDescription(
+            name=self.make.name,
+            version=self.make.version,
+            schema_json=json.dumps(self.schema).encode(),
+            abilities=abilities,
+        )
+
+
+@dataclass(slots=True)
+class Plugins:
+    """What was found, and what could not be loaded and why."""
+
+    types: dict[str, LoadedType] = field(default_factory=dict)
+    troubles: list[str] = field(default_factory=list)
+
+    def add(self, make: type[ResourceType], source: str) -> None:
+        problem = _type_problem(make)
+        if problem:
+            self.troubles.append(f"{source}: {make.__name__}: {problem}")
+            return
+        schema = schema_of(make.properties, says=make.says, exactly_one=make.exactly_one)
+        self.types[make.name] = LoadedType(make, schema, source)
+
+    def unknown(self, name: str) -> str:
+        """Why there is no type of that name."""
+        known = ", ".join(sorted(self.types)) or "none"
+        troubles = f"; plug-ins that failed to load: {'; '.join(self.troubles)}" if self.troubles else ""
+        return f"there is no resource type {name} on this node (there is: {known}){troubles}"
+
+
+def load_plugins(folders: Sequence[str]) -> Plugins:
+    found = Plugins()
+    for entry_point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
+        try:
+            loaded = entry_point.load()
+        except Exception as error:  # the boundary to plug-in code
+            found.troubles.append(f"entry point {entry_point.name}: {type(error).__name__}: {error}")
+            continue
+        if isinstance(loaded, type) and issubclass(loaded, ResourceType):
+            found.add(loaded, f"entry point {entry_point.name}")
+        else:
+            found.troubles.append(f"entry point {entry_point.name}: it is no ResourceType but {loaded!r}")
+    for folder in folders:
+        _load_folder(folder, found)
+    return found
+
+
+def _load_folder(folder: str, found: Plugins) -> None:
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        found.troubles.append(f"plug-in folder {folder}: {error.strerror}")
+        return
+    for name in names:
+        if name.endswith(".py") and not name.startswith(("_", ".")):
+            load_file(os.path.join(folder, name), found)
+
+
+def load_file(path: str, found: Plugins) -> None:
+    """Every ResourceType that the file defines."""
+    try:
+        module = _import(path)
+    except (Exception, SystemExit) as error:  # the boundary to plug-in code
+        found.troubles.append(f"{path}: {type(error).__name__}: {error}")
+        return
+    classes = [each for each in vars(module).values() if _is_defined_type(each, module)]
+    if not classes:
+        found.troubles.append(f"{path}: it defines no subclass of clusterd.resource_api.ResourceType")
+    for make in classes:
+        found.add(make, path)
+
+
+def _is_defined_type(each: object, module: ModuleType) -> TypeGuard[type[ResourceType]]:
+    if not isinstance(each, type) or not issubclass(each, ResourceType):
+        return False
+    return each.__module__ == module.__name__ and not each.__name__.startswith("_")
+
+
+def _import(path: str) -> ModuleType:
+    name = f"clusterd_plugin_{os.path.basename(path)[:-3]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no Python module")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _type_problem(make: type[ResourceType]) -> str:
+    problem = name_problem(make.name)
+    if problem:
+        return f"its name {make.name!r} cannot be used: {problem}"
+    missing = [verb for verb in ("online", "offline", "is_alive") if getattr(make, verb) is getattr(ResourceType, verb)]
+    return f"it does not implement {', '.join(missing)}" if missing else ""

@@ -1,0 +1,444 @@
+"""What happens to one resource in this host? I/O: on the host's event loop; plug-in code runs in threads.
+
+Calls are serialised by a lock, except `terminate`, which wakes the call in flight and kills under it. States: offline,
+online-pending, online, offline-pending, failed. After an offline or terminate that succeeded, nothing of the resource runs:
+that is checked here, whatever the resource type did.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from clusterd.adapters.boot_clock import now_ms
+from clusterd.adapters.containment import NodeContainment
+from clusterd.reshost.answers import answered, failure_of, result
+from clusterd.reshost.context import CallContext, Names
+from clusterd.reshost.output import OutputTail
+from clusterd.reshost.plugin_call import CallHung, PendingTimedOut, PluginCall
+from clusterd.reshost.polling import poll
+from clusterd.reshost.spawning import SpawnerLink
+from clusterd.reshost.threads import CallThreads
+from clusterd.reshost.workload import Running, Workload
+from clusterd.resource_api import CallCancelled, Health, ResourceFailed, ResourceType
+from clusterd.wire import host_pb2
+
+TERMINATE_WITHIN_MS = 5000
+RETURN_WITHIN_MS = 2000
+_FAILED = host_pb2.RESOURCE_EVENT_KIND_FAILED
+_HUNG = host_pb2.RESOURCE_EVENT_KIND_HUNG
+_WARNING = host_pb2.RESOURCE_EVENT_KIND_WARNING
+_STOPPED_ITSELF = host_pb2.RESOURCE_EVENT_KIND_STOPPED_ITSELF
+_HEALTH_VERBS = ("looks_alive", "is_alive")
+
+OnProgress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class HostServices:
+    """What every resource of a host shares."""
+
+    cluster: str
+    node: str
+    host_id: str
+    incarnation: str
+    containment: NodeContainment
+    environment: Mapping[str, str]
+    spawner: SpawnerLink
+    threads: CallThreads
+    emit: Callable[[host_pb2.ResourceEvent], None]
+
+
+class HostedResource:
+    """One resource, over all its generations in this host."""
+
+    def __init__(self, name: str, services: HostServices) -> None:
+        self.name = name
+        self.state = "offline"
+        self.generation = 0
+        self.type_name = ""
+        self.group = ""
+        self.output = OutputTail()
+        self._services = services
+        self._lock = asyncio.Lock()
+        self._type: ResourceType | None = None
+        self._properties: Mapping[str, Any] = {}
+        self._call = host_pb2.ResourceCall()
+        self._workload: Workload | None = None
+        self._in_flight: PluginCall | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._polling: asyncio.Task[None] | None = None
+        self._last_doubt = ""
+
+    @property
+    def pid(self) -> int:
+        workload = self._workload
+        if workload is None or self.state not in ("online", "online-pending", "offline-pending"):
+            return 0
+        return workload.main.pid if workload.main is not None else next(iter(workload.roots()), 0)
+
+    @property
+    def is_hosted(self) -> bool:
+        return self.state != "offline" or self._workload is not None
+
+    def kill_now(self) -> None:
+        if self._workload is not None:
+            self._workload.kill_now()
+
+    def cancel_polling(self) -> None:
+        """No more checks until the next online; the end of the main process is still seen."""
+        if self._polling is not None:
+            self._polling.cancel()
+            self._polling = None
+
+    # ---- online ----
+
+    async def online(
+        self,
+        call: host_pb2.ResourceCall,
+        make: Callable[[], ResourceType],
+        properties: Mapping[str, Any],
+        on_progress: OnProgress,
+    ) -> host_pb2.CallResult:
+        async with self._lock:
+            refusal = await self._online_refusal(call)
+            if refusal is not None:
+                return refusal
+            self._begin(call, properties)
+            try:
+                self._type = make()
+                await self._plug("open", on_progress, pending=True)
+                await self._plug("online", on_progress, pending=True)
+                self._check_main()
+            except Exception as error:  # the boundary to plug-in code
+                self.state = "failed"
+                return self._failed_call("online", error)
+            self.state = "online"
+            self._watch()
+            return result(host_pb2.OUTCOME_DONE, pid=self.pid)
+
+    async def _online_refusal(self, call: host_pb2.ResourceCall) -> host_pb2.CallResult | None:
+        """Why it does not begin, or that it is online already. What an earlier failure left is killed first."""
+        if self.state == "online":
+            if self.generation == call.generation:
+                return result(host_pb2.OUTCOME_DONE, pid=self.pid)
+            message = f"{self.name} still runs under generation {self.generation}; stop that first"
+            return result(host_pb2.OUTCOME_STILL_RUNNING, message)
+        if self._in_flight is not None:
+            return result(host_pb2.OUTCOME_HUNG, f"an earlier {self._in_flight.verb} of {self.name} has not returned")
+        if self._workload is not None and (left := await self._workload.empty()):
+            return result(host_pb2.OUTCOME_STILL_RUNNING, _left_words(self.name, left))
+        return None
+
+    def _begin(self, call: host_pb2.ResourceCall, properties: Mapping[str, Any]) -> None:
+        services = self._services
+        self._call, self._properties = call, properties
+        self.generation, self.type_name, self.group = call.generation, call.type, call.group
+        self.state = "online-pending"
+        parts = (services.incarnation, services.host_id, f"{self.name}.{self.generation}")
+        environment = {
+            **services.environment,
+            **services.containment.tag(*parts),
+            "CLUSTERD_CLUSTER": services.cluster,
+            "CLUSTERD_NODE": services.node,
+            "CLUSTERD_GROUP": self.group,
+            "CLUSTERD_RESOURCE": self.name,
+            "CLUSTERD_GENERATION": str(self.generation),
+        }
+        scope = services.containment.resource(*parts[:2], self.name, self.generation, self._roots)
+        self._workload = Workload(scope, services.spawner, environment, self.output)
+
+    def _roots(self) -> list[int]:
+        return self._workload.roots() if self._workload is not None else []
+
+    def _check_main(self) -> None:
+        """An online that succeeded while its main process ended did not succeed."""
+        workload = self._workload
+        if workload is not None and workload.main is not None and workload.main.exit is not None:
+            raise ResourceFailed(_end_words(workload.main, workload))
+
+    def _watch(self) -> None:
+        workload, type_ = self._workload, self._type
+        if workload is None or type_ is None:
+            return
+        workload.on_main_end = self._main_ended
+        tells = type(type_).tells_failure and workload.main is not None
+        self._polling = asyncio.get_running_loop().create_task(
+            poll(
+                self.name,
+                looks_alive_interval_ms=None if tells else max(self._call.looks_alive_interval_ms, 10) or None,
+                is_alive_interval_ms=max(self._call.is_alive_interval_ms, 10),
+                looks_alive=self._poll_looks_alive,
+                is_alive=self._poll_is_alive,
+            ),
+            name=f"polling {self.name}",
+        )
+        self._polling.add_done_callback(self._polling_ended)
+
+    def _polling_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._emit(_WARNING, f"polling of {self.name} broke: {error!r}")
+
+    # ---- offline ----
+
+    async def offline(self, call: host_pb2.ResourceCall, on_progress: OnProgress) -> host_pb2.CallResult:
+        self._stop_watching()
+        async with self._lock:
+            workload = self._workload
+            if workload is None:
+                return result(host_pb2.OUTCOME_DONE)
+            if self._in_flight is not None and not await self._in_flight.comes_back(self._pending_timeout_ms):
+                return result(host_pb2.OUTCOME_HUNG, f"an earlier {self._in_flight.verb} has not returned")
+            self._call = call
+            self.state = "offline-pending"
+            try:
+                if self._type is not None:
+                    await self._plug("offline", on_progress, pending=True)
+            except Exception as error:  # the boundary to plug-in code
+                self.state = "failed"
+                return self._failed_call("offline", error)
+            return await self._finish(workload, on_progress)
+
+    async def _finish(self, workload: Workload, on_progress: OnProgress) -> host_pb2.CallResult:
+        """Kill what is left, close the resource type, and be offline."""
+        left = await workload.empty()
+        if not left and self._type is not None and type(self._type).close is not ResourceType.close:
+            try:
+                await self._plug("close", on_progress, pending=True)
+            except Exception as error:  # the boundary to plug-in code; it is offline all the same
+                self._emit(_WARNING, f"close of {self.name}: {error}")
+            left = await workload.empty()
+        if left:
+            self.state = "failed"
+            return result(host_pb2.OUTCOME_STILL_RUNNING, _left_words(self.name, left))
+        workload.close()
+        self._workload, self._type = None, None
+        self.state = "offline"
+        return result(host_pb2.OUTCOME_DONE)
+
+    # ---- terminate ----
+
+    async def terminate(self, call: host_pb2.ResourceCall) -> host_pb2.CallResult:
+        """Stop at once, beside whatever is in flight."""
+        self._stop_watching()
+        workload = self._workload
+        if workload is None and not self._lock.locked():
+            return result(host_pb2.OUTCOME_DONE)
+        if self._in_flight is not None:
+            self._in_flight.cancel()
+        if workload is not None and self._type is not None:
+            await self._plug_terminate(workload, self._type)
+            if left := await workload.empty():
+                return result(host_pb2.OUTCOME_STILL_RUNNING, _left_words(self.name, left))
+        flight = self._in_flight
+        if flight is not None and not await flight.comes_back(RETURN_WITHIN_MS):
+            message = f"{flight.verb} of {self.name} does not return although it was terminated"
+            return result(host_pb2.OUTCOME_HUNG, message)
+        async with self._lock:
+            if self._workload is None:
+                return result(host_pb2.OUTCOME_DONE)
+            self._call = call
+            return await self._finish(self._workload, _no_progress)
+
+    async def _plug_terminate(self, workload: Workload, type_: ResourceType) -> None:
+        if type(type_).terminate is ResourceType.terminate:
+            return
+        flight = PluginCall("terminate", self._context(workload, _no_progress), type_.terminate, self._services.threads)
+        try:
+            await flight.outcome(pending_timeout_ms=None, deadlock_timeout_ms=TERMINATE_WITHIN_MS)
+        except Exception as error:  # terminate may not fail: what it could not do, the kill does
+            self._emit(_WARNING, f"terminate of {self.name}: {error}")
+
+    # ---- other verbs ----
+
+    async def health(self, verb: str) -> host_pb2.CallResult:
+        """LooksAlive or IsAlive, asked by the daemon. Changes nothing."""
+        async with self._lock:
+            if self.state != "online":
+                return result(host_pb2.OUTCOME_DONE, f"{self.name} is {self.state}", health=host_pb2.HEALTH_NO)
+            health, message = await self._ask_health(verb)
+            return result(host_pb2.OUTCOME_DONE, message, health=_HEALTHS[health])
+
+    async def control(self, call: host_pb2.ResourceCall) -> host_pb2.CallResult:
+        if call.control_verb == "logs":
+            return result(host_pb2.OUTCOME_DONE, control_body=self.output.last())
+        workload, type_ = self._workload, self._type
+        if workload is None or type_ is None:
+            return result(host_pb2.OUTCOME_FAILED, f"{self.name} is not open here, so it has no {call.control_verb}")
+        verb, body = call.control_verb, call.control_body
+        flight = PluginCall(
+            verb,
+            self._context(workload, _no_progress),
+            lambda context: type_.control(context, verb, body),
+            self._services.threads,
+        )
+        try:
+            answer = await flight.outcome(pending_timeout_ms=None, deadlock_timeout_ms=self._deadlock_timeout_ms)
+            return result(host_pb2.OUTCOME_DONE, control_body=answer)
+        except Exception as error:  # the boundary to plug-in code
+            return failure_of(f"{verb} of {self.name}", error)
+
+    # ---- health ----
+
+    async def _poll_looks_alive(self) -> None:
+        """A no is confirmed by IsAlive at once; only that fails the resource."""
+        health, _ = await self._poll_health("looks_alive")
+        if health is Health.NO:
+            await self._poll_is_alive()
+
+    async def _poll_is_alive(self) -> None:
+        health, message = await self._poll_health("is_alive")
+        if health is Health.NO and self.state == "online":
+            self._fail(message or "is_alive said no")
+
+    async def _poll_health(self, verb: str) -> tuple[Health, str]:
+        if self._lock.locked() or self._in_flight is not None or self.state != "online":
+            return Health.CANNOT_TELL, ""
+        async with self._lock:
+            try:
+                health, message = await self._ask_health(verb)
+            except CallHung as error:
+                self._emit(_HUNG, f"{error}; the resource host must be killed")
+                return Health.CANNOT_TELL, ""
+        doubt = (message or f"{verb} cannot tell") if health is Health.CANNOT_TELL else ""
+        if doubt and doubt != self._last_doubt:
+            self._emit(_WARNING, doubt)
+        self._last_doubt = doubt
+        return health, message
+
+    async def _ask_health(self, verb: str) -> tuple[Health, str]:
+        """Raises CallHung only."""
+        try:
+            answer = await self._plug(verb, _no_progress, pending=False)
+        except CallHung:
+            raise
+        except ResourceFailed as error:
+            return Health.NO, str(error)
+        except CallCancelled:
+            return Health.CANNOT_TELL, ""
+        except Exception as error:  # the boundary to plug-in code
+            return Health.CANNOT_TELL, f"{verb} of {self.type_name} broke: {error!r}"
+        if isinstance(answer, Health):
+            return answer, ""
+        return Health.CANNOT_TELL, f"{verb} of {self.type_name} answered {answer!r}, which is no Health"
+
+    def _main_ended(self, running: Running) -> None:
+        if self.state == "online" and self._workload is not None and self._workload.main is running:
+            self._fail(_end_words(running, self._workload))
+
+    def _told_failure(self, workload: Workload, message: str, is_stop: bool) -> None:
+        if self.state != "online" or self._workload is not workload:
+            return
+        if is_stop:
+            self._stop_watching()
+            self.state = "failed"
+            self._emit(_STOPPED_ITSELF, message)
+        else:
+            self._fail(message)
+
+    def _fail(self, message: str) -> None:
+        self._stop_watching()
+        self.state = "failed"
+        self._emit(_FAILED, message)
+
+    def _stop_watching(self) -> None:
+        """No more polling; a check in flight is woken, so that nothing waits for it."""
+        if self._polling is not None and self._polling is not asyncio.current_task():
+            self._polling.cancel()
+        self._polling = None
+        if self._in_flight is not None and self._in_flight.verb in _HEALTH_VERBS:
+            self._in_flight.cancel()
+        if self._workload is not None:
+            self._workload.on_main_end = lambda running: None
+
+    # ---- calls into the plug-in ----
+
+    @property
+    def _deadlock_timeout_ms(self) -> int:
+        return self._call.deadlock_timeout_ms or 300_000
+
+    @property
+    def _pending_timeout_ms(self) -> int:
+        return self._call.pending_timeout_ms or 180_000
+
+    def _context(self, workload: Workload, on_progress: OnProgress) -> CallContext:
+        services = self._services
+        return CallContext(
+            Names(services.cluster, services.node, self.group, self.name, self.generation),
+            self._properties,
+            workload,
+            reason=self._call.reason,
+            pending_timeout_ms=self._pending_timeout_ms,
+            on_progress=on_progress,
+            on_failure=lambda message, is_stop: self._told_failure(workload, message, is_stop),
+        )
+
+    async def _plug(self, verb: str, on_progress: OnProgress, *, pending: bool) -> Any:
+        workload, type_ = self._workload, self._type
+        if workload is None or type_ is None:
+            raise ResourceFailed(f"{self.name} is not open")
+        if pending and verb in ("open", "close") and getattr(type(type_), verb) is getattr(ResourceType, verb):
+            return None
+        flight = PluginCall(verb, self._context(workload, on_progress), getattr(type_, verb), self._services.threads)
+        self._in_flight = flight
+        flight.returned.add_done_callback(lambda _: self._came_back(flight))
+        try:
+            return await flight.outcome(
+                pending_timeout_ms=self._pending_timeout_ms if pending else None,
+                deadlock_timeout_ms=self._deadlock_timeout_ms,
+            )
+        except PendingTimedOut:
+            self._watch_stuck(flight)
+            raise
+        except asyncio.CancelledError:
+            flight.cancel()
+            raise
+        finally:
+            if flight.returned.done():
+                self._came_back(flight)
+
+    def _came_back(self, flight: PluginCall) -> None:
+        if self._in_flight is flight:
+            self._in_flight = None
+
+    def _watch_stuck(self, flight: PluginCall) -> None:
+        """A call that was given up still has until the deadlock time-out to return."""
+        rest_ms = flight.started_ms + self._deadlock_timeout_ms - now_ms()
+
+        async def watch() -> None:
+            if not await flight.comes_back(max(rest_ms, 0)):
+                self._emit(_HUNG, f"{flight.verb} of {self.name} never returned; the resource host must be killed")
+
+        task = asyncio.get_running_loop().create_task(watch(), name=f"stuck {flight.verb} of {self.name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _failed_call(self, verb: str, error: Exception) -> host_pb2.CallResult:
+        tail = self.output.lines(3) if isinstance(error, PendingTimedOut) else ""
+        return failure_of(f"{verb} of {self.name}", error, f"; its last output: {tail}" if tail else "")
+
+    def _emit(self, kind: "host_pb2.ResourceEventKind.ValueType", message: str) -> None:
+        event = host_pb2.ResourceEvent(
+            resource=self.name, generation=self.generation, kind=kind, message=answered(message), observed_ms=now_ms()
+        )
+        self._services.emit(event)
+
+
+_HEALTHS = {
+    Health.YES: host_pb2.HEALTH_YES,
+    Health.NO: host_pb2.HEALTH_NO,
+    Health.CANNOT_TELL: host_pb2.HEALTH_UNKNOWN,
+}
+
+
+def _no_progress(message: str) -> None:
+    """For calls that nobody waits for progress of."""
+
+
+def _left_words(name: str, left: list[int]) -> str:
+    return f"processes {left} of {name} survive SIGKILL; look for a hung disk or network file system"
+
+
+def _end_words(running: Running, workload: Workload) -> str:
+    tail = workload.output.lines(3)
+    return f"process {running.pid} ({running.name}) {running.exit}" + (f"; its last output: {tail}" if tail else "")

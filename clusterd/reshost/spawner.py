@@ -1,0 +1,150 @@
+"""Who starts the processes of a host? I/O: a small process of its own, without threads.
+
+The host has threads, and what is forked beside threads may die or hang before it runs; this process has none, so its
+children can be born inside their control group and run Python until `execve` (containment_fork). It is their parent, reaps
+them and tells the host how they ended. It dies with the host, and they die with it.
+
+Frames on the socket hold marshalled tuples. To it: `(id, argv, environment, cgroup, working_directory, ids)` with one
+descriptor for the output. From it: `("started", id, pid)` with a pidfd, `("refused", id, stage, errno)` and
+`("ended", pid, wait_status)`, the latter always after "started".
+"""
+
+import array
+import marshal
+import os
+import select
+import signal
+import socket
+import sys
+from collections import deque
+from typing import Any
+
+if __name__ == "__main__":  # started with -I -S: nothing but the standard library is on the path
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+from clusterd.adapters.containment_fork import Birth, bear, die_with_parent
+from clusterd.adapters.frames import FrameBuffer, framed
+
+_READ_SIZE = 1 << 16
+_DESCRIPTORS_SIZE = socket.CMSG_SPACE(64 * array.array("i").itemsize)
+
+
+class _Unborn:
+    """A child between fork and execve, which it confirms by the end of its report."""
+
+    def __init__(self, request: int, pid: int, pidfd: int, report: int) -> None:
+        self.request, self.pid, self.pidfd, self.report = request, pid, pidfd, report
+
+
+class Spawner:
+    """The loop of the process."""
+
+    def __init__(self, link: socket.socket) -> None:
+        self._link = link
+        self._buffer = FrameBuffer()
+        self._descriptors: deque[int] = deque()
+        self._unborn: dict[int, _Unborn] = {}
+        self._nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self._poll = select.poll()
+
+    def run(self) -> None:
+        wake, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        self._poll.register(self._link, select.POLLIN)
+        self._poll.register(wake, select.POLLIN)
+        while True:
+            for descriptor, _ in self._poll.poll():
+                if descriptor == self._link.fileno():
+                    if not self._receive():
+                        return
+                elif descriptor == wake:
+                    os.read(wake, 4096)
+                    self._reap()
+                elif descriptor in self._unborn:
+                    self._confirm(self._unborn.pop(descriptor))
+
+    def _receive(self) -> bool:
+        data, ancillary, _, _ = self._link.recvmsg(_READ_SIZE, _DESCRIPTORS_SIZE, socket.MSG_CMSG_CLOEXEC)
+        for level, kind, packed in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                self._descriptors.extend(array.array("i", packed))
+        for body in self._buffer.feed(data):
+            self._start(*marshal.loads(body))
+        return bool(data)
+
+    def _start(
+        self,
+        request: int,
+        argv: list[str],
+        environment: dict[str, str],
+        cgroup: str | None,
+        working_directory: str | None,
+        ids: tuple[int, int, list[int]] | None,
+    ) -> None:
+        output = self._descriptors.popleft()
+        report, report_write = os.pipe2(os.O_CLOEXEC)
+        try:
+            birth = Birth(argv, environment, cgroup, working_directory, ids, (self._nothing, output, output))
+            pid = bear(birth, report_write)
+            pidfd = os.pidfd_open(pid)
+        except OSError as error:
+            os.close(report)
+            self._send(("refused", request, "fork", error.errno or 0))
+            return
+        finally:
+            os.close(report_write)
+            os.close(output)
+        self._unborn[report] = _Unborn(request, pid, pidfd, report)
+        self._poll.register(report, select.POLLIN)
+
+    def _confirm(self, child: _Unborn) -> None:
+        """It runs its command now, or it said why not; then it is reaped here, as nobody knows it."""
+        self._poll.unregister(child.report)
+        said = os.read(child.report, 256).decode()
+        os.close(child.report)
+        if said:
+            stage, _, number = said.rpartition(":")
+            os.waitpid(child.pid, 0)
+            self._send(("refused", child.request, stage, int(number)))
+        else:
+            self._send(("started", child.request, child.pid), child.pidfd)
+        os.close(child.pidfd)
+
+    def _reap(self) -> None:
+        """The ended children in turn. One that ended before its report was read is confirmed first."""
+        while True:
+            try:
+                seen = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return
+            if seen is None:
+                return
+            unborn = next((each for each in self._unborn.values() if each.pid == seen.si_pid), None)
+            if unborn is not None:
+                self._confirm(self._unborn.pop(unborn.report))
+                continue
+            pid, status = os.waitpid(seen.si_pid, 0)
+            self._send(("ended", pid, status))
+
+    def _send(self, message: tuple[Any, ...], descriptor: int | None = None) -> None:
+        data = framed(marshal.dumps(message))
+        sent = 0
+        if descriptor is not None:
+            rights = array.array("i", [descriptor])
+            sent = self._link.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+        self._link.sendall(data[sent:])
+
+
+def run(link_descriptor: int, host_pid: int) -> None:
+    die_with_parent(host_pid)
+    Spawner(socket.socket(fileno=link_descriptor)).run()
+
+
+if __name__ == "__main__":
+    try:
+        run(int(sys.argv[1]), int(sys.argv[2]))
+    except (BrokenPipeError, ConnectionResetError):
+        sys.exit(0)

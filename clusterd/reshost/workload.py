@@ -1,0 +1,213 @@
+"""What runs for one resource, and how is it started, watched and emptied? I/O: on the host's event loop.
+
+One `Workload` is one run of a resource under one generation: its containment, its processes, its output.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from clusterd.adapters.containment import Scope
+from clusterd.adapters.containment_proc import process, signal_process
+from clusterd.reshost.output import OutputPipe, OutputTail
+from clusterd.reshost.spawning import Child, NotStarted, Order, SpawnerLink
+from clusterd.resource_api import Exit, StartRefused
+
+EMPTY_WITHIN_MS = 2000
+_LOOK_AGAIN_MS = (1, 1, 2, 3, 5, 10, 20)
+_EXECUTE_WORDS = {
+    8: "it is no program (exec format error; a script needs a first line such as #!/bin/sh)",
+    13: "it is not executable, or a folder on its path may not be entered",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What a resource type asked to start."""
+
+    argv: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    working_directory: str | None = None
+    user: str | None = None
+
+
+class Running:
+    """One started process."""
+
+    def __init__(self, child: Child, pipe: OutputPipe, name: str) -> None:
+        self.child, self.name = child, name
+        self._pipe = pipe
+        self.exit: Exit | None = None
+        self.ended = asyncio.Event()
+        child.ended.add_done_callback(self._end)
+
+    @property
+    def pid(self) -> int:
+        return self.child.pid
+
+    def _end(self, status: asyncio.Future[int]) -> None:
+        self._pipe.drain()
+        code = os.waitstatus_to_exitcode(status.result())
+        self.exit = Exit(status=code) if code >= 0 else Exit(signal=-code)
+        self.ended.set()
+
+    async def wait(self, timeout_ms: int) -> Exit | None:
+        try:
+            async with asyncio.timeout(timeout_ms / 1000):
+                await self.ended.wait()
+        except TimeoutError:
+            return self.exit
+        return self.exit
+
+    def close(self) -> None:
+        self._pipe.close()
+
+
+class Workload:
+    """The processes of one resource under one generation."""
+
+    def __init__(self, scope: Scope, spawner: SpawnerLink, environment: Mapping[str, str], output: OutputTail) -> None:
+        self.output = output
+        self.main: Running | None = None
+        self.on_main_end: Callable[[Running], None] = lambda running: None
+        self._scope = scope
+        self._spawner = spawner
+        self._environment = environment
+        self._running: list[Running] = []
+        self._was_used = False
+        self._is_closed = False
+
+    def roots(self) -> list[int]:
+        """Where a process tree begins: the started processes that still run."""
+        return [each.pid for each in self._running if each.exit is None]
+
+    async def start(self, command: Command, *, watch: bool = False, also_to: OutputTail | None = None) -> Running:
+        """Raises StartRefused with what to do about it."""
+        if self._is_closed:
+            raise StartRefused("the resource was stopped; nothing is started for it any more")
+        environment = {**self._environment, **command.environment}
+        order = Order(
+            argv=[_found(command, environment), *command.argv[1:]],
+            environment=environment,
+            cgroup=self._scope.birthplace(),
+            working_directory=command.working_directory,
+            ids=_ids(command.user),
+        )
+        self._scope.create()
+        self._was_used = True
+        pipe = OutputPipe(self.output, *([also_to] if also_to is not None else []))
+        try:
+            child = await self._spawner.start(order, pipe.write)
+        except NotStarted as error:
+            pipe.close()
+            raise StartRefused(_refusal(command, error)) from error
+        except BaseException:
+            pipe.close()
+            raise
+        running = Running(child, pipe, command.argv[0])
+        self._running = [each for each in self._running if each.exit is None] + [running]
+        if watch:
+            self.main = running
+            child.ended.add_done_callback(lambda _: self._main_ended(running))
+        return running
+
+    def _main_ended(self, running: Running) -> None:
+        if self.main is running:
+            self.on_main_end(running)
+
+    def members(self) -> list[int]:
+        return self._scope.members() if self._was_used else []
+
+    def signal_all(self, number: int) -> None:
+        """Each is looked at before and after it is known to be a member, so that a reused pid is not signalled."""
+        seen = [process(pid) for pid in self.members()]
+        members = set(self.members())
+        for each in seen:
+            if each is not None and each.pid in members:
+                signal_process(each, number)
+
+    def close(self) -> None:
+        """Nothing is started any more, and the end of the main process is no news."""
+        self._is_closed = True
+        self.main = None
+
+    async def is_empty(self) -> bool:
+        if not self._was_used:
+            return True
+        if self._scope.birthplace() is not None:
+            return self._scope.is_empty()
+        return await asyncio.get_running_loop().run_in_executor(None, self._scope.is_empty)
+
+    async def empty(self, within_ms: int = EMPTY_WITHIN_MS) -> list[int]:
+        """Kill everything and wait until it is gone. Returns the processes that are not, normally none."""
+        until = asyncio.get_running_loop().time() + within_ms / 1000
+        look_count = 0
+        while not await self.is_empty():
+            if asyncio.get_running_loop().time() > until:
+                return self.members()
+            self._scope.kill()
+            for each in self._running:
+                each.child.signal(9)
+            if await self.is_empty():
+                break
+            await asyncio.sleep(_LOOK_AGAIN_MS[min(look_count, len(_LOOK_AGAIN_MS) - 1)] / 1000)
+            look_count += 1
+        if self._was_used:
+            self._scope.remove()
+        for each in self._running:
+            each.close()
+        return []
+
+    def kill_now(self) -> None:
+        """SIGKILL without looking: for the end of the lease."""
+        if self._was_used:
+            self._scope.kill()
+
+
+def _found(command: Command, environment: Mapping[str, str]) -> str:
+    """The path of the command: as given, or by PATH. Raises StartRefused when there is none."""
+    name = command.argv[0]
+    if "/" in name:
+        path = os.path.join(command.working_directory or "/", name)
+        if os.path.isdir(path):
+            raise StartRefused(f"{name} is a folder, not a program")
+        return name
+    for folder in environment.get("PATH", os.defpath).split(":"):
+        path = os.path.join(folder or ".", name)
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    where = environment.get("PATH", os.defpath)
+    raise StartRefused(f"there is no command {name} in PATH ({where}); install it on this node or give its full path")
+
+
+def _ids(user: str | None) -> tuple[int, int, list[int]] | None:
+    if user is None:
+        return None
+    import pwd  # rarely needed
+
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        raise StartRefused(f"there is no user {user} on this node; create it, or name another") from None
+    if entry.pw_uid == os.geteuid():
+        return None
+    if os.geteuid() != 0:
+        raise StartRefused(f"only a node that runs as root can start something as {user}")
+    return entry.pw_uid, entry.pw_gid, os.getgrouplist(user, entry.pw_gid)
+
+
+def _refusal(command: Command, error: NotStarted) -> str:
+    name = command.argv[0]
+    reason = os.strerror(error.number)
+    match error.stage:
+        case "working-directory":
+            return f"working directory {command.working_directory}: {reason}; create it on this node"
+        case "user":
+            return f"cannot become user {command.user}: {reason}"
+        case "execute" if error.number == 2:
+            return f"there is no {name} on this node, or not what its first line names; install it, or correct the path"
+        case "execute":
+            return f"{name} cannot be run: {_EXECUTE_WORDS.get(error.number, reason)}"
+        case _:
+            return f"{name} cannot be started ({error.stage}): {reason}"
