@@ -201,6 +201,7 @@ class Owning:
     def _end(self, incarnation: Incarnation, because: str) -> None:
         if self._told_to_end != incarnation:
             self._told_to_end = incarnation
+            self._node.presence.is_over = True
             self._node.do(EndIncarnation(incarnation, because))
 
     # ---- thinking ----

@@ -41,6 +41,8 @@ class Presence:
         self.ended_elsewhere: dict[NodeId, set[Incarnation]] = {}
         self.promises: dict[NodeId, dict[NodeId, Promise]] = {}
         self.is_leaving = False
+        self.is_over = False
+        """The present incarnation is to end, though its guard has not proved that yet: it is announced no more."""
         self.quiet_max_ms = 0
         """How long a live node may be silent: three heartbeats."""
         self._replica = replica
@@ -53,12 +55,18 @@ class Presence:
     def begin(self, incarnation: Incarnation) -> None:
         """A new run of the guard: what was acknowledged before does not count for it."""
         self.incarnation = incarnation
+        self.is_over = False
         self._lease = RunLease()
 
     def end(self, incarnation: Incarnation) -> None:
         """Nothing of `incarnation` runs here any more; the guard proved it."""
         if incarnation and incarnation not in self.ended:
             self.ended.append(incarnation)
+
+    @property
+    def announced(self) -> Incarnation:
+        """The incarnation that others hear of; a node whose run is over says that it may run nothing."""
+        return Incarnation("") if self.is_over else self.incarnation
 
     def lease_start_ms(self) -> int | None:
         """When the newest heartbeat that a majority acknowledged was sent."""
@@ -78,7 +86,7 @@ class Presence:
             Beat(
                 now_ms,
                 self.identity.daemon_run,
-                self.incarnation,
+                self.announced,
                 tuple(self.ended),
                 self.identity.run_id,
                 0,
@@ -89,7 +97,7 @@ class Presence:
         )
         self.ended_elsewhere.setdefault(me, set()).update(self.ended)
         configuration = self._replica.raft.configuration
-        is_voter = bool(self.incarnation) and me in configuration.voters and not self._replica.raft.is_amnesiac
+        is_voter = bool(self.announced) and me in configuration.voters and not self._replica.raft.is_amnesiac
         if is_voter and self._replica.acknowledger.acknowledge(me, self.incarnation, now_ms):
             self._lease.acknowledge(me, ConfigurationId(configuration.index, configuration.term), now_ms)
 
@@ -107,7 +115,7 @@ class Presence:
         digest_revision, digest = self._replica.digest()
         heartbeat = Heartbeat(
             daemon_run=self.identity.daemon_run,
-            incarnation=self.incarnation,
+            incarnation=self.announced,
             ended_incarnations=list(self.ended),
             run_id=self.identity.run_id,
             sent_ms=now_ms,

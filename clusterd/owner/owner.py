@@ -430,10 +430,10 @@ class Owner:
         )
 
     def _judge(self, group: OwnedGroup, name: str, held: Held, now: Now) -> Held:
-        """The failure policy; what is not wanted here any more only has to be stopped."""
+        """The failure policy; what is not wanted here now only has to be stopped, and comes back when it is wanted."""
         record = group.records.get(name)
         if not group.is_wanted_here or self.is_node_stopping or record is None or record.wanted != "online":
-            return held
+            return replace(held, next_action="resume", next_action_cluster_ms=1)
         verdict = after_failure(group.settings[name], held.restarts, self._node, now.cluster_ms)
         if verdict.asks_for_other_node:
             group.failed_over_by = held.name

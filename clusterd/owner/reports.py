@@ -14,7 +14,7 @@ from clusterd.model.events import (
 )
 from clusterd.model.ids import GroupId, Incarnation, NodeId
 from clusterd.model.records import EventRecord, ReportRecord, ResourceReport
-from clusterd.model.states import PENDING_STATES, ResourceState, group_state
+from clusterd.model.states import PENDING_STATES, Order, ResourceState, group_state
 from clusterd.owner.group import OwnedGroup
 from clusterd.owner.machine import Held
 
@@ -100,5 +100,8 @@ def _events(group: OwnedGroup, before: ReportRecord | None, after: ReportRecord,
     if now_group is not was_group and now_group not in ("pending",):
         add(GROUP_STATE_CHANGED, f"{group.record.name} is {now_group} on {after.node}")
     if after.is_released and not (before and before.is_released):
-        add(GROUP_RELEASED, f"{after.node} runs nothing of {group.record.name} any more", group.assignment.because.text)
+        because = (
+            group.assignment.because.text if group.assignment.order is Order.RELEASE else "the node is being stopped"
+        )
+        add(GROUP_RELEASED, f"{after.node} runs nothing of {group.record.name} any more", because)
     return events

@@ -1,7 +1,7 @@
 """How does a whole cluster behave, from a seed? Pure. Commands as an operator would give them, faults as nature would."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from clusterd.checkers import Life, Overlap, overlaps
@@ -258,6 +258,12 @@ class SimCluster:
 
         return self.commit(build)
 
+    def delete_group(self, draft: Draft, name: str, resources: Iterable[str]) -> None:
+        """Everything of a group but what the cluster knows of its past: generations never start again."""
+        draft.delete(keys.group(name))
+        for each in resources:
+            draft.delete(keys.resource(each))
+
     def change_group_soon(
         self, name: GroupId, at: str, *, move: MoveRequest | None = None, wanted: Wanted | None = None
     ) -> bool:
@@ -344,8 +350,7 @@ class SimCluster:
 
     def left(self, machine: Machine, because: str) -> None:
         """The guard ends with everything it runs, and then the daemon."""
-        self.ended_runs.add(machine.run_id)
-        machine.kill()
+        machine.leave(because)
 
     def ask_fence(self, machine: Machine, wish: FenceWish) -> None:
         """The power switch of the simulated rack."""

@@ -90,13 +90,15 @@ class SimHost:
         for do in waiting:
             do()
 
-    def fail_workload(self, resource: str) -> None:
-        """The workload dies by itself; a good host sees it at once."""
+    def fail_workload(self, resource: str) -> bool:
+        """The workload dies by itself; a good host sees it at once. False: it does not run here."""
         hosted = self._hosted.get(resource)
         if hosted is not None and hosted.run is not None and hosted.run.ended_us is None:
             hosted.run.ended_us = self.timeline.now_us
             hosted.state = ResourceState.FAILED
             self.happen(ResourceId(resource), hosted.call.generation, Happening.CHECK_FAILED, "its process ended")
+            return True
+        return False
 
     def kill(self) -> None:
         """SIGKILL of the host and of everything in its containments. What would have started later is contained too."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 DISK_MS = (0.1, 2.0)
 LOCAL_MS = 0.2
+GOODBYE_MS = 20
 
 
 @dataclass(slots=True)
@@ -68,7 +69,7 @@ class Machine:
         self._kept: list[happened.Event] = []
         self._tick_at_ms: int | None = None
         self._disk_free_us = 0
-        self._torn_node: Node | None = None
+        self._writing_node: Node | None = None
 
     # ---- clocks ----
 
@@ -121,6 +122,22 @@ class Machine:
             self.guard = None
         self.kill_daemon()
 
+    def leave(self, because: str) -> None:
+        """The guard kills what is left, proves it, and ends; the daemon says so to everybody and ends as well."""
+        guard, self.guard = self.guard, None
+        if guard is not None:
+            self.past = [*guard.past, guard.incarnation]
+            guard.kill()
+            self.feed(happened.IncarnationEnded(guard.incarnation, because, Incarnation("")))
+        node = self.node
+
+        def end() -> None:
+            if self.node is node:
+                self.cluster.ended_runs.add(self.run_id)
+                self.kill_daemon()
+
+        self.cluster.timeline.after_ms(GOODBYE_MS, end)
+
     def freeze_daemon(self) -> None:
         self.is_daemon_frozen = True
 
@@ -148,6 +165,7 @@ class Machine:
         self.daemon_number += 1
         identity = NodeIdentity("sim", self.name, f"{self.name}-d{self.daemon_number}", self.run_id)
         self.node = Node(identity, self.disk.restored(), rng=self.rng, now_ms=self.clock_ms())
+        self._writing_node = self.node
         self._tick_at_ms = None
         self.feed(happened.WallClock(self.cluster.wall_ms() - self.clock_ms()))
         self.cluster.network.node_started(self.name)
@@ -245,12 +263,12 @@ class Machine:
             if self.node is node:
                 self.disk.write(persist)
                 self.feed(happened.LogWritten(persist.sequence))
-            elif self.node is None and node is not self._torn_node:
+            elif self.node is None and node is self._writing_node:
                 # After the first write that a crash lost, none of that run's is durable either.
                 if self.rng.random() < 0.5:
                     self.disk.write(persist)
                 else:
-                    self._torn_node = node
+                    self._writing_node = None
 
         timeline.at(self._disk_free_us, written)
 
