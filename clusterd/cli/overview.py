@@ -1,0 +1,202 @@
+"""Commands that look at the whole: status, events, wait, console. I/O."""
+
+import time
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import click
+
+from clusterd.cli.client import Client
+from clusterd.cli.failures import Answered, GivenUp
+from clusterd.cli.output import ago_text, clock_text, fit, moment, paint, plain, show_document, state_text, table
+from clusterd.cli.session import WAIT_DEFAULT, Milliseconds, client_of, output_of, raise_ran_out, show, wait_for
+
+RESOURCES_SHOWN_MAX = 24
+AGAIN_S = 0.5
+
+
+@click.command()
+@click.pass_context
+def status(ctx: click.Context) -> None:
+    """The whole cluster on one screen, worst first.
+
+    \b
+    clusterctl status
+    clusterctl status -o json
+    """
+    show(ctx, client_of(ctx).read("/v1/status"), _status_lines)
+
+
+def _status_lines(found: Mapping[str, Any]) -> list[str]:
+    quorum, as_of, cluster = found["quorum"], found["as_of"], found["cluster"]
+    now = datetime.now().astimezone()
+    state = paint("quorate", "green") if quorum["quorate"] else paint("NO QUORUM", "red")
+    lines = [
+        f"cluster {paint(plain(cluster['name']), 'bold')}: {state}, {quorum['have']} of {quorum['votes']} votes "
+        f"(needs {quorum['needed']}) since {ago_text(quorum['since'], now)}, "
+        f"leader {quorum['leader'] or 'none'}, term {quorum['term']}",
+        paint(f"as {as_of['node']} sees it, revision {as_of['revision']}, {as_of['age_ms']} ms old", "grey"),
+    ]
+    lines += [fit(f"{paint('!', 'red')} {plain(each)}") for each in found["problems"][:10]]
+    return [*lines, "", *_group_lines(found["groups"], now), "", *_node_lines(found["nodes"], now)]
+
+
+def _group_lines(groups: list[Mapping[str, Any]], now: datetime) -> list[str]:
+    if not groups:
+        return ["no groups yet; describe some in a file and run: clusterctl apply -f FILE"]
+    has_room = sum(len(each["resources"]) for each in groups) <= RESOURCES_SHOWN_MAX
+    rows: list[list[str]] = []
+    for group in groups:
+        rows.append(
+            [
+                group["name"],
+                state_text(group["state"]),
+                group["wanted"],
+                group["owner"] or "-",
+                ago_text(group["since"], now),
+                _group_why(group),
+            ]
+        )
+        if has_room or not group["settled"]:
+            rows += [_resource_row(each, now) for each in group["resources"]]
+    return table(["GROUP", "STATE", "WANTED", "OWNER", "SINCE", "WHY"], rows)
+
+
+def _group_why(group: Mapping[str, Any]) -> str:
+    step = group["next"]
+    if step is None:
+        return str(group["because"])
+    return f"next: {step['action']} of {step['resource']} at {clock_text(step['time'])}; {group['because']}"
+
+
+def _resource_row(resource: Mapping[str, Any], now: datetime) -> list[str]:
+    restarts = resource["restarts"]
+    facts = [resource["type"]]
+    if resource["pid"]:
+        facts.append(f"pid {resource['pid']}")
+    if restarts["used"]:
+        facts.append(f"{restarts['used']} of {restarts['limit']} restarts used")
+    if resource["state"] != "online" and resource["because"]:
+        facts.append(resource["because"])
+    return [
+        f"  {resource['name']}",
+        state_text(resource["state"]),
+        resource["wanted"],
+        "",
+        ago_text(resource["since"], now),
+        ", ".join(facts),
+    ]
+
+
+def _node_lines(nodes: list[Mapping[str, Any]], now: datetime) -> list[str]:
+    rows = [
+        [
+            each["name"] + (" *" if each["is_leader"] else ""),
+            state_text(each["state"]) + "".join(f", {word}" for word in each["status"]),
+            str(each["vote"]),
+            "-" if each["heartbeat_age_ms"] is None else f"{each['heartbeat_age_ms']} ms ago",
+            ago_text(each["since"], now),
+            ", ".join(each["groups"]) or "-",
+        ]
+        for each in nodes
+    ]
+    return table(["NODE", "STATE", "VOTE", "HEARD", "SINCE", "GROUPS"], rows)
+
+
+@click.command()
+@click.option("--follow", is_flag=True, help="Go on with new ones as they happen.")
+@click.option("--since", default="", metavar="T", help="From then on: 15min (ago) or 2026-01-01T12:00:00Z.")
+@click.option("--group", default="", metavar="NAME", help="Only those of one group.")
+@click.option(
+    "--last", type=click.IntRange(0, 2000), default=None, help="At most so many of the newest.  [default: 50]"
+)
+@click.pass_context
+def events(ctx: click.Context, follow: bool, since: str, group: str, last: int | None) -> None:
+    """What happened, and why.
+
+    \b
+    clusterctl events --since 15min --group web
+    clusterctl events --follow -o json          one JSON object a line
+    """
+    query = {"since": since, "group": group, "last": "" if last is None else str(last)}
+    given = {name: value for name, value in query.items() if value}
+    client = client_of(ctx)
+    if not follow:
+        given.setdefault("last", "2000" if since else "50")
+        found = client.read("/v1/events", **given)
+        show(
+            ctx, found, lambda document: [_event_line(each) for each in document["events"]] or ["nothing happened yet"]
+        )
+        return
+    for each in _following(client, given):
+        if output_of(ctx) == "table":
+            click.echo(_event_line(each))
+        else:
+            show_document(each, output_of(ctx))
+
+
+def _following(client: Client, query: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """Events without end. When a node goes away the next one is asked to go on after the last event seen."""
+    last: int | None = None
+    while True:
+        try:
+            for kind, document in client.follow("/v1/events", after=last, follow="1", **query):
+                if kind == "event":
+                    last = document["sequence"]
+                    yield document
+        except (OSError, Answered) as error:
+            if isinstance(error, Answered) and not error.retryable:
+                raise
+        client.next_door()
+        time.sleep(AGAIN_S)
+
+
+def _event_line(event: Mapping[str, Any]) -> str:
+    where = " ".join(plain(event[key]) for key in ("node", "group", "resource") if event[key])
+    because = f"  ({plain(event['because'])})" if event["because"] else ""
+    level = state_text(event["level"])
+    padding = " " * max(0, 7 - len(event["level"]))
+    return f"{clock_text(event['time'])}  {level}{padding}  {where}: {plain(event['message'])}{because}"
+
+
+@click.command()
+@click.option(
+    "--for", "conditions", multiple=True, required=True, metavar="CONDITION", help="May be repeated: all of them."
+)
+@click.option("--timeout", type=Milliseconds(), default=WAIT_DEFAULT, show_default=True, help="Longest wait.")
+@click.pass_context
+def wait(ctx: click.Context, conditions: tuple[str, ...], timeout: int) -> None:
+    """Wait until something is true; ends at once when it is already.
+
+    \b
+    clusterctl wait --for 'group web online'
+    clusterctl wait --for 'group web online on n2' --timeout 10s
+    clusterctl wait --for 'node n1 down'
+    clusterctl wait --for 'cluster healthy'
+    """
+    waited = wait_for(ctx, list(conditions), longest_ms=timeout, after_revision=0)
+    show(ctx, waited, lambda found: [plain(each["now"]) for each in found["conditions"]])
+    if waited["impossible"]:
+        raise GivenUp("this cannot come true any more", hint="clusterctl events says what happened")
+    if not waited["reached"]:
+        raise_ran_out(waited, timeout)
+
+
+@click.command()
+@click.pass_context
+def console(ctx: click.Context) -> None:
+    """The address of the web page, with the token behind the '#', which browsers send to nobody.
+
+    \b
+    xdg-open "$(clusterctl console)"
+    """
+    client = client_of(ctx)
+    found = client.read("/v1/quorum")
+    doors = client.doors
+    endpoint = next((str(each) for each in doors.endpoints if each.scheme != "unix"), "")
+    url = f"{endpoint}/#token={doors.token}" if doors.token else f"{endpoint}/"
+    show(ctx, {"schema": 1, "url": url, "node": found["as_of"]["node"]}, lambda document: [document["url"]])
+
+
+__all__ = ["console", "events", "moment", "status", "wait"]

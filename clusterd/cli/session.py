@@ -1,0 +1,152 @@
+"""What do all commands share: the client, the form of output, and how a change is carried out and waited for? I/O."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+
+from clusterd.cli.client import Client
+from clusterd.cli.connection import find_doors
+from clusterd.cli.failures import PENDING_EXIT, GivenUp, WaitRanOut
+from clusterd.cli.output import plain, show_document
+from clusterd.model.durations import parse_duration
+
+WAIT_DEFAULT = "60s"
+WAIT_STEP_MS = 10_000
+READ_STEP_MS = 1_000
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def client_of(ctx: click.Context) -> Client:
+    """The client for this command, made on first use."""
+    shared = ctx.find_root().obj
+    if "client" not in shared:
+        shared["client"] = Client(find_doors(endpoint=shared["endpoint"], lab=shared["lab"]))
+    client = shared["client"]
+    assert isinstance(client, Client)
+    return client
+
+
+def output_of(ctx: click.Context) -> str:
+    return str(ctx.find_root().obj["output"])
+
+
+def show(ctx: click.Context, document: Mapping[str, Any], text: Callable[[Any], list[str]]) -> None:
+    """The document for programs, or the lines that `text` makes of it for people."""
+    if output_of(ctx) == "table":
+        for line in text(document):
+            click.echo(line)
+    else:
+        show_document(document, output_of(ctx))
+
+
+class Milliseconds(click.ParamType[int]):
+    """A length of time; a bare number counts seconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        from clusterd.model.durations import BadDuration
+
+        if isinstance(value, int):
+            return value
+        try:
+            is_bare = str(value).replace(".", "", 1).isdigit()
+            return parse_duration(f"{value}s" if is_bare else str(value), unit="ms")
+        except BadDuration as error:
+            self.fail(f"{error.message}; {error.hint}", param, ctx)
+
+
+def mutating(command: F) -> F:
+    """The options of every command that changes something."""
+    options = (
+        click.option("--plan", is_flag=True, help="Say what would change; change nothing."),
+        click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until it has come true."),
+        click.option("--timeout", type=Milliseconds(), default=WAIT_DEFAULT, show_default=True, help="Longest wait."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def carry_out(
+    ctx: click.Context,
+    method: str,
+    path: str,
+    body: Any = None,
+    *,
+    plan: bool,
+    wait: bool,
+    timeout: int,
+    headers: Mapping[str, str] | None = None,
+    query: Mapping[str, str] | None = None,
+) -> None:
+    """Ask for a change, wait for what follows from it, show both. Ends the command with its exit code."""
+    client = client_of(ctx)
+    begin_ms = _now_ms()
+    outcome = client.change(method, path, body, headers=headers, **({"plan": "1"} if plan else {}), **(query or {}))
+    conditions = outcome["wait_for"]
+    if plan or not conditions:
+        show(ctx, outcome, _outcome_lines)
+        return
+    left_ms = max(0, timeout - (_now_ms() - begin_ms)) if wait else 0
+    if output_of(ctx) == "table":
+        for line in _outcome_lines(outcome):
+            click.echo(line)
+    waited = wait_for(ctx, conditions, longest_ms=left_ms, after_revision=outcome["revision"])
+    outcome = {**outcome, "waited": waited}
+    if output_of(ctx) == "table":
+        for each in waited["conditions"]:
+            click.echo(plain(each["now"]))
+    else:
+        show_document(outcome, output_of(ctx))
+    if waited["impossible"]:
+        raise GivenUp(_nows(waited, "impossible"), hint="clusterctl events says what happened")
+    if not waited["reached"]:
+        if not wait:
+            ctx.exit(PENDING_EXIT)
+        raise_ran_out(waited, timeout, outcome["request_id"])
+
+
+def raise_ran_out(waited: Mapping[str, Any], timeout_ms: int, request_id: str = "") -> None:
+    plan_id = f" (plan {request_id})" if request_id else ""
+    raise WaitRanOut(
+        f"after {timeout_ms / 1000:g} s it is not true yet{plan_id}: {_nows(waited, 'open')}",
+        hint="the work goes on; look again with clusterctl status, or wait longer with --timeout",
+    )
+
+
+def wait_for(ctx: click.Context, conditions: list[str], *, longest_ms: int, after_revision: int) -> dict[str, Any]:
+    """Ask again and again, at whatever node answers, until it is true, impossible or late."""
+    client = client_of(ctx)
+    until_ms = _now_ms() + longest_ms
+    while True:
+        left_ms = until_ms - _now_ms()
+        step_ms = max(0, min(left_ms, WAIT_STEP_MS))
+        found = client.wait(conditions, longest_ms=step_ms, after_revision=after_revision)
+        if found["reached"] or found["impossible"] or left_ms <= step_ms:
+            return found
+
+
+def _nows(waited: Mapping[str, Any], which: str) -> str:
+    chosen = [
+        each for each in waited["conditions"] if (each["impossible"] if which == "impossible" else not each["reached"])
+    ]
+    return "; ".join(plain(each["now"]) for each in chosen) or "the node that answers has not heard of the change yet"
+
+
+def _outcome_lines(outcome: Mapping[str, Any]) -> list[str]:
+    verb = "would " if outcome["plan_only"] else ""
+    lines = [
+        f"{verb}{each['action']} {each['kind']} {plain(each['name'])}"
+        + (f": {plain('; '.join(each['details']))}" if each["details"] else "")
+        for each in outcome["changes"]
+    ]
+    lines = lines or ["nothing to change"]
+    return lines + [f"note: {plain(each)}" for each in outcome["notes"]]
+
+
+def _now_ms() -> int:
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
