@@ -96,7 +96,7 @@ class Reading:
         data = await self._port.ask_owner(
             record.name, "logs", json.dumps({"lines": lines}).encode(), timeout_ms(request)
         )
-        text = data.decode("utf-8", "replace")
+        text = "\n".join(data.decode("utf-8", "replace").splitlines()[-lines:])
         return json_answer(views.document(self._port.view(), self._port.status(), resource=record.name, text=text))
 
 
