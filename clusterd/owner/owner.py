@@ -306,7 +306,7 @@ class Owner:
             self._call(group, name, Verb.TERMINATE, "wanted no more", now, plan)
         elif held.state is ResourceState.FAILED and not held.may_run:
             self._apply(group, name, Happening.RECYCLED, "", now)
-        elif held.next_action:
+        elif held.state is ResourceState.OFFLINE and held.next_action:
             group.held[name] = replace(held, next_action="", next_action_cluster_ms=0)
         if group.failed_over_by == held.name and group.assignment.order == "run":
             group.failed_over_by, group.failed_over_because = ResourceId(""), ""

@@ -153,8 +153,7 @@ class SimCluster:
         if what == "daemon":
             machine.thaw_daemon()
         elif machine.guard is not None and what == "guard":
-            machine.guard.is_frozen = False
-            machine.guard.watch()
+            machine.guard.thaw()
         elif machine.guard is not None and what == "host":
             for host in list(machine.guard.hosts.values()):
                 host.thaw()

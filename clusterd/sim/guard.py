@@ -25,6 +25,7 @@ class SimGuard:
     past: list[Incarnation] = field(default_factory=list)
     is_alive: bool = True
     is_frozen: bool = False
+    waiting: list[Callable[[], None]] = field(default_factory=list)
     _is_ending: bool = False
 
     def start(self) -> None:
@@ -57,6 +58,14 @@ class SimGuard:
         if not self._is_ending and self.is_alive:
             self._is_ending = True
             self.timeline.after_ms(self.kill_ms, lambda: self._ended(because))
+
+    def thaw(self) -> None:
+        """Look at the clock first: a deadline that has passed cannot be extended by what waited."""
+        self.is_frozen = False
+        self.watch()
+        waiting, self.waiting = self.waiting, []
+        for act in waiting:
+            act()
 
     def _ended(self, because: str) -> None:
         if not self.is_alive:

@@ -228,14 +228,13 @@ class Machine:
             case do.RenewLease():
                 self._local(lambda: self._renew(effect))
             case do.EndIncarnation():
-                if self.guard is not None and not self.guard.is_frozen and self.guard.incarnation == effect.incarnation:
-                    self.guard.end(effect.because)
+                self._local(lambda: self._end_incarnation(effect))
             case StartHost():
                 self._local(lambda: self._start_host(effect.host))
             case KillHost():
                 self._local(lambda: self._kill_host(effect))
             case HostCall():
-                self._local(lambda: self._call(effect))
+                self.cluster.timeline.after_ms(LOCAL_MS, lambda: self._call(effect))
             case do.AskFence():
                 self.cluster.ask_fence(self, effect.wish)
             case do.Noted():
@@ -251,7 +250,14 @@ class Machine:
                     self.cluster.applied(self.node.replica.database)
 
     def _local(self, act: Callable[[], None]) -> None:
-        self.cluster.timeline.after_ms(LOCAL_MS, act)
+        self.cluster.timeline.after_ms(LOCAL_MS, lambda: self._to_guard(act))
+
+    def _to_guard(self, act: Callable[[], None]) -> None:
+        """What is said to a frozen guard waits in its socket until it thaws, or is lost with it."""
+        if self.guard is not None and self.guard.is_frozen:
+            self.guard.waiting.append(act)
+        else:
+            act()
 
     def _write(self, persist: Persist) -> None:
         """Writes are made in order; one that is under way when the daemon is killed may or may not be durable."""
@@ -278,6 +284,10 @@ class Machine:
             return
         deadline_ms, is_refused = guard.renew(effect.incarnation, effect.deadline_ms)
         self.feed(happened.GuardRenewed(effect.incarnation, deadline_ms, is_refused))
+
+    def _end_incarnation(self, effect: do.EndIncarnation) -> None:
+        if self.guard is not None and self.guard.incarnation == effect.incarnation:
+            self.guard.end(effect.because)
 
     def _start_host(self, name: str) -> None:
         guard = self.guard

@@ -1,0 +1,121 @@
+"""Would the simulator notice? Each test breaks one rule of the run lease, and two copies must be found soon."""
+
+from collections.abc import Callable
+
+import pytest
+
+from clusterd.leader import members
+from clusterd.membership import Acknowledger
+from clusterd.model.settings import ClusterSettings
+from clusterd.model.states import MembershipState
+from clusterd.node.presence import Presence
+from clusterd.sim import SimCluster, SimSettings
+from clusterd.sim.storm import Storm, Weather
+
+SEEDS = range(60)
+HARSH = Weather(duration_ms=40_000, between_ms=(50, 2500), has_bad_resources=False)
+
+
+def seeds_until_two_copies() -> int | None:
+    """How many storms it takes; None: too many."""
+    for seed in SEEDS:
+        storm = Storm(seed, HARSH)
+        storm.prepare()
+        storm.blow()
+        if storm.cluster.overlaps():
+            return seed + 1
+    return None
+
+
+def test_without_waiting_for_the_lease_two_copies_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ClusterSettings, "expiry_ms", property(lambda self: 0))
+    assert seeds_until_two_copies() is not None
+
+
+def test_with_acknowledgements_for_the_expelled_two_copies_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def acknowledge(self: Acknowledger, node: str, incarnation: str, now_ms: int) -> bool:
+        standing = self.standing(node)  # type: ignore[arg-type]
+        if standing is None or standing.state is MembershipState.DOWN or standing.incarnation != incarnation:
+            return False
+        self._last_ack_ms.setdefault(node, now_ms)  # type: ignore[arg-type]
+        return True
+
+    monkeypatch.setattr(Acknowledger, "acknowledge", acknowledge)
+    assert _one_way_deafness() > 0
+
+
+def test_with_promises_of_a_minority_two_copies_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_early(record: object, entry_index: int, sight: object) -> int | None:
+        promised = sight.promises.get(record.node, {})  # type: ignore[attr-defined]
+        last = [each.last_ack_ms for each in promised.values() if each.entry_index == entry_index]
+        return min(last) + sight.settings.expiry_ms - 1500 if last else None  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(members, "expired_at_ms", too_early)
+    assert seeds_until_two_copies() is not None
+
+
+def test_with_leases_counted_from_the_acknowledgement_two_copies_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _thawed_and_cut_off() == 0
+    receive = Presence.receive
+
+    def from_now(self: Presence, sender: str, heartbeat: object, *, is_direct: bool, now_ms: int) -> bool:
+        if heartbeat.HasField("ack"):  # type: ignore[attr-defined]
+            heartbeat.ack.sent_ms = now_ms  # type: ignore[attr-defined]
+        return receive(self, sender, heartbeat, is_direct=is_direct, now_ms=now_ms)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Presence, "receive", from_now)
+    assert _thawed_and_cut_off() > 0
+
+
+def _web_on_n1() -> SimCluster:
+    cluster = SimCluster(SimSettings(seed=3))
+    cluster.start()
+    cluster.run_for(3000)
+    cluster.add_group("web", {"server": ""}, preferred=("n1", "n2"))
+    assert cluster.run_until(lambda: cluster.is_online("web", on="n1"))
+    cluster.run_for(2000)
+    return cluster
+
+
+def _thawed_and_cut_off() -> int:
+    """The owner's daemon stops just before acknowledgements arrive, finds them much later, and is cut off by then."""
+    cluster = _web_on_n1()
+    found = 0
+    for _ in range(8):
+        cluster.run_for(33)
+        cluster.freeze("n1")
+        cluster.run_for(1700)
+        cluster.isolate("n1")
+        cluster.thaw("n1")
+        cluster.run_for(6000)
+        found += len(cluster.overlaps())
+        cluster.heal()
+        cluster.run_for(5000)
+        cluster.commit(_move_home(cluster))
+        cluster.run_until(lambda: cluster.is_online("web", on="n1"), patience_ms=5000)
+    return found
+
+
+def _move_home(cluster: SimCluster) -> Callable[..., object]:
+    from dataclasses import replace
+
+    from clusterd.model.ids import NodeId
+    from clusterd.model.records import MoveRequest
+
+    group = cluster.view().group("web")
+    assert group is not None
+    move = MoveRequest(f"home{cluster.timeline.now_ms}", NodeId("n1"))
+    return lambda draft: draft.put(replace(group, move=move))
+
+
+def _one_way_deafness() -> int:
+    """The owner cannot be heard by the leader; one voter still acknowledges it for a while, in both directions."""
+    found = 0
+    for seed in SEEDS:
+        storm = Storm(seed, HARSH)
+        storm.prepare()
+        storm.blow()
+        found += len(storm.cluster.overlaps())
+        if found:
+            break
+    return found
