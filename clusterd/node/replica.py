@@ -56,7 +56,8 @@ class Replica:
         self.view = DatabaseView(self.database)
         self.acknowledger = Acknowledger(now_ms)
         self.proposals = Proposals()
-        self._parsed: dict[int, Transaction] = {}
+        self._parsed: dict[int, tuple[int, Transaction]] = {}
+        """By index, with the term: an entry that never left this node can be replaced without a word."""
         self._digests: deque[tuple[int, int]] = deque(maxlen=DIGESTS_KEPT)
         self._bytes_since_snapshot = 0
         self._restore_standings()
@@ -75,7 +76,7 @@ class Replica:
         """Append at the leader. Raises NotLeader, TooLarge, or what else the core refuses with."""
         transaction.cluster_ms = max(cluster_ms, self.database.cluster_ms)
         index = self.raft.propose(transaction.SerializeToString(), now_ms)
-        self._parsed[index] = transaction
+        self._parsed[index] = (self.raft.term, transaction)
         self.proposals.in_log(index, self.raft.term, purpose, transaction, until_ms)
 
     def term_at(self, index: int) -> int | None:
@@ -130,7 +131,8 @@ class Replica:
         if entry.kind != ENTRY_KIND_TRANSACTION:
             self.database.skip(entry.index)
             return
-        transaction = self._parsed.pop(entry.index, None) or Transaction.FromString(entry.data)
+        transaction = self._transaction(entry)
+        del self._parsed[entry.index]
         result = self.database.apply(transaction, entry.index)
         self._bytes_since_snapshot += len(entry.data)
         has_taken_effect = result.succeeded and not result.is_repeat
@@ -148,7 +150,7 @@ class Replica:
     def _restore(self, data: bytes, index: int) -> None:
         self.database = Database.restore(data, index)
         self.view.replace(self.database)
-        self._parsed = {each: transaction for each, transaction in self._parsed.items() if each > index}
+        self._parsed = {each: parsed for each, parsed in self._parsed.items() if each > index}
         self._digests.clear()
         self._restore_standings()
         for entry in self.raft.entries_from(index + 1):
@@ -163,13 +165,18 @@ class Replica:
             )
         self.acknowledger.restore(standings)
 
+    def _transaction(self, entry: Entry) -> Transaction:
+        term, transaction = self._parsed.get(entry.index, (0, None))
+        if transaction is None or term != entry.term:
+            transaction = Transaction.FromString(entry.data)
+            self._parsed[entry.index] = (entry.term, transaction)
+        return transaction
+
     def _scan(self, entry: Entry) -> None:
         """What an entry says about membership counts from the moment it is in the log."""
         if entry.kind != ENTRY_KIND_TRANSACTION:
             return
-        transaction = self._parsed.get(entry.index)
-        if transaction is None:
-            transaction = self._parsed[entry.index] = Transaction.FromString(entry.data)
+        transaction = self._transaction(entry)
         for put in transaction.puts:
             if put.key.startswith(keys.MEMBERSHIP):
                 record = codec.decode(MembershipRecord, put.value)

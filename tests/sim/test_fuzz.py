@@ -12,6 +12,7 @@ KEPT = {
     "a_past_deadline_spun_the_reads": (20, QUICK),
     "a_past_deadline_spun_the_leader": (30, QUICK),
     "a_host_was_asked_of_a_frozen_guard": (741, Weather(duration_ms=60_000)),
+    "a_proposal_that_never_left_was_applied_in_place_of_its_successor": (811, Weather(duration_ms=60_000)),
     "stopped_in_failure_while_unwanted_and_wanted_again": (207, Weather(duration_ms=45_000)),
 }
 
