@@ -69,28 +69,27 @@ function groupCard(group) {
     card.append(make("p", "quiet", `next: ${group.next.action} of ${group.next.resource} ${when}`));
   }
   if (group.resources.length) {
-    const table = make("table");
-    const body = make("tbody");
-    body.append(...group.resources.map(resourceRow));
-    table.append(body);
-    card.append(table);
+    const list = make("ul", "resources");
+    list.append(...group.resources.map(resourceRow));
+    card.append(list);
   }
   return card;
 }
 
 function resourceRow(resource) {
-  const row = make("tr");
-  const state = make("td", "narrow");
+  const row = make("li");
+  const state = make("span");
   state.append(badge(resource.state));
   const { used, limit } = resource.restarts;
+  const facts = [resource.type];
+  if (resource.pid) facts.push(`pid ${resource.pid}`);
+  if (used) facts.push(`${used} of ${limit} restarts used`);
+  if (resource.state !== "online" && resource.because) facts.push(resource.because);
   row.append(
-    make("td", "", resource.name),
+    make("span", "name", resource.name),
     state,
-    make("td", "narrow quiet", `wanted ${resource.wanted}`),
-    make("td", "narrow quiet optional", resource.type),
-    make("td", "narrow quiet optional", resource.pid ? `pid ${resource.pid}` : ""),
-    make("td", "narrow quiet optional", used ? `${used} of ${limit} restarts used` : ""),
-    make("td", "quiet", resource.state === "online" ? "" : resource.because),
+    make("span", "quiet", `wanted ${resource.wanted}`),
+    make("span", "quiet facts", facts.join(" · ")),
   );
   return row;
 }
