@@ -3,7 +3,10 @@
 The script is called with the name of an entry point as its only argument: `open`, `online`, `looks_alive`, `is_alive`,
 `offline`, `close`, `terminate`. Exit status 0 is success, 3 means that it does not know the entry point: that is success for
 those which a script may leave out, and "cannot tell" for the two checks. What `online` leaves running belongs to the
-resource and is gone after `offline`.
+resource and is gone after `offline` and `terminate`.
+
+A script that does not return in time is killed, and is in "hang mode" from then on: it is not called again until the
+resource was taken offline or terminated, which makes a new object of this class.
 """
 
 import os
@@ -49,6 +52,9 @@ class GenericScript(ResourceType):
         ),
     )
 
+    def __init__(self) -> None:
+        self._hung_in = ""
+
     def open(self, context: Context) -> None:
         self._check_script(context)
         self._optional(context, "open")
@@ -75,24 +81,31 @@ class GenericScript(ResourceType):
     # ---- calling it ----
 
     def _optional(self, context: Context, entry: str) -> None:
+        self._refuse_when_hung(context)
         limit_ms = max(1, context.remaining_ms())
         finished = self._run(context, entry, limit_ms)
         if finished.exit is None:
+            self._hung_in = entry
             raise ResourceFailed(f"{_path(context)} did not return from {entry} within {limit_ms} ms and was killed")
         if not finished.exit.is_success and finished.exit.status != NOT_KNOWN_STATUS:
             raise ResourceFailed(f"{_path(context)} {entry} {finished.exit}{_said(finished)}")
 
     def _check(self, context: Context, entry: str) -> Health:
+        self._refuse_when_hung(context)
         limit_ms = context.properties["check_timeout"]
         finished = self._run(context, entry, limit_ms)
         if finished.exit is None:
-            context.log.warning(f"{_path(context)} did not return from {entry} within {limit_ms} ms and was killed")
-            return Health.NO
+            self._hung_in = entry
+            raise ResourceFailed(f"{_path(context)} did not return from {entry} within {limit_ms} ms and was killed")
         if finished.exit.status == NOT_KNOWN_STATUS:
             return Health.CANNOT_TELL
         if not finished.exit.is_success:
-            context.log.warning(f"{_path(context)} {entry} {finished.exit}{_said(finished)}")
-        return Health.of(finished.exit.is_success)
+            raise ResourceFailed(f"{_path(context)} {entry} {finished.exit}{_said(finished)}")
+        return Health.YES
+
+    def _refuse_when_hung(self, context: Context) -> None:
+        if self._hung_in:
+            raise ResourceFailed(f"{_path(context)} hung in {self._hung_in} and is not called until it was recycled")
 
     def _run(self, context: Context, entry: str, limit_ms: int) -> Finished:
         return context.processes.run(

@@ -1,16 +1,21 @@
 """How is an ordinary command kept running as a clustered service?
 
 Online means *ready*: the command was started and said so in the way that `ready` names. Its end is seen as an event, not at
-the next poll. Offline asks it to stop and kills what is left when the grace is over.
+the next poll. Offline asks it to stop and kills what is left when the grace is over. A command whose first process ends has
+failed, whatever it left behind, unless `forking` says that it goes into the background. With `unit` instead of `command` a
+systemd unit is run (systemd_unit.py); then `ready` and everything about the process are the unit's own affair.
 """
 
-from clusterd.resource_api import Context, Health, Property, PropertyKind, ResourceFailed, ResourceType
+from clusterd.resource_api import Context, Finished, Health, Property, PropertyKind, ResourceFailed, ResourceType
 from resource_types.listeners import is_listening, listeners_of, owner_text
 from resource_types.notify import NotifySocket
+from resource_types.systemd_unit import SystemdUnit
 
 POLL_MS = 2
 POLL_MAX_MS = 50
 OUTPUT_LINES = 10
+_SIGNALS = {"HUP": 1, "INT": 2, "QUIT": 3, "KILL": 9, "USR1": 10, "USR2": 12, "TERM": 15}
+_SIGNAL_CHOICES = (*_SIGNALS, *(f"SIG{name}" for name in _SIGNALS))
 
 READY_FIELDS = (
     Property("tcp", PropertyKind.INTEGER, "ready when it accepts connections on this port", minimum=1, maximum=65535),
@@ -23,15 +28,23 @@ class GenericService(ResourceType):
 
     name = "generic_service"
     version = "1"
-    says = "a command that runs until it is stopped"
+    says = "a command that runs until it is stopped, or a systemd unit"
     tells_failure = True
+    exactly_one = (("command", "unit"),)
     properties = (
         Property(
             "command",
             PropertyKind.LIST,
             "program and arguments; no shell is involved",
-            required=True,
             aliases=("CommandLine",),
+        ),
+        Property("unit", PropertyKind.TEXT, "a systemd unit instead of a command", aliases=("ServiceName",)),
+        Property(
+            "startup_parameters",
+            PropertyKind.LIST,
+            "arguments that are appended to the command",
+            default=[],
+            aliases=("StartupParameters",),
         ),
         Property("environment", PropertyKind.MAPPING, "added to the environment", default={}),
         Property("working_directory", PropertyKind.TEXT, "where it starts", aliases=("CurrentDirectory",)),
@@ -62,7 +75,7 @@ class GenericService(ResourceType):
             PropertyKind.CHOICE,
             "asks it to stop",
             default="TERM",
-            choices=("TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "KILL"),
+            choices=_SIGNAL_CHOICES,
         ),
         Property(
             "stop_grace",
@@ -75,11 +88,14 @@ class GenericService(ResourceType):
     )
 
     def online(self, context: Context) -> None:
+        if context.properties["unit"]:
+            SystemdUnit(context).start()
+            return
         if self._runs(context):
             return
         ready = context.properties["ready"]
         port = ready.get("tcp") if isinstance(ready, dict) else None
-        if port is not None and (strangers := listeners_of(port)):
+        if port is not None and (strangers := listeners_of(port, every_address=True)):
             raise ResourceFailed(
                 f"port {port} is in use by {owner_text(strangers)}: stop that, or give {context.resource} another port"
             )
@@ -100,30 +116,60 @@ class GenericService(ResourceType):
 
     def offline(self, context: Context) -> None:
         properties = context.properties
-        context.processes.unwatch()
-        number = _SIGNALS[properties["stop_signal"]]
-        if not context.processes.stop(grace_ms=properties["stop_grace"], signal=number):
-            context.log.warning(
-                f"{context.resource} did not stop within {properties['stop_grace']} ms of SIG{properties['stop_signal']}"
-                " and was killed"
-            )
+        if properties["unit"]:
+            SystemdUnit(context).stop()
+            return
+        name = properties["stop_signal"].removeprefix("SIG")
+        grace_ms = min(properties["stop_grace"], context.remaining_ms())
+        if properties["forking"]:
+            in_order = self._stop_background(context, _SIGNALS[name], grace_ms)
+        else:
+            in_order = context.processes.stop(grace_ms=grace_ms, signal=_SIGNALS[name])
+        if not in_order:
+            context.log.warning(f"{context.resource} did not stop within {grace_ms} ms of SIG{name} and was killed")
+
+    def terminate(self, context: Context) -> None:
+        """The host kills the containment; only a unit is to be asked for."""
+        if context.properties["unit"]:
+            SystemdUnit(context).kill()
+
+    def _stop_background(self, context: Context, number: int, grace_ms: int) -> bool:
+        """Nobody knows which of its processes is the main one, so all of them are asked."""
+        context.processes.signal_all(number)
+        waited_ms = 0
+        while (runs := self._runs(context)) and waited_ms < grace_ms:
+            context.pause(POLL_MAX_MS)
+            waited_ms += POLL_MAX_MS
+        context.processes.kill()
+        return not runs
 
     def looks_alive(self, context: Context) -> Health:
+        if context.properties["unit"]:
+            return SystemdUnit(context).health()
         return Health.of(self._runs(context))
 
     def is_alive(self, context: Context) -> Health:
-        if not self._runs(context):
-            return Health.NO
+        health = self.looks_alive(context)
         command = context.properties["health_command"]
-        if not command:
-            return Health.YES
-        finished = context.processes.run(command, timeout_ms=context.properties["health_timeout"])
+        if health is not Health.YES or not command:
+            return health
+        finished = self._run(context, command, context.properties["health_timeout"])
         if finished.exit is None:
-            context.log.warning(f"the health command took longer than {context.properties['health_timeout']} ms")
-            return Health.NO
+            raise ResourceFailed(f"the health command took longer than {context.properties['health_timeout']} ms")
         if not finished.exit.is_success:
-            context.log.warning(f"the health command {finished.exit}: {finished.output}")
-        return Health.of(finished.exit.is_success)
+            raise ResourceFailed(f"the health command {finished.exit}: {finished.output or 'it wrote nothing'}")
+        return Health.YES
+
+    def _run(self, context: Context, command: list[str], timeout_ms: int) -> Finished:
+        """A command beside the service, in its surroundings."""
+        properties = context.properties
+        return context.processes.run(
+            command,
+            timeout_ms=max(timeout_ms, 1),
+            environment=properties["environment"],
+            working_directory=properties["working_directory"],
+            user=properties["user"],
+        )
 
     # ---- starting ----
 
@@ -133,7 +179,7 @@ class GenericService(ResourceType):
         if notify is not None:
             environment["NOTIFY_SOCKET"] = notify.address
         process = context.processes.start(
-            properties["command"],
+            [*properties["command"], *properties["startup_parameters"]],
             environment=environment,
             working_directory=properties["working_directory"],
             user=properties["user"],
@@ -163,17 +209,16 @@ class GenericService(ResourceType):
         raise ResourceFailed(f"{_shown(context)} {end or 'ended'} before it was ready{hint}{_tail(context)}")
 
     def _wait_for_port(self, context: Context, port: int) -> None:
+        """Only a listener of our own counts. A stranger's explains why there is none, once that is certain."""
         pause_ms = POLL_MS
-        while True:
-            self._expect_running(context)
-            listens = is_listening(port, context.processes.members())
-            if listens:
-                return
-            if listens is False:
-                strangers = owner_text(listeners_of(port))
-                raise ResourceFailed(f"port {port} is in use by {strangers}, not by {context.resource}")
+        while not is_listening(port, context.processes.members()):
+            try:
+                self._expect_running(context)
+            except ResourceFailed as error:
+                raise ResourceFailed(f"{error}{_port_words(port)}") from None
             if context.remaining_ms() <= 0:
-                raise ResourceFailed(f"{_shown(context)} does not listen on port {port}{_tail(context)}")
+                words = f"{_shown(context)} does not listen on port {port}"
+                raise ResourceFailed(f"{words}{_port_words(port)}{_tail(context)}")
             context.pause(pause_ms)
             pause_ms = min(pause_ms + 1, POLL_MAX_MS)
 
@@ -188,7 +233,7 @@ class GenericService(ResourceType):
         pause_ms = POLL_MS
         while True:
             self._expect_running(context)
-            finished = context.processes.run(command, timeout_ms=max(1, context.remaining_ms()))
+            finished = self._run(context, command, context.remaining_ms())
             if finished.exit is not None and finished.exit.is_success:
                 return
             if context.remaining_ms() <= 0:
@@ -197,11 +242,13 @@ class GenericService(ResourceType):
             pause_ms = min(2 * pause_ms, 1000)
 
 
-_SIGNALS = {"HUP": 1, "INT": 2, "QUIT": 3, "KILL": 9, "USR1": 10, "USR2": 12, "TERM": 15}
-
-
 def _shown(context: Context) -> str:
     return f"command {' '.join(context.properties['command'])!r}"
+
+
+def _port_words(port: int) -> str:
+    strangers = listeners_of(port)
+    return f"; port {port} is in use by {owner_text(strangers)}" if strangers else ""
 
 
 def _tail(context: Context) -> str:

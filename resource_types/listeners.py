@@ -11,9 +11,10 @@ _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 UNKNOWN_PID = 0
 
 
-def listeners_of(port: int) -> set[int]:
-    """The pids that listen on `port`, on any address; `UNKNOWN_PID` for a listener whose process cannot be seen."""
-    inodes = _listening_inodes(port)
+def listeners_of(port: int, *, every_address: bool = False) -> set[int]:
+    """The pids that listen on `port`; `UNKNOWN_PID` for a listener whose process cannot be seen. With `every_address` only
+    those that take it on all addresses, so that nobody else can have it on any."""
+    inodes = _listening_inodes(port, every_address=every_address)
     if not inodes:
         return set()
     found: set[int] = set()
@@ -40,7 +41,7 @@ def owner_text(pids: set[int]) -> str:
     return " and ".join(f"pid {pid} ({_name(pid)})" for pid in known) or "a process that cannot be seen from here"
 
 
-def _listening_inodes(port: int) -> set[str]:
+def _listening_inodes(port: int, *, every_address: bool = False) -> set[str]:
     suffix = f":{port:04X}"
     found: set[str] = set()
     for table in _TABLES:
@@ -51,7 +52,8 @@ def _listening_inodes(port: int) -> set[str]:
             continue
         for line in lines:
             fields = line.split()
-            if fields[3] == LISTEN and fields[1].endswith(suffix):
+            is_for_all = not fields[1].removesuffix(suffix).strip("0")
+            if fields[3] == LISTEN and fields[1].endswith(suffix) and (is_for_all or not every_address):
                 found.add(fields[9])
     return found
 

@@ -1,7 +1,7 @@
 """How does a service say that it is ready, in the way that systemd made common?
 
 A datagram socket in the abstract namespace, one for each start; only a message of a process in the resource's containment
-counts, which the kernel's credentials tell.
+counts, or of the host's own user (`systemd-notify` has ended by the time one looks), which the kernel's credentials tell.
 """
 
 import os
@@ -31,8 +31,8 @@ class NotifySocket:
         data, ancillary, _, _ = self._socket.recvmsg(MESSAGE_BYTES_MAX, socket.CMSG_SPACE(_CREDENTIALS.size))
         for level, kind, content in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
-                pid, _, _ = _CREDENTIALS.unpack(content[: _CREDENTIALS.size])
-                return pid in allowed_pids and b"READY=1" in data.split(b"\n")
+                pid, user, _ = _CREDENTIALS.unpack(content[: _CREDENTIALS.size])
+                return (pid in allowed_pids or user == os.geteuid()) and b"READY=1" in data.split(b"\n")
         return False
 
     def close(self) -> None:

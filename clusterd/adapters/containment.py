@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from clusterd.adapters.containment_adopted import WithAdopted, adopt
 from clusterd.adapters.containment_cgroup import CgroupScope, usable_cgroup
 from clusterd.adapters.containment_proc import TAG_VARIABLE
 from clusterd.adapters.containment_tree import TreeScope
@@ -55,6 +56,7 @@ class NodeContainment:
 
     def __init__(self, run_dir: str, kind: str, cgroup_root: str | None = None) -> None:
         self.kind = kind
+        self._run_dir = run_dir
         self.node_key = node_key(run_dir)
         self._root = os.path.join(cgroup_root, f"clusterd-{self.node_key}") if cgroup_root else None
 
@@ -98,9 +100,14 @@ class NodeContainment:
         return {TAG_VARIABLE: _tag(self.node_key, *parts)}
 
     def _scope(self, roots: Roots, *parts: str) -> Scope:
-        if self._root is None:
-            return TreeScope(_tag(self.node_key, *parts), roots)
-        return CgroupScope(os.path.join(self._root, *parts))
+        own: Scope = TreeScope(_tag(self.node_key, *parts), roots)
+        if self._root is not None:
+            own = CgroupScope(os.path.join(self._root, *parts))
+        return WithAdopted(own, self._run_dir, parts)
+
+    def adopt(self, incarnation: str, host_id: str, resource: str, generation: int, group: str) -> None:
+        """Make somebody else's control group part of a resource's containment. Raises OSError where that is impossible."""
+        adopt(self._run_dir, (incarnation, host_id, f"{resource}.{generation}"), group)
 
     def strays(self, *parts: str, roots: Roots = no_roots) -> Scope:
         """The same part of the node by tag and descent, whatever the kind: finds what left its control group."""

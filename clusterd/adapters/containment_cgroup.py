@@ -30,6 +30,19 @@ def usable_cgroup() -> str | None:
     return at if may_kill and may_enter else None
 
 
+def group_path(group: str) -> str:
+    """The folder of a group that is named from the root of the hierarchy. Raises OSError when it could not be killed."""
+    mount = _mount_point()
+    if mount is None:
+        raise OSError("there is no cgroup v2 hierarchy on this node")
+    path = os.path.normpath(os.path.join(mount, group.lstrip("/")))
+    if not path.startswith(mount + os.sep):
+        raise OSError(f"{group!r} is no control group below the root")
+    if not os.access(os.path.join(mount, "cgroup.procs"), os.W_OK):
+        raise OSError(f"only a node that runs as root may kill {group}")
+    return path
+
+
 def _mount_point() -> str | None:
     """The cgroup2 mount: /sys/fs/cgroup, or /sys/fs/cgroup/unified beside the old hierarchies."""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:

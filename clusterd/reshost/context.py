@@ -234,6 +234,9 @@ class CallProcesses:
         if left:
             raise ResourceFailed(f"processes {left} cannot be killed; look for a hung disk or network file system")
 
+    def adopt(self, control_group: str) -> None:
+        self._context.ask(_done(lambda: self._workload.adopt(control_group)))
+
     def output(self, line_count_max: int = 20) -> str:
         return self._context.ask(_done(lambda: self._workload.output.lines(line_count_max)))
 

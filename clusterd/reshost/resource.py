@@ -146,7 +146,13 @@ class HostedResource:
             "CLUSTERD_GENERATION": str(self.generation),
         }
         scope = services.containment.resource(*parts[:2], self.name, self.generation, self._roots)
-        self._workload = Workload(scope, services.spawner, environment, self.output)
+        self._workload = Workload(
+            scope,
+            services.spawner,
+            environment,
+            self.output,
+            lambda group: services.containment.adopt(*parts[:2], self.name, call.generation, group),
+        )
 
     def _roots(self) -> list[int]:
         return self._workload.roots() if self._workload is not None else []

@@ -12,7 +12,7 @@ from clusterd.adapters.containment import Scope
 from clusterd.adapters.containment_proc import process, signal_process
 from clusterd.reshost.output import OutputPipe, OutputTail
 from clusterd.reshost.spawning import Child, NotStarted, Order, SpawnerLink
-from clusterd.resource_api import Exit, StartRefused
+from clusterd.resource_api import Exit, ResourceFailed, StartRefused
 
 EMPTY_WITHIN_MS = 2000
 _LOOK_AGAIN_MS = (1, 1, 2, 3, 5, 10, 20)
@@ -67,11 +67,19 @@ class Running:
 class Workload:
     """The processes of one resource under one generation."""
 
-    def __init__(self, scope: Scope, spawner: SpawnerLink, environment: Mapping[str, str], output: OutputTail) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        spawner: SpawnerLink,
+        environment: Mapping[str, str],
+        output: OutputTail,
+        adopt: Callable[[str], None],
+    ) -> None:
         self.output = output
         self.main: Running | None = None
         self.on_main_end: Callable[[Running], None] = lambda running: None
         self._scope = scope
+        self._adopt = adopt
         self._spawner = spawner
         self._environment = environment
         self._running: list[Running] = []
@@ -111,6 +119,16 @@ class Workload:
             self.main = running
             child.ended.add_done_callback(lambda _: self._main_ended(running))
         return running
+
+    def adopt(self, control_group: str) -> None:
+        """Raises ResourceFailed when it could not be killed as a whole."""
+        if self._is_closed:
+            raise StartRefused("the resource was stopped; nothing is started for it any more")
+        try:
+            self._adopt(control_group)
+        except OSError as error:
+            raise ResourceFailed(f"control group {control_group} cannot be contained: {error}") from error
+        self._was_used = True
 
     def _main_ended(self, running: Running) -> None:
         if self.main is running:

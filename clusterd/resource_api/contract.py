@@ -133,6 +133,10 @@ class Processes(Protocol):
     def kill(self) -> None:
         """Kill everything in the containment and wait until it is gone."""
 
+    def adopt(self, control_group: str) -> None:
+        """Make what somebody else starts for us in that cgroup v2 group (`/system.slice/web.service`) part of the
+        containment. Call it before the start. Raises ResourceFailed where such a group cannot be killed as a whole."""
+
     def output(self, line_count_max: int = 20) -> str:
         """The last lines that the resource's processes wrote."""
 

@@ -53,8 +53,7 @@ class Marked:
     def is_settled(self, count: int) -> bool:
         """Whether exactly `count` of them run, and all have become what they should be."""
         pids = self.pids()
-        names = [Path(f"/proc/{pid}/comm").read_text() for pid in pids]
-        return len(pids) == count and set(names) == {"sleep\n"}
+        return len(pids) == count and all(_program(pid) == "sleep" for pid in pids)
 
     def gone_within(self, within_ms: int) -> bool:
         until = time.monotonic() + within_ms / 1000
@@ -63,3 +62,10 @@ class Marked:
                 return False
             time.sleep(0.005)
         return True
+
+
+def _program(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return "ended"
