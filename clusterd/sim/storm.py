@@ -35,6 +35,8 @@ class Weather:
     duration_ms: int = 60_000
     groups: int = 3
     between_ms: tuple[float, float] = (100, 4000)
+    mending: int = 1
+    """How much likelier starting, healing and thawing are than drawn evenly: in an even storm little lives long."""
     has_bad_resources: bool = True
     has_bad_network: bool = True
 
@@ -42,18 +44,25 @@ class Weather:
 class Storm:
     """One run: `blow` for a while, `calm`, `judge`."""
 
-    def __init__(self, seed: int, weather: Weather = Weather()) -> None:
+    def __init__(
+        self,
+        seed: int,
+        weather: Weather = Weather(),
+        *,
+        settings: Callable[[SimSettings], SimSettings] = lambda drawn: drawn,
+    ) -> None:
+        """`settings` may change what the seed drew for the cluster."""
         self.rng = random.Random(seed)
         self.weather = weather
         rng = self.rng
-        settings = SimSettings(
+        drawn = SimSettings(
             nodes=tuple(f"n{number + 1}" for number in range(rng.choice((3, 3, 3, 4, 5)))),
             profile=rng.choice(("default", "fast")),
             has_fence=rng.random() < 0.4,
             seed=seed,
         )
-        self.cluster = SimCluster(settings)
-        budget_ms = 250 if settings.profile == "fast" else 500
+        self.cluster = SimCluster(settings(drawn))
+        budget_ms = 250 if self.cluster.settings.profile == "fast" else 500
         self.cluster.kill_ms = (5, rng.choice((5, int(budget_ms * 0.9))))
         self.did: list[str] = []
         self._frozen: dict[tuple[str, str], int] = {}
@@ -138,11 +147,11 @@ class Storm:
     def one_fault(self) -> None:
         faults: list[tuple[int, Callable[[], str | None]]] = [
             (4, self._kill),
-            (4, self._start),
+            (4 * self.weather.mending, self._start),
             (3, self._freeze),
-            (3, self._thaw),
+            (3 * self.weather.mending, self._thaw),
             (4, self._cut),
-            (3, self._heal),
+            (3 * self.weather.mending, self._heal),
             (2, self._move),
             (2, self._wanted),
             (3, self._fail_workload),

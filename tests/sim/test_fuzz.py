@@ -30,6 +30,11 @@ def test_storm(seed: int) -> None:
     assert complaints(seed, QUICK) == ""
 
 
+@pytest.mark.parametrize("seed", range(500, 506))
+def test_storm_in_which_things_live(seed: int) -> None:
+    assert complaints(seed, Weather(duration_ms=60_000, mending=4)) == ""
+
+
 @pytest.mark.parametrize("name", sorted(KEPT))
 def test_kept(name: str) -> None:
     seed, weather = KEPT[name]
