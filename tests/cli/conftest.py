@@ -1,56 +1,15 @@
 """`clusterctl` against the real API over a pretended cluster, served by a thread of its own."""
 
 import asyncio
-import json
-import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "api"))
-
-from pretend_cluster import TOKEN, PretendCluster
+from served_cluster import TOKEN, PretendCluster, Result, Served
 
 from clusterd.api.server import ApiServer
 from clusterd.cli.main import main
-
-
-@dataclass
-class Served:
-    """A pretended cluster behind one or more doors; `call` runs something on its loop."""
-
-    cluster: PretendCluster
-    urls: list[str]
-    loop: asyncio.AbstractEventLoop
-    servers: list[ApiServer] = field(default_factory=list)
-
-    def call(self, action: Callable[[PretendCluster], object]) -> object:
-        async def act() -> object:
-            return action(self.cluster)
-
-        return asyncio.run_coroutine_threadsafe(act(), self.loop).result(10)
-
-    def stop_door(self, number: int) -> None:
-        asyncio.run_coroutine_threadsafe(self.servers[number].stop(), self.loop).result(10)
-
-
-@dataclass
-class Result:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-    @property
-    def error(self) -> Any:
-        return json.loads(self.err)["error"]
 
 
 @pytest.fixture
