@@ -50,7 +50,7 @@ def measure(runs: int) -> dict[str, object]:
             watch = Watch(port)
             time.sleep(0.1)
             before = time.perf_counter()
-            running.post_with(addresses[target], token, "/v1/groups/bench/move", {"target": target, "wait": False})
+            running.post_with(addresses[target], token, "/v1/groups/bench/move", {"target": target})
             while not watch.answers or watch.answers[-1][1] != target:
                 time.sleep(0.001)
             watch.stop()
