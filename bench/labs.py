@@ -18,6 +18,7 @@ CLUSTERCTL = Path(sys.executable).parent / "clusterctl"
 SERVICE = Path(__file__).parent / "service.py"
 POLL_S = 0.002
 CALL_WAIT_S = 120
+DONE, ACCEPTED = 0, 2
 
 
 @dataclass
@@ -36,10 +37,9 @@ class Lab:
             timeout=CALL_WAIT_S,
             check=False,
         )
-        if check and done.returncode != 0:
-            raise SystemExit(
-                f"clusterctl {' '.join(arguments)} ended with {done.returncode}: {done.stderr}{done.stdout}"
-            )
+        if check and done.returncode not in (DONE, ACCEPTED):
+            said = (done.stderr or done.stdout)[:500]
+            raise SystemExit(f"clusterctl {' '.join(arguments)} ended with {done.returncode}: {said}")
         return json.loads(done.stdout) if done.stdout.strip() else {}
 
     def apply(self, manifest: dict[str, Any], *, wait: bool = True) -> None:

@@ -9,6 +9,7 @@ to another node.
 import argparse
 import json
 import time
+from datetime import datetime
 from typing import Any
 
 from bench.labs import Lab, lab, progress, summary
@@ -28,9 +29,9 @@ def measure(*, groups: int, runs: int, has_fence: bool) -> dict[str, object]:
             progress(f"run {number + 1}: {groups * PER_GROUP} resources online in {up[-1]:.1f} s")
             lost = max(_owners(running).items(), key=lambda each: each[1])[0]
             running.ctl("lab", "kill", lost)
-            generation_moved = _wait_until_given(running, lost)
+            _wait_until_given(running, lost)
             _wait_until_online(running, groups)
-            back.append(time.perf_counter() - generation_moved)
+            back.append(_return_s(running))
             progress(f"run {number + 1}: those of {lost} back in {back[-1]:.1f} s")
     return {
         "figure": f"{groups * PER_GROUP} resources",
@@ -74,13 +75,24 @@ def _wait_until_online(running: Lab, count: int) -> None:
     raise SystemExit(f"only {states.count('online')} of {count} groups were online after {PATIENCE_S} s")
 
 
-def _wait_until_given(running: Lab, lost: str) -> float:
+def _wait_until_given(running: Lab, lost: str) -> None:
     until = time.perf_counter() + PATIENCE_S
     while time.perf_counter() < until:
-        if any(group["owner"] != lost and group["generation"] > 1 for group in _groups(running)):
-            return time.perf_counter()
+        if lost not in _owners(running):
+            return
         time.sleep(0.02)
     raise SystemExit(f"no group of {lost} was given to another node within {PATIENCE_S} s")
+
+
+def _return_s(running: Lab) -> float:
+    """From the first reassignment after the last loss to the last group that came online, by the timeline."""
+    events = running.ctl("events")["events"]
+    at = {each["sequence"]: datetime.fromisoformat(each["time"]) for each in events}
+    ended = max(each["sequence"] for each in events if each["name"] == "node.ended")
+    later = [each for each in events if each["sequence"] > ended]
+    given = min(at[each["sequence"]] for each in later if each["name"] == "group.assigned")
+    online = max(at[each["sequence"]] for each in later if each["name"] == "group.state-changed")
+    return (online - given).total_seconds()
 
 
 if __name__ == "__main__":
