@@ -28,6 +28,7 @@ from clusterd.owner.policy import after_failure, retry_only, with_restart
 from clusterd.owner.reports import ReportProposal, propose_report, report_of
 
 STOP_AGAIN_MS = 2000
+NEVER_MS = 1 << 53
 
 
 @dataclass(slots=True)
@@ -252,8 +253,8 @@ class Owner:
         for name in intent.to_bring_online:
             self._bring_online(group, name, now, plan)
         for name, held in group.held.items():
-            if held.state is ResourceState.FAILED and held.may_run:
-                self._stop_failed(group, name, now, plan)
+            if held.state in (ResourceState.FAILED, ResourceState.OFFLINE) and held.may_run:
+                self._stop_rest(group, name, now, plan)
             elif held.state is ResourceState.OFFLINE_PENDING and not self._hosts.is_busy(name, is_terminating=True):
                 self._call(group, name, Verb.OFFLINE, "user-requested", now, plan)
         self._drop_removed(group)
@@ -265,8 +266,8 @@ class Owner:
             group.is_released = True
         self._report(view, group, now, plan)
 
-    def _stop_failed(self, group: OwnedGroup, name: str, now: Now, plan: OwnerPlan) -> None:
-        """What failed is stopped at once, and again after a pause when that did not work."""
+    def _stop_rest(self, group: OwnedGroup, name: str, now: Now, plan: OwnerPlan) -> None:
+        """What failed or ended is stopped at once, and again after a pause when that did not work."""
         again_ms = self._stop_again_ms.get(name, 0)
         if now.now_ms < again_ms:
             self._look_at(name, group, again_ms)
@@ -289,8 +290,8 @@ class Owner:
             for name, held in group.held.items():
                 group.held[name] = (
                     replace(held, restarts=(), next_action="restart", next_action_cluster_ms=1)
-                    if (held.state is ResourceState.FAILED)
-                    else replace(held, restarts=())
+                    if held.state is ResourceState.FAILED
+                    else replace(held, restarts=(), next_action="", next_action_cluster_ms=0)
                 )
         for name, record in group.records.items():
             held = group.held[name]
@@ -415,7 +416,8 @@ class Owner:
         if after.state is ResourceState.ONLINE and group.failed_over_by == after.name:
             group.failed_over_by, group.failed_over_because = ResourceId(""), ""
         if what is Happening.STOPPED_ITSELF:
-            after = replace(after, may_run=True)
+            # It rests until somebody asks for it: what ends by itself at once would otherwise start for ever.
+            after = replace(after, may_run=True, next_action="rest", next_action_cluster_ms=NEVER_MS)
         group.held[name] = after
         self._dirty.add(key_of(group.record.name))
         self._notes.append(
