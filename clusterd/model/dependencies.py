@@ -203,10 +203,10 @@ def _token(match: re.Match[str]) -> _Token:
     if match["mark"]:
         return _Token(match["mark"], match["mark"], match.start("mark"))
     if match["name"] is not None:
-        name, position = match["name"].strip(), match.start("name")
+        name, position = match["name"].strip(), match.start("name") - 1
         problem = name_problem(name)
         if problem:
-            raise BadDependency(f"[{name}] at character {position}: {problem}", position=position)
+            raise BadDependency(f"[{name}] at character {position + 1}: {problem}", position=position)
         return _Token("name", name, position)
     word, position = match["word"].lower(), match.start("word")
     if word not in ("and", "or"):

@@ -79,7 +79,9 @@ class _Parser:
         if "type" not in parts and isinstance(node.value, dict):
             self.problems.append(node.at("a resource needs a type, as in type: generic_service"))
         common, private = self._split(parts.get("properties"))
-        common.update(self._aliases(parts))
+        for meant, value in self._aliases(parts).items():
+            self._refuse_second(meant, common)
+            common[meant] = value
         values = self._checked(common, Scope.RESOURCE)
         self.problems += [node.at(text) for text in relation_problems(Scope.RESOURCE, values)]
         spec = ResourceSpec(
@@ -144,6 +146,14 @@ class _Parser:
                 for key, each in self._entries(parts[alias], tuple(table), alias).items():
                     meant[table[key]] = each
         return meant
+
+    def _refuse_second(self, name: str, common: dict[str, Located]) -> None:
+        """A property may stand in its short form or under properties, not in both."""
+        for written, first in list(common.items()):
+            setting = find_setting(Scope.RESOURCE, written)
+            if setting is not None and setting.name == name:
+                self.problems.append(first.at(f"{name} stands in its short form already: give it once"))
+                del common[written]
 
     # ---- values ----
 

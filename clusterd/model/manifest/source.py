@@ -4,6 +4,7 @@ Plain scalars follow YAML 1.2: `yes` and `on` are text, `12:30` is text. Tags, a
 keys given twice are refused, so a small text cannot grow large and nothing of it is lost in silence.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ SIZE_MAX_BYTES = 1 << 20
 DEPTH_MAX = 32
 
 _INTEGER = re.compile(r"[-+]?\d{1,18}|0x[0-9a-fA-F]{1,15}|0o[0-7]{1,18}")
-_FLOAT = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d{1,3})?")
+_FLOAT = re.compile(r"[-+]?((\.\d+|\d+\.\d*)([eE][-+]?\d{1,3})?|\d{1,99}[eE][-+]?\d{1,3})")
 _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
 _TAGS = frozenset(
     f"tag:yaml.org,2002:{each}" for each in ("str", "int", "float", "bool", "null", "map", "seq", "timestamp", "merge")
@@ -123,7 +124,7 @@ def resolve_plain(text: str) -> Scalar:
         return _WORDS[text.lower()]
     if _INTEGER.fullmatch(text):
         return int(text, 0) if text.startswith(("0x", "0o")) else int(text)
-    if _FLOAT.fullmatch(text):
+    if _FLOAT.fullmatch(text) and math.isfinite(float(text)):
         return float(text)
     return text
 
