@@ -1,6 +1,7 @@
 """Commands about resource types: those that the nodes have, and tools for their authors. I/O."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -8,6 +9,8 @@ import click
 from clusterd.cli.client import path_to
 from clusterd.cli.output import paint, plain, table
 from clusterd.cli.session import client_of, show
+from clusterd.cli.values import properties_of
+from clusterd.model.errors import BadInput, Refused
 
 
 @click.group(name="resource-type")
@@ -63,6 +66,66 @@ def _show_lines(found: Mapping[str, Any]) -> list[str]:
     if schema.get("description"):
         lines.append(plain(schema["description"]))
     return [*lines, "", *table(["PROPERTY", "KIND", "DEFAULT", "SAYS"], rows)]
+
+
+@resource_type.command(name="new")
+@click.argument("name")
+@click.option("--dir", "folder", default=".", type=click.Path(file_okay=False), help="Folder to write it to.")
+@click.pass_context
+def new_type(ctx: click.Context, name: str, folder: str) -> None:
+    """Write a starting point for a resource type of your own: one file of Python.
+
+    \b
+    clusterctl resource-type new my_type
+    clusterctl resource-type test my_type.py
+    """
+    from clusterd.reshost.template import new_resource_type
+
+    try:
+        text = new_resource_type(name)
+    except ValueError as error:
+        raise BadInput(str(error), hint="take a lower-case word such as my_type") from error
+    path = Path(folder) / f"{name}.py"
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise Refused(f"{path} is there already", hint="take another name, or remove the file") from error
+    except OSError as error:
+        raise BadInput(f"{path} cannot be written: {error.strerror}", hint="name another folder with --dir") from error
+    lines = [f"wrote {path}", f"try it: clusterctl resource-type test {path}"]
+    show(ctx, {"schema": 1, "name": name, "path": str(path)}, lambda _: lines)
+
+
+@resource_type.command(name="test")
+@click.argument("path")
+@click.argument("properties", nargs=-1, metavar="[PROPERTY=VALUE]...")
+@click.pass_context
+def test_type(ctx: click.Context, path: str, properties: tuple[str, ...]) -> None:
+    """Run the conformance suite on a plug-in file (or on a shipped type by name), on this machine.
+
+    The properties must be ones that work here.
+
+    \b
+    clusterctl resource-type test my_type.py
+    clusterctl resource-type test generic_service command='[sleep, "1000"]'
+    """
+    from clusterd.reshost.conformance import run_conformance
+
+    results = run_conformance(path, properties_of(properties))
+    passed = all(each.passed for each in results)
+    checks = [{"name": each.name, "passed": each.passed, "message": each.message} for each in results]
+    show(ctx, {"schema": 1, "path": path, "passed": passed, "checks": checks}, _check_lines)
+    if not passed:
+        ctx.exit(1)
+
+
+def _check_lines(found: Mapping[str, Any]) -> list[str]:
+    words = {True: paint("ok", "green"), False: paint("BROKEN", "red")}
+    rows = [[words[each["passed"]], each["name"], each["message"]] for each in found["checks"]]
+    broken = sum(not each["passed"] for each in found["checks"])
+    verdict = f"{broken} of {len(rows)} rules are broken" if broken else f"all {len(rows)} rules are kept"
+    return [*table(["", "RULE", "SAYS"], rows), verdict]
 
 
 def _kind(part: Mapping[str, Any]) -> str:

@@ -12,6 +12,8 @@ from clusterd.model.settings_catalogue import Scope, settings_of
 from clusterd.model.settings_check import written_value
 from clusterd.model.states import Wanted
 
+_ODD_LINE_ENDS = "\r\x85\u2028\u2029\ufeff"  # line ends to YAML, text to us
+
 
 def render_manifest(manifest: Manifest) -> str:
     """YAML that `parse_manifest` reads back. Empty parts are left out."""
@@ -87,6 +89,8 @@ class _Dumper(yaml.SafeDumper):
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
     """Quoted where the parser would otherwise read something else than text."""
+    if any(each in text for each in _ODD_LINE_ENDS):
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
     is_block = "\n" in text and not any(line != line.rstrip() for line in text.splitlines())
     style = "|" if is_block else None if resolve_plain(text) == text else "'"
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
