@@ -25,6 +25,7 @@ from clusterd.node.proposals import ForClient, ForLeader, ForOwner, ForPeer, For
 from clusterd.node.reading import Reads
 from clusterd.node.replica import Replica
 from clusterd.node.talking import Talking
+from clusterd.node.watching import Watching
 from clusterd.owner import Now
 from clusterd.wire.consensus_pb2 import ConsensusMessage
 from clusterd.wire.peer_pb2 import ConsensusBatch, Envelope, Heartbeat, ProposeReply, ProposeRequest
@@ -73,6 +74,7 @@ class Node:
         self.cluster_clock = ClusterClock(self.replica.database.cluster_ms, now_ms)
         self.wall = WallReading()
         self.talking = Talking(self.me, now_ms)
+        self.watching = Watching(self.me)
         self.reads = Reads()
         self.owning = Owning(self)
         self.leading = Leading(self)
@@ -257,6 +259,15 @@ class Node:
             self.talking.next_beat_ms = in_step_ms if in_step_ms > now_ms else now_ms + delay_ms
             self.talking.know([node.name for node in self.replica.view.nodes()])
             self.beat(now_ms, wants_answer=self.owning.waits_for_lease(now_ms))
+            self.say(
+                *self.watching.look(
+                    self.presence.detector,
+                    self.talking.peers,
+                    [NodeId(each) for each in self.replica.raft.configuration.voters],
+                    now_ms=now_ms,
+                    silence_max_ms=self.settings.silence_max_ms,
+                )
+            )
             self.leading.is_due = True
 
     # ---- committing ----

@@ -84,7 +84,7 @@ def test_what_is_well_is_left_alone(group: OwnedGroup) -> None:
 
 def is_held_up(group: OwnedGroup, name: str) -> bool:
     """Online, wanted, and so are enough of its providers, all the way down (slow and obvious)."""
-    stays = {each for each in online(group) & wanted(group)}
+    stays = online(group) & wanted(group)
     while True:
         kept = {each for each in stays if group.dependencies[each].is_satisfied(stays)}
         if kept == stays:
