@@ -140,6 +140,8 @@ def _failovers(view: DatabaseView, status: NodeStatus, group: ObservedGroup) -> 
 
 
 def _next_text(status: NodeStatus, group: ObservedGroup) -> str:
+    if not status.is_quorate:
+        return f"nothing, until {status.node} reaches {status.voters_needed} votes again"
     step = next_step(group, status)
     if step is not None:
         return f"{step['action']} of {step['resource']} in {rough_text(step['in_ms'])}"
@@ -235,6 +237,8 @@ def _why_resource(view: DatabaseView, group: ObservedGroup, resource: ObservedRe
     name = record.name
     if group.record.wanted is Wanted.OFFLINE:
         return [f"{name}: its group {group.record.name} is wanted offline"]
+    if resource.state is ResourceState.UNKNOWN:
+        return [f"{name} is {resource.state}: {resource.cause}"]
     if record.wanted is Wanted.OFFLINE:
         return [f"{name} is wanted offline; to start it: clusterctl resource online {name}"]
     online = {each.record.name for each in group.resources if each.state is ResourceState.ONLINE}

@@ -11,10 +11,11 @@ from typing import Any
 from clusterd.api.plans import Asked, Plan, Planner
 from clusterd.api.port import ClusterPort
 from clusterd.api.views import document
-from clusterd.model.errors import Conflict
+from clusterd.model.errors import Conflict, NoQuorum
 
 ATTEMPTS_MAX = 8
 PAUSE_MAX_S = 0.05
+WITHOUT_QUORUM_MAX_MS = 1000
 
 
 async def carry_out(
@@ -23,7 +24,7 @@ async def carry_out(
     """Plan and commit a change. Raises what the planner raises, Conflict, NoQuorum or UnknownOutcome."""
     key = ""
     for attempt in range(ATTEMPTS_MAX):
-        await port.linearizable(timeout_ms)
+        await _freshen(port, timeout_ms)
         view = port.view()
         asked = Asked(request_id, by, port.status())
         plan = planner(view, asked)
@@ -35,6 +36,24 @@ async def carry_out(
         key = result.conflict_key
         await asyncio.sleep(random.uniform(0, PAUSE_MAX_S))
     raise Conflict(f"{key} changed {ATTEMPTS_MAX} times while this change was being made", key=key)
+
+
+async def _freshen(port: ClusterPort, timeout_ms: int) -> None:
+    """A linearizable read. A node that reaches too few voters says so soon, and says what to do."""
+    before = port.status()
+    try:
+        await port.linearizable(timeout_ms if before.is_quorate else min(timeout_ms, WITHOUT_QUORUM_MAX_MS))
+    except NoQuorum as error:
+        status = port.status()
+        if status.is_quorate:
+            raise
+        missing = [each.node for each in status.peers if each.has_vote and not each.is_reachable]
+        votes = sum(each.has_vote for each in status.peers)
+        raise NoQuorum(
+            f"{status.node} reaches {status.voters_reachable} of {votes} votes and needs {status.voters_needed}: "
+            f"nothing was changed",
+            hint=f"start the missing nodes or mend their links: {', '.join(missing) or 'none'}",
+        ) from error
 
 
 def _outcome(

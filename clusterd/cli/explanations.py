@@ -35,10 +35,12 @@ def _group_lines(found: Mapping[str, Any]) -> list[str]:
         lines += _section("what happened", _step_lines(decision["steps"]))
         lines += _section(f"where it could go ({plain(decision['rule'])})", _candidate_lines(decision["candidates"]))
     lines += _section("resources", _resource_table(found["resources"]))
+    told = {(each["time"], each["text"]) for each in decision["steps"]} if decision else set()
     for node in found["nodes"]:
-        lines += _section(f"node {plain(node['name'])} is {node['state']}", _step_lines(node["steps"]))
-        if node["evidence"]:
-            lines.append(f"  evidence ({node['evidence']['kind']}): {plain(node['evidence']['text'])}")
+        if node["name"] == found["owner"]:
+            lines += _section(f"its owner {plain(node['name'])} is {node['state']}", _step_lines(node["steps"]))
+        elif not any((each["time"], each["text"]) in told for each in node["steps"]):
+            lines += ["", f"node {plain(node['name'])} is {node['state']}: {plain(node['because'])}"]
     lines += ["", _failover_line(found["failovers"])]
     lines.append(f"next: {plain(found['next_text'])}")
     return lines

@@ -209,8 +209,8 @@ def test_4_no_quorum_for_writes(clusterctl, served: Served, manifest: str) -> No
     result = clusterctl("group", "offline", "web")
     assert result.code == 4
     assert result.err.splitlines() == [
-        "error: n2 reaches 1 of 3 votes and needs 2",
-        "try: start the missing nodes",
+        "error: n2 reaches 1 of 3 votes and needs 2: nothing was changed",
+        "try: start the missing nodes or mend their links: n1, n3",
     ]
 
 
