@@ -219,11 +219,11 @@ class GenericService(ResourceType):
             if context.remaining_ms() <= 0:
                 words = f"{_shown(context)} does not listen on port {port}"
                 raise ResourceFailed(f"{words}{_port_words(port)}{_tail(context)}")
-            context.pause(pause_ms)
+            context.pause(min(pause_ms, context.remaining_ms()))
             pause_ms = min(pause_ms + 1, POLL_MAX_MS)
 
     def _wait_for_notice(self, context: Context, notify: NotifySocket) -> None:
-        while not notify.wait_ready(POLL_MAX_MS, set(context.processes.members())):
+        while not notify.wait_ready(min(POLL_MAX_MS, context.remaining_ms()), set(context.processes.members())):
             self._expect_running(context)
             context.pause(0)
             if context.remaining_ms() <= 0:
@@ -238,7 +238,7 @@ class GenericService(ResourceType):
                 return
             if context.remaining_ms() <= 0:
                 raise ResourceFailed(f"the ready command never ended with status 0: {finished.output}{_tail(context)}")
-            context.pause(pause_ms)
+            context.pause(min(pause_ms, context.remaining_ms()))
             pause_ms = min(2 * pause_ms, 1000)
 
 

@@ -74,6 +74,7 @@ def _enter(folder: int) -> None:
 class Birth(NamedTuple):
     """What a child becomes. `ids` are user, group and supplementary groups; None keeps the parent's."""
 
+    path: str
     argv: Sequence[str]
     environment: Mapping[str, str]
     cgroup: str | None = None
@@ -117,7 +118,7 @@ def _become(birth: Birth, report: int, parent_pid: int) -> None:
             folder = birth.working_directory
             at("working-directory", lambda: os.chdir(folder))
         at("parent", lambda: die_with_parent(parent_pid))  # after the change of user, which clears it
-        at("execute", lambda: os.execve(birth.argv[0], list(birth.argv), dict(birth.environment)))
+        at("execute", lambda: os.execve(birth.path, list(birth.argv), dict(birth.environment)))
     except OSError as error:
         os.write(report, f"{stage}:{error.errno}".encode())
     except BaseException:

@@ -76,7 +76,7 @@ def start_host(
         ours.setblocking(False)
         environment = {**os.environ, **containment.tag(incarnation, host_id, HOST_ITSELF)}
         argv = _argv(host_id, socket_path, identity, containment, incarnation, theirs.fileno())
-        birth = Birth(argv, environment, cgroup=scope.birthplace(), kept=(theirs.fileno(),))
+        birth = Birth(sys.executable, argv, environment, cgroup=scope.birthplace(), kept=(theirs.fileno(),))
         pid = bear(birth, report_write)
     except OSError:
         ours.close()

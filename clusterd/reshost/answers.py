@@ -1,6 +1,6 @@
 """How does what happened to a call become its answer? Pure."""
 
-from clusterd.reshost.plugin_call import CallHung
+from clusterd.reshost.plugin_call import CallHung, PendingTimedOut
 from clusterd.resource_api import CallCancelled, NotOnThisNode, ResourceFailed, UnknownControl
 from clusterd.wire import host_pb2
 
@@ -39,7 +39,7 @@ def failure_of(what: str, error: Exception, more: str = "") -> host_pb2.CallResu
             return result(host_pb2.OUTCOME_FAILED, f"{what}: the resource type has no such control")
         case NotImplementedError():
             return result(host_pb2.OUTCOME_FAILED, f"{what}: the resource type does not implement it")
-        case ResourceFailed():
+        case ResourceFailed() | PendingTimedOut():
             return result(host_pb2.OUTCOME_FAILED, f"{what}: {error}{more}")
         case _:
             return result(host_pb2.OUTCOME_FAILED, f"{what}: {type(error).__name__}: {error}{more}")

@@ -4,7 +4,7 @@ The host has threads, and what is forked beside threads may die or hang before i
 children can be born inside their control group and run Python until `execve` (containment_fork). It is their parent, reaps
 them and tells the host how they ended. It dies with the host, and they die with it.
 
-Frames on the socket hold marshalled tuples. To it: `(id, argv, environment, cgroup, working_directory, ids)` with one
+Frames on the socket hold marshalled tuples. To it: `(id, path, argv, environment, cgroup, working_directory, ids)` with one
 descriptor for the output. From it: `("started", id, pid)` with a pidfd, `("refused", id, stage, errno)` and
 `("ended", pid, wait_status)`, the latter always after "started".
 """
@@ -78,6 +78,7 @@ class Spawner:
     def _start(
         self,
         request: int,
+        path: str,
         argv: list[str],
         environment: dict[str, str],
         cgroup: str | None,
@@ -87,7 +88,7 @@ class Spawner:
         output = self._descriptors.popleft()
         report, report_write = os.pipe2(os.O_CLOEXEC)
         try:
-            birth = Birth(argv, environment, cgroup, working_directory, ids, (self._nothing, output, output))
+            birth = Birth(path, argv, environment, cgroup, working_directory, ids, (self._nothing, output, output))
             pid = bear(birth, report_write)
             pidfd = os.pidfd_open(pid)
         except OSError as error:

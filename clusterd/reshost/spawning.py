@@ -31,8 +31,9 @@ class NotStarted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to start: `argv[0]` is a path; `ids` are user, group and supplementary groups."""
+    """What to start: the program at `path`, which sees `argv`; `ids` are user, group and supplementary groups."""
 
+    path: str
     argv: Sequence[str]
     environment: Mapping[str, str]
     cgroup: str | None
@@ -90,6 +91,7 @@ class SpawnerLink:
         self._last_id += 1
         body = (
             self._last_id,
+            order.path,
             list(order.argv),
             dict(order.environment),
             order.cgroup,

@@ -96,7 +96,8 @@ class Workload:
             raise StartRefused("the resource was stopped; nothing is started for it any more")
         environment = {**self._environment, **command.environment}
         order = Order(
-            argv=[_found(command, environment), *command.argv[1:]],
+            path=_found(command, environment),
+            argv=command.argv,
             environment=environment,
             cgroup=self._scope.birthplace(),
             working_directory=command.working_directory,

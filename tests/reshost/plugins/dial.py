@@ -1,0 +1,78 @@
+"""A resource type that does what its properties say: a real one, with dials."""
+
+import threading
+import time
+
+from clusterd.resource_api import (
+    CallCancelled,
+    Context,
+    Health,
+    NotOnThisNode,
+    Property,
+    PropertyKind,
+    ResourceFailed,
+    ResourceType,
+)
+
+
+class Dial(ResourceType):
+    name = "dial"
+    properties = (
+        Property("online", PropertyKind.TEXT, "what online does", default="succeed"),
+        Property("offline", PropertyKind.TEXT, "what offline does", default="succeed"),
+        Property("looks", PropertyKind.TEXT, "what looks_alive says", default="yes"),
+        Property("alive", PropertyKind.TEXT, "what is_alive says", default="yes"),
+        Property("command", PropertyKind.LIST, "what online starts"),
+        Property("wait", PropertyKind.DURATION, "how long it takes", default=0, unit="ms"),
+    )
+
+    def online(self, context: Context) -> None:
+        command = context.properties["command"]
+        if command:
+            context.processes.start(command)
+        self._do(context, context.properties["online"])
+
+    def offline(self, context: Context) -> None:
+        self._do(context, context.properties["offline"])
+
+    def looks_alive(self, context: Context) -> Health:
+        return Health(context.properties["looks"])
+
+    def is_alive(self, context: Context) -> Health:
+        word = context.properties["alive"]
+        if word == "hang":
+            time.sleep(context.properties["wait"] / 1000)
+        if word == "broken":
+            raise ZeroDivisionError("a defect of the type")
+        if word == "reason":
+            raise ResourceFailed("the tank is empty")
+        return Health(word) if word in list(Health) else Health.YES
+
+    def control(self, context: Context, verb: str, body: bytes) -> bytes:
+        return f"{verb} {context.resource}".encode() + body if verb == "echo" else super().control(context, verb, body)
+
+    def _do(self, context: Context, word: str) -> None:
+        match word:
+            case "hang":  # a thread that cannot be woken
+                time.sleep(context.properties["wait"] / 1000)
+            case "wait":
+                context.pause(context.properties["wait"])
+            case "progress":
+                for step in range(10):
+                    context.pause(context.properties["wait"] // 10)
+                    context.progress(f"step {step}")
+            case "fail":
+                raise ResourceFailed("the valve is closed")
+            case "elsewhere":
+                raise NotOnThisNode("there is no valve here")
+            case "broken":
+                raise ZeroDivisionError("a defect of the type")
+            case "late-start":  # goes on after it was given up
+                try:
+                    context.pause(context.properties["wait"])
+                except CallCancelled:
+                    context.processes.start(context.properties["command"])
+            case "tell-failed":
+                threading.Timer(0.05, context.failed, ["the needle fell"]).start()
+            case "tell-stopped":
+                threading.Timer(0.05, context.stopped, ["the work is done"]).start()

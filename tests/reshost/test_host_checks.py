@@ -1,0 +1,100 @@
+"""How a host watches what is online: events and polls."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from clusterd.wire import host_pb2
+from tests.guard.survivors import Marked
+from tests.reshost.conftest import Bench
+
+KIND_FAILED = host_pb2.RESOURCE_EVENT_KIND_FAILED
+
+
+async def test_end_of_the_process_is_an_event(bench: Bench, marked: Marked) -> None:
+    bench.node.deadlines.is_alive_interval_ms = 600_000
+    pid = (await bench.call("online", "generic_service", command=marked.sleep())).pid
+    began = time.monotonic()
+    os.kill(pid, signal.SIGKILL)
+    event = await bench.told(KIND_FAILED)
+    assert time.monotonic() - began < 0.5
+    assert (event.resource, event.generation) == ("r", 1)
+    assert event.message == f"process {pid} (sleep) ended by signal 9"
+    assert (await bench.inventory())["r"].state == "failed"
+
+
+@pytest.mark.parametrize(("word", "message"), [("no", "is_alive said no"), ("reason", "the tank is empty")])
+async def test_is_alive_no_fails_it(bench: Bench, word: str, message: str) -> None:
+    await bench.call("online", alive=word)
+    assert (await bench.told(KIND_FAILED)).message == message
+
+
+async def test_looks_alive_no_is_confirmed_at_once(bench: Bench) -> None:
+    bench.node.deadlines.is_alive_interval_ms = 600_000
+    bench.node.deadlines.looks_alive_interval_ms = 20
+    await bench.call("online", looks="no", alive="no")
+    assert (await bench.told(KIND_FAILED, 2000)).message == "is_alive said no"
+
+
+async def test_looks_alive_alone_fails_nothing(bench: Bench) -> None:
+    bench.node.deadlines.looks_alive_interval_ms = 10
+    bench.node.deadlines.is_alive_interval_ms = 20
+    await bench.call("online", looks="no")
+    await bench.call("online", resource="other", alive="no")
+    await bench.told(KIND_FAILED)
+    assert [event.resource for event in bench.host.events] == ["other"]
+
+
+@pytest.mark.parametrize("word", ["cannot-tell", "broken"])
+async def test_doubt_is_a_warning_told_once(bench: Bench, word: str) -> None:
+    bench.node.deadlines.is_alive_interval_ms = 20
+    await bench.call("online", alive=word)
+    await bench.told(host_pb2.RESOURCE_EVENT_KIND_WARNING)
+    await bench.call("online", resource="other", alive="no")
+    await bench.told(KIND_FAILED)
+    assert [event.resource for event in bench.host.events] == ["r", "other"]
+    assert (await bench.inventory())["r"].state == "online"
+
+
+async def test_check_that_never_returns_is_told(bench: Bench) -> None:
+    bench.node.deadlines.deadlock_timeout_ms = 200
+    bench.node.deadlines.is_alive_interval_ms = 50
+    await bench.call("online", alive="hang", wait="30s")
+    event = await bench.told(host_pb2.RESOURCE_EVENT_KIND_HUNG)
+    assert "is_alive did not return for 200 ms" in event.message
+
+
+@pytest.mark.parametrize(
+    ("word", "kind", "message"),
+    [
+        ("tell-failed", KIND_FAILED, "the needle fell"),
+        ("tell-stopped", host_pb2.RESOURCE_EVENT_KIND_STOPPED_ITSELF, "the work is done"),
+    ],
+)
+async def test_type_tells_by_itself(
+    bench: Bench, word: str, kind: "host_pb2.ResourceEventKind.ValueType", message: str
+) -> None:
+    bench.node.deadlines.is_alive_interval_ms = 600_000
+    await bench.call("online", online=word)
+    assert (await bench.told(kind)).message == message
+
+
+async def test_offline_during_a_slow_check_does_not_wait_for_it(bench: Bench, marked: Marked) -> None:
+    bench.node.deadlines.is_alive_interval_ms = 20
+    await bench.call("online", "generic_service", command=["sleep", "1000"], health_command=marked.sleep())
+    await bench.node.until(lambda: marked.is_settled(1), 3000, what="the health command")
+    began = time.monotonic()
+    assert (await bench.call("offline", "generic_service")).outcome == host_pb2.OUTCOME_DONE
+    assert time.monotonic() - began < 1
+    assert bench.host.events == []
+
+
+async def test_no_failure_is_told_for_a_wanted_end(bench: Bench, marked: Marked) -> None:
+    for generation, verb in ((1, "offline"), (2, "terminate")):
+        command = marked.sleep()
+        await bench.call("online", "generic_service", generation=generation, command=command)
+        await bench.call(verb, "generic_service", generation=generation)
+    await bench.host.link.ping()
+    assert bench.host.events == []
