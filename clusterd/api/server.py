@@ -133,7 +133,7 @@ def _surround(access: Access) -> Middleware:
 
 def _hint(code: str) -> str:
     return {
-        "not-found": "the API begins at /v1; see docs/api.md",
+        "not-found": "paths begin with /v1, as in /v1/status or /v1/groups/NAME",
         "too-large": f"a body has at most {BODY_MAX_BYTES} bytes",
     }.get(code, "")
 

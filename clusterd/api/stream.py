@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from clusterd.api import views
-from clusterd.api.port import ClusterPort, NodeStatus
+from clusterd.api.port import ClusterPort
 from clusterd.api.requests import number
 from clusterd.api.times import parse_since
 from clusterd.database.store import EVENTS_KEPT_MAX
@@ -35,7 +35,9 @@ class Streams:
         self._closing = asyncio.Event()
         self._clients = 0
         self._status_text = ""
-        self._status_of: tuple[int, NodeStatus] | None = None
+        self._status_revision = -1
+        self._status_made_s = 0.0
+        self._status_cost_s = 0.0
 
     @property
     def is_closing(self) -> bool:
@@ -90,17 +92,22 @@ class Streams:
                 parts.append(_part("status", self._status()))
             await response.write("".join(parts or [": still here\n\n"]).encode())
             if wants_status:
-                await self.wait(0, STATUS_GAP_MS, watches_changes=False)
+                await self.wait(0, self._status_gap_ms(), watches_changes=False)
             await self.wait(revision, STATUS_EVERY_MS if wants_status else KEEP_ALIVE_EVERY_MS)
 
     def _status(self) -> str:
-        """The status document, made once for all clients while nothing changed."""
-        status = self._port.status()
-        view = self._port.view()
-        if self._status_of != (view.revision, status):
-            self._status_of = (view.revision, status)
-            self._status_text = _text(views.status_document(view, status))
+        """The status document, made once for all clients that want it at about the same time."""
+        loop = asyncio.get_running_loop()
+        view, begin_s = self._port.view(), loop.time()
+        if view.revision != self._status_revision or begin_s - self._status_made_s > STATUS_GAP_MS / 1000:
+            self._status_text = _text(views.status_document(view, self._port.status()))
+            self._status_revision, self._status_made_s = view.revision, loop.time()
+            self._status_cost_s = self._status_made_s - begin_s
         return self._status_text
+
+    def _status_gap_ms(self) -> int:
+        """Making it may take a twentieth of the time at most, however large the cluster is."""
+        return max(STATUS_GAP_MS, int(self._status_cost_s * 20_000))
 
     async def wait(self, revision: int, longest_ms: int, *, watches_changes: bool = True) -> None:
         """Until something newer than `revision` is there, the time is up, or the daemon stops."""

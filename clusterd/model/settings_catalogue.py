@@ -162,6 +162,10 @@ SETTINGS: tuple[Setting, ...] = (
     ),
 )  # fmt: skip
 
+_BY_SCOPE: Mapping[Scope, Mapping[str, Setting]] = MappingProxyType(
+    {scope: MappingProxyType({each.name: each for each in SETTINGS if each.scope is scope}) for scope in Scope}
+)
+
 # Properties of the reference that this version does not act on, so that the refusal can say so.
 NOT_YET: Mapping[Scope, frozenset[str]] = MappingProxyType(
     {
@@ -180,9 +184,9 @@ NOT_YET: Mapping[Scope, frozenset[str]] = MappingProxyType(
 )  # fmt: skip
 
 
-def settings_of(scope: Scope) -> dict[str, Setting]:
+def settings_of(scope: Scope) -> Mapping[str, Setting]:
     """The properties of one scope by their snake-case name, in the order of the table."""
-    return {each.name: each for each in SETTINGS if each.scope is scope}
+    return _BY_SCOPE[scope]
 
 
 def setting(scope: Scope, name: str) -> Setting:
