@@ -80,7 +80,7 @@ class Daemon:
         await self._links.start()
         stop_api = await serve_api()
         wall = asyncio.create_task(self._keep_wall_clock(), name="wall clock")
-        self._processes.start(self.post)
+        self._processes.start(self.post, self._fail)
         try:
             return await self._ended
         finally:

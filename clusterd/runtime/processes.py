@@ -34,6 +34,7 @@ class NodeProcesses:
         self._cluster, self._node, self._daemon_run = cluster, node, daemon_run
         self._noted = noted
         self._post: Post = lambda event: None
+        self._broke: Callable[[BaseException], None] = lambda error: None
         self._guard: GuardLink | None = None
         self._guard_ended = asyncio.Event()
         self._hosts: dict[str, HostLink] = {}
@@ -41,8 +42,9 @@ class NodeProcesses:
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopping = False
 
-    def start(self, post: Post) -> None:
-        self._post = post
+    def start(self, post: Post, broke: Callable[[BaseException], None]) -> None:
+        """`post` gets what happens; `broke` what must never: a bug here, after which the daemon must not go on."""
+        self._post, self._broke = post, broke
         self._run(self._keep_guard(), "guard link")
         self._run(self._keep_pinging(), "host pings")
 
@@ -51,8 +53,7 @@ class NodeProcesses:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for link in self._hosts.values():
-            link.close()
+        self._close_hosts()
         if self._guard is not None:
             self._guard.close()
 
@@ -113,9 +114,7 @@ class NodeProcesses:
             self._guard = None
             self._guard_ended.set()
             self._post(happened.GuardGone("its connection ended"))
-            for link in self._hosts.values():
-                link.close()
-            self._hosts.clear()
+            self._close_hosts()
 
     def _tell_guard(self, tell: Callable[[GuardLink], None]) -> None:
         """A guard that is gone hears nothing; its end is an event of its own."""
@@ -200,6 +199,11 @@ class NodeProcesses:
         if host not in self._hosts:
             self._tell_guard(lambda guard: guard.kill_host(host, f"its connection ended: {because}"))
 
+    def _close_hosts(self) -> None:
+        links, self._hosts = list(self._hosts.values()), {}
+        for link in links:
+            link.close()
+
     def _forget_host(self, host: str) -> None:
         link = self._hosts.pop(host, None)
         if link is not None:
@@ -237,3 +241,4 @@ class NodeProcesses:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._noted(f"{task.get_name()} failed: {error!r}")
+            self._broke(error)
