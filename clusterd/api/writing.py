@@ -32,6 +32,7 @@ from clusterd.model.manifest import parse_manifest
 
 WAIT_MAX_MS = 30_000
 LOOK_AGAIN_MS = 200
+TYPES_WAIT_MAX_MS = 2500
 CONDITIONS_MAX = 1000
 OPERATOR = "an operator"
 
@@ -86,7 +87,16 @@ class Writing:
         text = await body_text(request)
         # A megabyte of YAML takes a while, and heartbeats must not wait for it.
         manifest = await asyncio.to_thread(parse_manifest, text)
+        if any(each.resources for each in manifest.groups):
+            await self._types_known()
         return await self._carry_out(request, apply_manifest(manifest, prune=flag(request, "prune")))
+
+    async def _types_known(self) -> None:
+        """Right after the start of a cluster its hosts have not said yet which types there are: give them a moment."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + TYPES_WAIT_MAX_MS / 1000
+        while not self._port.view().resource_types() and loop.time() < until and not self._streams.is_closing:
+            await self._streams.wait(self._port.view().revision, LOOK_AGAIN_MS)
 
     async def _cluster_set(self, request: web.Request) -> web.Response:
         given = await body(request, ("properties",))
@@ -116,6 +126,7 @@ class Writing:
             wanted_in(given),
         )
         name, group, kind = name_in(given, "name"), name_in(given, "group"), name_in(given, "type")
+        await self._types_known()
         return await self._carry_out(request, edits.resource_create(name, group, kind, edit))
 
     async def _resource_set(self, request: web.Request) -> web.Response:

@@ -1,11 +1,15 @@
 """Does every change do what it says, refuse what it should, and tell what to wait for?"""
 
+import asyncio
+
 import pytest
 from aiohttp.test_utils import TestClient
 from asking import apply, get, post
 from pretend_cluster import MANIFEST, PretendCluster, service
 
+from clusterd.database import Draft
 from clusterd.model import keys
+from clusterd.model.records import ResourceTypeRecord
 from clusterd.model.states import ResourceState, Wanted
 
 
@@ -332,3 +336,20 @@ async def test_odd_names_do_not_break_anything(client: TestClient, cluster: Pret
         response = await client.get(f"/v1/groups/{name}")
         assert response.status in (404, 400)
         assert response.content_type == "application/json"
+
+
+async def test_right_after_the_start_a_manifest_waits_for_the_types(
+    client: TestClient, cluster: PretendCluster
+) -> None:
+    known = [(key, record) for key, record in cluster.view().items(ResourceTypeRecord)]
+    draft = Draft(cluster.view())
+    for key, _ in known:
+        draft.delete(key)
+    cluster.write(draft)
+    applying = asyncio.create_task(apply(client))
+    await asyncio.sleep(0.05)
+    draft = Draft(cluster.view())
+    for _, record in known:
+        draft.put(record)
+    cluster.write(draft)
+    assert (await applying)["changed"] is True
