@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import os
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -52,7 +53,7 @@ class TrialHost:
 class TrialNode:
     """One guard and its hosts. `guard_events` and each host's `events` grow as things happen."""
 
-    def __init__(self, run_dir: str, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, run_dir: str, process: subprocess.Popen[bytes]) -> None:
         self.run_dir = run_dir
         self.process = process
         self.guard_events: list[host_pb2.GuardEvent] = []
@@ -82,7 +83,7 @@ class TrialNode:
                 await self._guard.connect()
                 break
             except LinkEnded:
-                if now_ms() > until or self.process.returncode is not None:
+                if now_ms() > until or self.process.poll() is not None:
                     raise
                 await asyncio.sleep(0.01)
         state = await self._guard.hello("trial")
@@ -196,18 +197,22 @@ class TrialNode:
 
     # ---- the end ----
 
+    async def ended(self, within_ms: int) -> int | None:
+        """The guard's exit status; None when it still runs after that time."""
+        try:
+            return await asyncio.to_thread(self.process.wait, within_ms / 1000)
+        except subprocess.TimeoutExpired:
+            return None
+
     async def close(self) -> None:
         if self._renewing is not None:
             self._renewing.cancel()
             await asyncio.gather(self._renewing, return_exceptions=True)
-        if self.process.returncode is None:
+        if self.process.poll() is None:
             self.process.terminate()
-            try:
-                async with asyncio.timeout(START_WITHIN_MS / 1000):
-                    await self.process.wait()
-            except TimeoutError:
-                self.process.kill()
-                await self.process.wait()
+        if await self.ended(START_WITHIN_MS) is None:
+            self.process.kill()
+            await self.ended(START_WITHIN_MS)
         self._guard.close()
 
 
@@ -221,7 +226,7 @@ async def trial_node(
     stop_budget_ms: int = 1000,
 ) -> AsyncIterator[TrialNode]:
     """A connected node. `log` is where guard and hosts write what they did; default is nowhere."""
-    node = await start_guard(
+    node = start_guard(
         run_dir, plugin_dirs=plugin_dirs, environment=environment, log=log, stop_budget_ms=stop_budget_ms
     )
     try:
@@ -231,7 +236,7 @@ async def trial_node(
         await node.close()
 
 
-async def start_guard(
+def start_guard(
     run_dir: str,
     *,
     plugin_dirs: Sequence[str] = (),
@@ -244,10 +249,10 @@ async def start_guard(
     argv += ["--run-id", "trial", "--stop-budget-ms", str(stop_budget_ms)]
     for folder in plugin_dirs:
         argv += ["--host-plugins", folder]
-    process = await asyncio.create_subprocess_exec(
-        *argv,
+    process = subprocess.Popen(
+        argv,
         env={**os.environ, **(environment or {})},
-        stdin=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL if log is None else log,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL if log is None else log,
     )
     return TrialNode(run_dir, process)

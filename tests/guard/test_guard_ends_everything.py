@@ -56,7 +56,7 @@ async def test_killed_guard_takes_everything_along(kind: str, run_dir: str, mark
         first = node.incarnation
         os.kill(node.guard_pid, signal.SIGKILL)
         assert await asyncio.to_thread(marked.gone_within, 1500)
-        await node.process.wait()
+        assert await node.ended(5000) == -signal.SIGKILL
         async with trial_node(run_dir, log=log) as successor:
             state = await successor.connect()
             assert first in state.ended_incarnations
@@ -131,7 +131,7 @@ async def test_asked_to_end(kind: str, run_dir: str, marked: Marked, log: int, h
         assert (over.ended, marked.pids()) == (first, [])
         assert bool(over.successor) == (how == "end_incarnation")
         if how != "end_incarnation":
-            assert await asyncio.wait_for(node.process.wait(), 5) == 0
+            assert await node.ended(5000) == 0
             assert not os.path.exists(os.path.join(run_dir, "guard.sock"))
 
 
@@ -183,8 +183,8 @@ async def test_guard_replaces_its_shadow(kind: str, run_dir: str, marked: Marked
 
 async def test_one_guard_for_one_run_directory(kind: str, run_dir: str, log: int) -> None:
     async with trial_node(run_dir, log=log):
-        second = await start_guard(run_dir, log=log)
-        assert await asyncio.wait_for(second.process.wait(), 5) == 65
+        second = start_guard(run_dir, log=log)
+        assert await second.ended(5000) == 65
 
 
 async def test_no_command_without_a_lease(kind: str, run_dir: str, marked: Marked, log: int) -> None:
