@@ -41,7 +41,7 @@ def parse_condition(text: str) -> Condition:
         case ["group", name, "moved", "by", request_id]:
             return lambda view, status: _moved(view, status, name, request_id)
         case ["group", name, "deleted"]:
-            return lambda view, _: Answer(view.group(name) is None, "it exists")
+            return lambda view, _: _deleted(view, name)
         case ["resource", name, "failed", "by", request_id]:
             return lambda view, status: _failed_by(view, status, name, request_id)
         case ["resource", name, state, *rest] if state in list(ResourceState) and len(rest) in (0, 2):
@@ -61,6 +61,11 @@ def _node_of(text: str, rest: list[str]) -> str:
 def _healthy(view: DatabaseView, status: NodeStatus) -> Answer:
     problems = status_document(view, status)["problems"]
     return Answer(not problems, problems[0] if problems else "the cluster is healthy")
+
+
+def _deleted(view: DatabaseView, name: str) -> Answer:
+    found = view.group(name)
+    return Answer(found is None, f"group {name} is deleted" if found is None else f"group {found.name} still exists")
 
 
 def _group(name: str, state: str, node: str) -> Condition:

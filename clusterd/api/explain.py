@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from clusterd.api.observed import ObservedGroup, ObservedResource, observe_group, wanted_state
+from clusterd.api.observed import ObservedGroup, ObservedResource, observe_group
 from clusterd.api.port import NodeStatus
 from clusterd.api.times import time_text
 from clusterd.api.views import (
@@ -267,7 +267,7 @@ def _node_next(view: DatabaseView, status: NodeStatus, is_expelling: bool, shown
 
 def _is_wanted_offline(view: DatabaseView, status: NodeStatus, name: str) -> bool:
     record = view.group(name)
-    if record is None or record.wanted is Wanted.OFFLINE:
+    if record is None:
         return True
     group = observe_group(view, record, is_quorate=status.is_quorate)
-    return all(wanted_state(record, each.record) is ResourceState.OFFLINE for each in group.resources)
+    return all(each.wanted_state is ResourceState.OFFLINE for each in group.resources)

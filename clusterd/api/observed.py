@@ -4,10 +4,11 @@ Wanted, assigned and observed are three records; here they become what people se
 *online* only when the owner reported it under the present generation; everything else is pending or unknown.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from clusterd.database import DatabaseView
+from clusterd.model.dependencies import parse_dependency
 from clusterd.model.ids import NodeId, key_of
 from clusterd.model.records import AssignmentRecord, GroupRecord, ReportRecord, ResourceRecord, ResourceReport
 from clusterd.model.states import GroupState, MembershipState, Order, ResourceState, Wanted, group_state
@@ -22,6 +23,7 @@ class ObservedResource:
     state: ResourceState
     cause: str
     since_wall_ms: int
+    wanted_state: ResourceState
     last_known: ResourceState | None = None  # when the state is unknown: what was reported last
 
     @property
@@ -57,13 +59,22 @@ class ObservedGroup:
     def is_settled(self) -> bool:
         """Whether every resource is what is wanted of it, and no move is under way."""
         is_moving = self.assignment is not None and self.assignment.order is Order.RELEASE
-        return not is_moving and all(each.state is wanted_state(self.record, each.record) for each in self.resources)
+        return not is_moving and all(each.state is each.wanted_state for each in self.resources)
 
 
-def wanted_state(group: GroupRecord, resource: ResourceRecord) -> ResourceState:
-    """What a resource should be: its own wish counts while its group is wanted online."""
-    is_wanted = group.wanted is Wanted.ONLINE and resource.wanted is Wanted.ONLINE
-    return ResourceState.ONLINE if is_wanted else ResourceState.OFFLINE
+def online_wanted(group: GroupRecord, resources: Iterable[ResourceRecord]) -> set[str]:
+    """Which resources (folded names) should be online: wanted so, in a group wanted so, with providers that are as well.
+
+    A resource whose provider was taken offline on purpose is as it should be while it is offline.
+    """
+    wanted = {key_of(each.name): each for each in resources if each.wanted is Wanted.ONLINE}
+    if group.wanted is Wanted.OFFLINE:
+        return set()
+    while True:
+        stays = {key for key, each in wanted.items() if parse_dependency(each.depends_on).is_satisfied(wanted.keys())}
+        if len(stays) == len(wanted):
+            return stays
+        wanted = {key: wanted[key] for key in stays}
 
 
 def observe_group(view: DatabaseView, record: GroupRecord, *, is_quorate: bool) -> ObservedGroup:
@@ -74,8 +85,10 @@ def observe_group(view: DatabaseView, record: GroupRecord, *, is_quorate: bool) 
         report = None
     reported = {key_of(each.name): each for each in report.resources} if report else {}
     doubt = _doubt(view, assignment, is_quorate)
+    records = view.resources_of(record.name)
+    wanted = online_wanted(record, records)
     resources = tuple(
-        _observe(record, each, assignment, report, reported, doubt) for each in view.resources_of(record.name)
+        _observe(each, key_of(each.name) in wanted, assignment, report, reported, doubt) for each in records
     )
     state = group_state(each.state for each in resources)
     return ObservedGroup(record, assignment, report, state, resources)
@@ -108,27 +121,35 @@ def _doubt(view: DatabaseView, assignment: AssignmentRecord | None, is_quorate: 
 
 
 def _observe(
-    group: GroupRecord,
     record: ResourceRecord,
+    is_wanted: bool,
     assignment: AssignmentRecord | None,
     report: ReportRecord | None,
     reported: Mapping[str, ResourceReport],
     doubt: _Doubt | None,
 ) -> ObservedResource:
     last = reported.get(key_of(record.name))
-    since_wall_ms = last.since_wall_ms if last else assignment.since_wall_ms if assignment else 0
+    since_wall_ms = last.since_wall_ms if last else assignment.since_wall_ms if assignment and not report else 0
+    known = last.state if last and doubt and doubt.state is ResourceState.UNKNOWN else None
     if doubt is not None:
-        known = last.state if last and doubt.state is ResourceState.UNKNOWN else None
-        return ObservedResource(record, last, doubt.state, doubt.cause, since_wall_ms, last_known=known)
-    if last is not None:
-        return ObservedResource(record, last, last.state, last.cause, since_wall_ms)
+        state, cause = doubt.state, doubt.cause
+    elif last is not None:
+        state, cause = last.state, last.cause
+    else:
+        state, cause = _unreported(assignment, report, is_wanted)
+    wanted = ResourceState.ONLINE if is_wanted else ResourceState.OFFLINE
+    return ObservedResource(record, last, state, cause, since_wall_ms, wanted, known)
+
+
+def _unreported(
+    assignment: AssignmentRecord | None, report: ReportRecord | None, is_wanted: bool
+) -> tuple[ResourceState, str]:
+    """The state of a resource that its owner has said nothing about under this generation."""
     if report is not None:
-        return ObservedResource(record, None, ResourceState.INITIALIZING, "its owner has not seen it yet", 0)
+        return ResourceState.INITIALIZING, "its owner has not seen it yet"
+    owner = assignment.owner if assignment else ""
     if assignment is not None and assignment.order is Order.RELEASE:
-        cause = f"{assignment.owner} was told to give the group up"
-        return ObservedResource(record, None, ResourceState.OFFLINE_PENDING, cause, since_wall_ms)
-    if wanted_state(group, record) is ResourceState.ONLINE:
-        owner = assignment.owner if assignment else ""
-        cause = f"{owner} was given the group and has not reported yet"
-        return ObservedResource(record, None, ResourceState.ONLINE_PENDING, cause, since_wall_ms)
-    return ObservedResource(record, None, ResourceState.OFFLINE, "it is not wanted online", since_wall_ms)
+        return ResourceState.OFFLINE_PENDING, f"{owner} was told to give the group up"
+    if is_wanted:
+        return ResourceState.ONLINE_PENDING, f"{owner} was given the group and has not reported yet"
+    return ResourceState.OFFLINE, "it is not wanted online"

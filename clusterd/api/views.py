@@ -4,11 +4,12 @@ import bisect
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
-from clusterd.api.observed import ObservedGroup, ObservedResource, observe_group, observe_groups, wanted_state
+from clusterd.api.observed import ObservedGroup, ObservedResource, observe_group, observe_groups
 from clusterd.api.port import NodeStatus, PeerStatus
 from clusterd.api.times import time_text
 from clusterd.database import DatabaseView
 from clusterd.model import keys
+from clusterd.model.dependencies import parse_dependency
 from clusterd.model.errors import NotFound
 from clusterd.model.ids import key_of
 from clusterd.model.records import (
@@ -196,13 +197,20 @@ def because(group: ObservedGroup) -> str:
         return "it is wanted offline"
     if group.assignment is None:
         return "no node has been given it yet" if group.resources else "it has no resources"
-    if not group.is_settled:
-        waiting = next(
-            (each for each in group.resources if each.state is not wanted_state(group.record, each.record)), None
-        )
-        if waiting is not None and waiting.cause:
-            return f"{waiting.record.name}: {waiting.cause}"
+    for each in group.resources:
+        if each.state is not each.wanted_state:
+            waited = _waited_for(group, each)
+            return f"{each.record.name} waits for {waited}" if waited else f"{each.record.name}: {each.cause}"
     return group.assignment.because.text
+
+
+def _waited_for(group: ObservedGroup, resource: ObservedResource) -> str:
+    """The providers that keep an offline resource waiting."""
+    if resource.state is not ResourceState.OFFLINE:
+        return ""
+    online = {str(each.record.name) for each in group.resources if each.state is ResourceState.ONLINE}
+    missing = parse_dependency(resource.record.depends_on).missing(online)
+    return " and ".join(" or ".join(term) for term in missing)
 
 
 def next_step(group: ObservedGroup, status: NodeStatus) -> Document | None:

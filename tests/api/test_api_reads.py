@@ -174,3 +174,19 @@ async def test_logs_come_from_the_owner(client: TestClient, cluster: PretendClus
     assert found["text"] == "hello\n" * 6 + "�"
     assert cluster.asked == [("web-server", "logs", json.dumps({"lines": 7}).encode())]
     assert (await get(client, "/v1/resources/web-data/logs"))["error"]["code"] == "not-found"
+
+
+async def test_what_waits_for_something_taken_offline_on_purpose_is_as_it_should_be(
+    client: TestClient, cluster: PretendCluster
+) -> None:
+    await apply(client)
+    await post(client, "/v1/resources/web-data/offline")
+    cluster.report("web", "web-server", state=ResourceState.OFFLINE, cause="nothing of it runs here")
+    group = (await get(client, "/v1/groups/web"))["groups"][0]
+    assert (group["state"], group["settled"]) == ("offline", True)
+    assert (await get(client, "/v1/status"))["healthy"] is True
+    await post(client, "/v1/resources/web-data/online")
+    cluster.report("web", "web-data", state=ResourceState.ONLINE_PENDING, cause="")
+    cluster.report("web", "web-server", state=ResourceState.OFFLINE, cause="")
+    group = (await get(client, "/v1/groups/web"))["groups"][0]
+    assert group["settled"] is False
