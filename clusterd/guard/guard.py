@@ -199,6 +199,7 @@ class Guard:
         shadow, self._shadow_pid = self._shadow_pid, 0
         os.kill(shadow, signal.SIGKILL)  # our own child, not yet reaped: the pid is its
         os.waitpid(shadow, 0)
+        self._containment.node().remove()
 
     # ---- hosts ----
 

@@ -1,9 +1,7 @@
 """A trial node of each kind of containment, on which no process may outlive its test."""
 
-import os
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -43,9 +41,5 @@ def log() -> Iterator[int]:
 def marked() -> Iterator[Marked]:
     marked = Marked()
     yield marked
-    assert marked.gone_within(2000), f"processes outlived the test: {marked.pids()}"
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Path:
-    return tmp_path / f"ledger-{os.getpid()}"
+    survivors = [] if marked.gone_within(2000) else marked.kill()
+    assert survivors == [], "processes outlived the test"

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from clusterd.adapters.containment_proc import process
+from clusterd.adapters.containment_proc import process, signal_process
 
 # Forks twice into a session of its own and then sleeps; with "bare" also without environment.
 DAEMONISE = """
@@ -54,6 +54,13 @@ class Marked:
         """Whether exactly `count` of them run, and all have become what they should be."""
         pids = self.pids()
         return len(pids) == count and all(_program(pid) == "sleep" for pid in pids)
+
+    def kill(self) -> list[int]:
+        """End what a failed test left, and say what that was."""
+        pids = self.pids()
+        for seen in filter(None, map(process, pids)):
+            signal_process(seen)
+        return pids
 
     def gone_within(self, within_ms: int) -> bool:
         until = time.monotonic() + within_ms / 1000

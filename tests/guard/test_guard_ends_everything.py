@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from clusterd.adapters.boot_clock import now_ms
-from clusterd.adapters.containment import PROCESS_TREE
+from clusterd.adapters.containment import PROCESS_TREE, NodeContainment
 from clusterd.reshost.trial import TrialHost, TrialNode, start_guard, trial_node
 from clusterd.wire import host_pb2
 from tests.guard.survivors import Marked
@@ -133,6 +133,8 @@ async def test_asked_to_end(kind: str, run_dir: str, marked: Marked, log: int, h
         if how != "end_incarnation":
             assert await node.ended(5000) == 0
             assert not os.path.exists(os.path.join(run_dir, "guard.sock"))
+            birthplace = NodeContainment.of(run_dir).node().birthplace()
+            assert birthplace is None or not os.path.exists(birthplace)
 
 
 async def test_killed_host_by_request_names_the_reason(kind: str, run_dir: str, marked: Marked, log: int) -> None:
