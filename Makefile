@@ -23,7 +23,7 @@ help:
 
 set-up: $(READY)
 
-$(READY): pyproject.toml $(wildcard uv.lock) deploy/set-up.sh
+$(READY): pyproject.toml deploy/set-up.sh
 	@sh deploy/set-up.sh $(READY)
 
 demo: $(READY)

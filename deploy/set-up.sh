@@ -42,9 +42,6 @@ make_venv() {
 install_with_uv() {
     .venv/bin/python -m pip install --quiet uv 2>/dev/null || return 1
     export UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy
-    if [ -f uv.lock ] && .venv/bin/uv sync --quiet --frozen --inexact 2>/dev/null; then
-        return
-    fi
     .venv/bin/uv pip install --quiet --python .venv/bin/python --editable . --group dev 2>/dev/null
 }
 

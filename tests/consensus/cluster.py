@@ -316,3 +316,7 @@ class Cluster:
 def _decode(data: bytes) -> list[tuple[int, int, bytes]]:
     applied: list[tuple[int, int, bytes]] = ast.literal_eval(data.decode())
     return applied
+
+
+def others(cluster: Cluster, name: NodeId) -> list[NodeId]:
+    return [each for each in sorted(cluster.replicas) if each != name]
