@@ -27,6 +27,9 @@ from clusterd.model.records import (
 from clusterd.model.settings import group_settings
 from clusterd.model.states import MembershipState, Order, ReleaseCause
 
+LIMIT_REACHED = "failover: given up, its limit is reached"
+NO_OTHER_NODE = "failover: given up until another node can take it"
+
 
 class GroupDecisions:
     """One pass over groups. Counts what it has placed, so that a hundred groups placed at once are spread."""
@@ -187,7 +190,8 @@ class GroupDecisions:
         failed = report.failed_over_by if report is not None else ResourceId("")
         if report is None or not failed:
             return self._unblock(group, assignment)
-        if assignment.blocked_until_cluster_ms:
+        is_blocked = bool(assignment.blocked_until_cluster_ms)
+        if is_blocked and assignment.because.rule != NO_OTHER_NODE:
             return None
         sight = self._sight
         settings = group_settings(group, len(self._view.nodes()))
@@ -201,9 +205,10 @@ class GroupDecisions:
         steps = (Step(sight.wall_ms, f"{failed} failed on {assignment.owner} for good: {because}"),)
         if len(recent) >= settings.failover_threshold:
             why = f"{len(recent)} of {settings.failover_threshold} failovers are used up"
-            return self._block(group, assignment, placement, f"{failed}: {because}; {why}", steps)
+            return self._block(group, assignment, placement, LIMIT_REACHED, f"{failed}: {because}; {why}", steps)
         if placement.chosen in (None, assignment.owner):
-            return self._block(group, assignment, placement, f"{failed}: {because}; no other node can take it", steps)
+            why = f"{failed}: {because}; no other node can take it"
+            return None if is_blocked else self._block(group, assignment, placement, NO_OTHER_NODE, why, steps)
         text = f"{failed} failed on {assignment.owner}: {because}"
         after = replace(
             assignment,
@@ -214,6 +219,7 @@ class GroupDecisions:
             because=Decision("failover: a resource failed", text, steps, placement.candidates),
             since_wall_ms=sight.wall_ms,
             reset_id=group.reset_id,
+            blocked_until_cluster_ms=0,
         )
         draft = self._draft(group, after).expect(keys.report(group.name))
         message = f"{group.name} fails over from {assignment.owner}"
@@ -224,11 +230,12 @@ class GroupDecisions:
         group: GroupRecord,
         assignment: AssignmentRecord,
         placement: Placement,
+        rule: str,
         why: str,
         steps: tuple[Step, ...],
     ) -> Proposal:
         """It rests where it is. The owner's own retry, an operator or a fresh report ends that."""
-        decision = Decision("failover: given up", why, steps, placement.candidates)
+        decision = Decision(rule, why, steps, placement.candidates)
         after = replace(assignment, because=decision, blocked_until_cluster_ms=max(1, self._sight.cluster_ms))
         draft = self._draft(group, after).expect(keys.report(group.name))
         return self._propose(draft, group, GROUP_BLOCKED, f"{group.name} rests in failure", why, node=assignment.owner)

@@ -32,7 +32,6 @@ class Envelope(_message.Message):
     CONSENSUS_FIELD_NUMBER: _builtins.int
     PROPOSE_REQUEST_FIELD_NUMBER: _builtins.int
     PROPOSE_REPLY_FIELD_NUMBER: _builtins.int
-    GOODBYE_FIELD_NUMBER: _builtins.int
     OWNER_QUERY_FIELD_NUMBER: _builtins.int
     OWNER_ANSWER_FIELD_NUMBER: _builtins.int
     sender: _builtins.str
@@ -51,8 +50,6 @@ class Envelope(_message.Message):
     @_builtins.property
     def propose_reply(self) -> Global___ProposeReply: ...
     @_builtins.property
-    def goodbye(self) -> Global___Goodbye: ...
-    @_builtins.property
     def owner_query(self) -> Global___OwnerQuery: ...
     @_builtins.property
     def owner_answer(self) -> Global___OwnerAnswer: ...
@@ -67,15 +64,14 @@ class Envelope(_message.Message):
         consensus: Global___ConsensusBatch | None = ...,
         propose_request: Global___ProposeRequest | None = ...,
         propose_reply: Global___ProposeReply | None = ...,
-        goodbye: Global___Goodbye | None = ...,
         owner_query: Global___OwnerQuery | None = ...,
         owner_answer: Global___OwnerAnswer | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "consensus", b"consensus", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "hello", b"hello", "owner_answer", b"owner_answer", "owner_query", b"owner_query", "propose_reply", b"propose_reply", "propose_request", b"propose_request"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "consensus", b"consensus", "heartbeat", b"heartbeat", "hello", b"hello", "owner_answer", b"owner_answer", "owner_query", b"owner_query", "propose_reply", b"propose_reply", "propose_request", b"propose_request"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "consensus", b"consensus", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "hello", b"hello", "is_relayed", b"is_relayed", "owner_answer", b"owner_answer", "owner_query", b"owner_query", "propose_reply", b"propose_reply", "propose_request", b"propose_request", "receiver", b"receiver", "sender", b"sender"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "consensus", b"consensus", "heartbeat", b"heartbeat", "hello", b"hello", "is_relayed", b"is_relayed", "owner_answer", b"owner_answer", "owner_query", b"owner_query", "propose_reply", b"propose_reply", "propose_request", b"propose_request", "receiver", b"receiver", "sender", b"sender"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["hello", "heartbeat", "consensus", "propose_request", "propose_reply", "goodbye", "owner_query", "owner_answer"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["hello", "heartbeat", "consensus", "propose_request", "propose_reply", "owner_query", "owner_answer"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -105,27 +101,6 @@ class Hello(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Hello: _TypeAlias = Hello  # noqa: Y015
-
-@_typing.final
-class Goodbye(_message.Message):
-    """A clean leave, authenticated by the stream: names and ends the incarnation."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    ENDED_INCARNATION_FIELD_NUMBER: _builtins.int
-    ended_incarnation: _builtins.str
-    def __init__(
-        self,
-        *,
-        ended_incarnation: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ended_incarnation", b"ended_incarnation"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Goodbye: _TypeAlias = Goodbye  # noqa: Y015
 
 @_typing.final
 class ConsensusBatch(_message.Message):
