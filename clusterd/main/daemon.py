@@ -71,7 +71,7 @@ async def _run(configuration: NodeConfiguration, log: LogLines) -> int:
         is_amnesiac=storage.is_amnesiac,
     )
     processes = NodeProcesses(
-        guard_socket=str(Path(configuration.run_dir) / "guard.sock"),
+        run_dir=configuration.run_dir,
         cluster=configuration.cluster,
         node=me,
         daemon_run=daemon_run,

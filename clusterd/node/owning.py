@@ -136,6 +136,10 @@ class Owning:
         """Whether this node may run workloads: the guard has taken over a deadline that has not passed."""
         return bool(self._node.presence.incarnation) and now_ms < self._guard_deadline_ms
 
+    def lease_ends_ms(self) -> int | None:
+        """When the lease that is held runs out, unless it is renewed before."""
+        return self._guard_deadline_ms if self._had_lease else None
+
     def lease_deadline_ms(self) -> int:
         return self._guard_deadline_ms
 

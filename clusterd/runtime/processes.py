@@ -5,9 +5,12 @@ host that answers nothing. Everything comes back to the node as events.
 """
 
 import asyncio
+import os
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from clusterd.adapters.containment import NodeContainment
 from clusterd.adapters.host_link import GuardLink, HostLink, LinkEnded
 from clusterd.model.errors import ClusterError, NotFound
 from clusterd.model.ids import Incarnation, ResourceId
@@ -21,16 +24,18 @@ PING_EVERY_S = 5.0
 PING_WAIT_MS = 10_000
 LOST_LINK_GRACE_S = 2.0
 
+KILL_FOR_S = 2.0
+KILL_AGAIN_S = 0.01
+
 Post = Callable[[happened.Event], None]
 
 
 class NodeProcesses:
     """The guard and the hosts of one node, as far as its daemon is concerned."""
 
-    def __init__(
-        self, *, guard_socket: str, cluster: str, node: str, daemon_run: str, noted: Callable[[str], None]
-    ) -> None:
-        self._guard_socket = guard_socket
+    def __init__(self, *, run_dir: str, cluster: str, node: str, daemon_run: str, noted: Callable[[str], None]) -> None:
+        self._run_dir = run_dir
+        self._guard_socket = os.path.join(run_dir, "guard.sock")
         self._cluster, self._node, self._daemon_run = cluster, node, daemon_run
         self._noted = noted
         self._post: Post = lambda event: None
@@ -63,7 +68,9 @@ class NodeProcesses:
         self._tell_guard(lambda guard: guard.renew(incarnation, deadline_ms))
 
     def end_incarnation(self, incarnation: str, because: str) -> None:
+        """Have the guard stop everything. The daemon kills as well: guard and hosts may be the ones that do not run."""
         self._tell_guard(lambda guard: guard.end_incarnation(incarnation, because))
+        self._run(asyncio.to_thread(_kill_all, self._run_dir, incarnation), f"end of {incarnation}")
 
     def start_host(self, host: str) -> None:
         self._tell_guard(lambda guard: guard.start_host(host))
@@ -242,3 +249,14 @@ class NodeProcesses:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._noted(f"{task.get_name()} failed: {error!r}")
             self._broke(error)
+
+
+def _kill_all(run_dir: str, incarnation: str) -> None:
+    """In a thread. What carries the incarnation's tag is ours, wherever it hides; the guard proves that it is gone."""
+    containment = NodeContainment.of(run_dir)
+    until = time.monotonic() + KILL_FOR_S
+    for scope in (containment.incarnation(incarnation), containment.strays(incarnation)):
+        scope.kill()
+        while not scope.is_empty() and time.monotonic() < until:
+            time.sleep(KILL_AGAIN_S)
+            scope.kill()
