@@ -86,7 +86,7 @@ def _wait_until_given(running: Lab, lost: str) -> None:
 
 def _return_s(running: Lab) -> float:
     """From the first reassignment after the last loss to the last group that came online, by the timeline."""
-    events = running.ctl("events")["events"]
+    events = running.ctl("events", "--last", "2000")["events"]
     at = {each["sequence"]: datetime.fromisoformat(each["time"]) for each in events}
     ended = max(each["sequence"] for each in events if each["name"] == "node.ended")
     later = [each for each in events if each["sequence"] > ended]
