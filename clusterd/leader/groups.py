@@ -252,6 +252,8 @@ class GroupDecisions:
         if self._loads is None:
             self._loads = {}
             for _, assignment in self._view.items(AssignmentRecord):
+                if self._view.group(assignment.group) is None:
+                    continue  # a deleted group keeps its generation, and weighs nothing
                 self._loads[assignment.owner] = self._loads.get(assignment.owner, 0) + 1
         return self._loads
 

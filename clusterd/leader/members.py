@@ -130,9 +130,12 @@ def _expelled(record: MembershipRecord, sight: Sight) -> MembershipRecord | None
 
 
 def _says_other_run(record: MembershipRecord, sight: Sight) -> bool:
-    """The node is there, but without the guard that was admitted. Expelling costs nothing then, and proves nothing."""
+    """The node is there, with another run of its guard than the one that was admitted. Expelling proves nothing yet.
+
+    One that names no run is given the silence limit: its daemon may only not have reached the guard yet.
+    """
     last = sight.detector.last(record.node)
-    return last is not None and last.incarnation != record.incarnation
+    return last is not None and bool(last.incarnation) and last.incarnation != record.incarnation
 
 
 def _suspicion(node: NodeId, incarnation: Incarnation, sight: Sight, *, is_admitted: bool) -> Suspicion | None:

@@ -273,7 +273,15 @@ class Node:
 
     # ---- committing ----
 
-    def submit(self, purpose: Purpose, transaction: Transaction, now_ms: int, *, until_ms: int | None = None) -> None:
+    def submit(
+        self,
+        purpose: Purpose,
+        transaction: Transaction,
+        now_ms: int,
+        *,
+        until_ms: int | None = None,
+        may_have_taken_effect: bool = False,
+    ) -> None:
         """Have a transaction committed, here or at the leader; the outcome comes back to `purpose`."""
         until = until_ms if until_ms is not None else now_ms + INTERNAL_PATIENCE_MS
         try:
@@ -282,7 +290,13 @@ class Node:
         except ClusterError as error:
             if error.retryable and not isinstance(purpose, (ForLeader, ForPeer)):
                 again_ms = now_ms + TRY_AGAIN_MS if self.replica.is_leader else 0
-                self.replica.proposals.wait(purpose, transaction, until, not_before_ms=again_ms)
+                self.replica.proposals.wait(
+                    purpose,
+                    transaction,
+                    until,
+                    not_before_ms=again_ms,
+                    may_have_taken_effect=may_have_taken_effect,
+                )
             else:
                 self._outcome(Outcome(purpose, None, error), now_ms)
 
@@ -297,8 +311,8 @@ class Node:
         leader = self.replica.raft.leader
         for context, purpose, transaction, until_ms in self.replica.proposals.due(now_ms):
             if self.replica.is_leader:
-                self.replica.proposals.taken(context)
-                self.submit(purpose, transaction, now_ms, until_ms=until_ms)
+                was_sent = self.replica.proposals.taken(context)
+                self.submit(purpose, transaction, now_ms, until_ms=until_ms, may_have_taken_effect=was_sent)
             elif leader is not None:
                 request = ProposeRequest(context=context, transaction=transaction.SerializeToString())
                 self.replica.proposals.sent(context, now_ms)

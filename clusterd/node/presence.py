@@ -5,7 +5,7 @@ for an answer at once; otherwise everything goes with the next regular beat.
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from clusterd.leader import Promise
@@ -18,6 +18,7 @@ from clusterd.wire.peer_pb2 import Ack, Heard, Heartbeat, Refusal
 
 RUNS_KEPT = 16
 ENDED_KEPT = 8
+ENDED_KNOWN_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Presence:
         self.detector = Detector(identity.node, now_ms)
         self.incarnation = Incarnation("")
         self.ended: deque[Incarnation] = deque(maxlen=ENDED_KEPT)
-        self.ended_elsewhere: dict[NodeId, set[Incarnation]] = {}
+        self.ended_elsewhere: dict[NodeId, deque[Incarnation]] = {}
         self.promises: dict[NodeId, dict[NodeId, Promise]] = {}
         self.is_leaving = False
         self.is_over = False
@@ -95,7 +96,7 @@ class Presence:
             ),
             is_direct=True,
         )
-        self.ended_elsewhere.setdefault(me, set()).update(self.ended)
+        self._note_ended(me, self.ended)
         configuration = self._replica.raft.configuration
         is_voter = bool(self.announced) and me in configuration.voters and not self._replica.raft.is_amnesiac
         if is_voter and self._replica.acknowledger.acknowledge(me, self.incarnation, now_ms):
@@ -175,8 +176,7 @@ class Presence:
             is_direct=is_direct,
         )
         if heartbeat.ended_incarnations:
-            ended = self.ended_elsewhere.setdefault(sender, set())
-            ended.update(Incarnation(each) for each in heartbeat.ended_incarnations)
+            self._note_ended(sender, [Incarnation(each) for each in heartbeat.ended_incarnations])
         # A replica that lost its data does not know whom it promised to acknowledge no more.
         may_acknowledge = bool(incarnation) and not self._replica.raft.is_amnesiac
         if may_acknowledge and self._replica.acknowledger.acknowledge(sender, incarnation, now_ms):
@@ -192,6 +192,10 @@ class Presence:
         for refusal in heartbeat.refusals:
             self._take_promise(sender, refusal, now_ms)
         return True
+
+    def _note_ended(self, node: NodeId, ended: Iterable[Incarnation]) -> None:
+        known = self.ended_elsewhere.setdefault(node, deque(maxlen=ENDED_KNOWN_MAX))
+        known.extend(each for each in ended if each not in known)
 
     def own_promises(self, now_ms: int) -> None:
         """A leader that votes promises to itself."""

@@ -156,9 +156,10 @@ class Proposals:
         waiting = self._waiting[context]
         self._waiting[context] = replace(waiting, send_again_ms=now_ms + SEND_AGAIN_MS, may_have_taken_effect=True)
 
-    def taken(self, context: int) -> None:
-        """This node leads by now and appended it itself."""
-        self._waiting.pop(context, None)
+    def taken(self, context: int) -> bool:
+        """This node leads by now and proposes it itself. Whether it may have taken effect by way of an earlier leader."""
+        waiting = self._waiting.pop(context, None)
+        return waiting is not None and waiting.may_have_taken_effect
 
     def leader_changed(self) -> None:
         """Whatever was sent to the leader before is sent again at once."""

@@ -279,7 +279,7 @@ class Owner:
             name = key_of(group.record.name)
             del self._groups[name]
             for each in group.held:
-                self._group_of.pop(each, None)
+                self._forget_resource(each, group)
             self._take_one(view, name)
 
     def _obey_operator(self, group: OwnedGroup, now: Now) -> None:
@@ -374,8 +374,7 @@ class Owner:
                 group.held[name] = replace(group.held[name], pid=answer.pid)
                 self._apply(group, name, Happening.ONLINE_DONE, answer.message, now)
             case CallOutcome.NOT_ON_THIS_NODE:
-                group.held[name] = replace(group.held[name], may_run=False)
-                self._hosts.displace(group.held[name].name)
+                # What it began before it said so is stopped first: only a confirmed stop clears `may_run`.
                 self._apply(group, name, Happening.NOT_ON_THIS_NODE, answer.message, now)
                 retry = retry_only(group.settings[name], now.cluster_ms)
                 group.held[name] = replace(
@@ -470,7 +469,7 @@ class Owner:
             held = group.held[name]
             if not held.may_run and held.state is ResourceState.OFFLINE:
                 del group.held[name], group.settings[name]
-                self._group_of.pop(name, None)
+                self._forget_resource(name, group)
                 group.dependencies.pop(name, None)
                 group.order = tuple(each for each in group.order if each != name)
 
@@ -478,6 +477,11 @@ class Owner:
         group = self._group_of.get(name)
         held = group.held.get(name) if group is not None else None
         return (group, held) if held is not None else (None, None)
+
+    def _forget_resource(self, name: str, group: OwnedGroup) -> None:
+        """Unless another group has a resource of that name by now."""
+        if self._group_of.get(name) is group:
+            del self._group_of[name]
 
     def _look_at(self, name: str, group: OwnedGroup, at_ms: int) -> None:
         key = key_of(group.record.name)

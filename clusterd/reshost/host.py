@@ -30,7 +30,8 @@ class Host:
         self._services = services
         self._plugins = plugins
         self._resources: dict[str, HostedResource] = {}
-        self._generation_seen: dict[str, int] = {}
+        self._generation_seen: dict[tuple[str, str], int] = {}
+        """By group and resource: each group counts for itself."""
         self._deadline_ms = 0
         self.stale_count = 0
 
@@ -89,7 +90,7 @@ class Host:
             return "this node has no run lease yet"
         if self.is_past_lease():
             return "this node's run lease has ended"
-        seen = self._generation_seen.get(call.resource, 0)
+        seen = self._generation_seen.get((call.group, call.resource), 0)
         if call.generation < seen:
             return f"generation {call.generation} of {call.resource} is over; {seen} was seen"
         if call.generation >= GENERATION_MAX:
@@ -144,7 +145,8 @@ class Host:
         return answer
 
     def _see(self, call: host_pb2.ResourceCall) -> None:
-        self._generation_seen[call.resource] = max(self._generation_seen.get(call.resource, 0), call.generation)
+        key = (call.group, call.resource)
+        self._generation_seen[key] = max(self._generation_seen.get(key, 0), call.generation)
 
     def _checked(
         self, call: host_pb2.ResourceCall

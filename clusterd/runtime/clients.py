@@ -1,6 +1,7 @@
 """How do requests wait for the node's answer? I/O. What the API needs of the daemon, as awaitable calls."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -51,7 +52,10 @@ class Clients:
     # ---- requests ----
 
     async def commit(self, transaction: Transaction, timeout_ms: int) -> TransactionResult:
-        """Commit from any node; on return the local view includes it. Raises NoQuorum, UnknownOutcome, TooLarge."""
+        """Commit from any node; on return the local view includes it, unless this node was cut off meanwhile.
+
+        Raises NoQuorum, UnknownOutcome, TooLarge.
+        """
         if transaction.ByteSize() > TRANSACTION_BYTES_MAX:
             raise TooLarge(
                 f"the change has {transaction.ByteSize()} bytes, at most {TRANSACTION_BYTES_MAX} are taken at once",
@@ -61,7 +65,10 @@ class Clients:
         self._post(CommitAsked(context, transaction, now_ms() + timeout_ms))
         result = await self._wait(answer, self._commits, context, timeout_ms)
         if result.succeeded:
-            await self.changes(result.revision - 1)
+            # It is committed, whatever happens here: a node that is cut off now only does not see it yet.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_ms / 1000):
+                    await self.changes(result.revision - 1)
         return result
 
     async def linearizable(self, timeout_ms: int) -> None:
@@ -75,6 +82,7 @@ class Clients:
         if self._node.replica.database.revision > after_revision:
             return
         newer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._newer = [each for each in self._newer if not each[1].done()]
         self._newer.append((after_revision, newer))
         await newer
 

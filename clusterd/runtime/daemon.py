@@ -29,6 +29,8 @@ from clusterd.wire.peer_pb2 import Envelope
 T = TypeVar("T")
 EVENTS_A_STEP_MAX = 512
 WALL_REFRESH_S = 10.0
+GUARD_FIRST_S = 0.5
+"""Peers should hear at once which run of the guard this is: a daemon that restarted goes on with the one before."""
 GUARD_STOP_WAIT_S = 10.0
 FAREWELL_S = 0.3
 
@@ -77,10 +79,11 @@ class Daemon:
             lambda error: _post_soon(loop, self._fail, error),
         )
         self.reload_cuts()
+        self._processes.start(self.post, self._fail)
+        await self._processes.wait_for_guard(GUARD_FIRST_S)
         await self._links.start()
         stop_api = await serve_api()
         wall = asyncio.create_task(self._keep_wall_clock(), name="wall clock")
-        self._processes.start(self.post, self._fail)
         try:
             return await self._ended
         finally:

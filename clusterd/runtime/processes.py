@@ -5,6 +5,7 @@ host that answers nothing. Everything comes back to the node as events.
 """
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Callable, Coroutine
@@ -41,6 +42,7 @@ class NodeProcesses:
         self._post: Post = lambda event: None
         self._broke: Callable[[BaseException], None] = lambda error: None
         self._guard: GuardLink | None = None
+        self._guard_seen = asyncio.Event()
         self._guard_ended = asyncio.Event()
         self._hosts: dict[str, HostLink] = {}
         self._greeting: set[str] = set()
@@ -52,6 +54,12 @@ class NodeProcesses:
         self._post, self._broke = post, broke
         self._run(self._keep_guard(), "guard link")
         self._run(self._keep_pinging(), "host pings")
+
+    async def wait_for_guard(self, wait_max_s: float) -> None:
+        """Return when the guard has answered for the first time, or the time is over."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_max_s):
+                await self._guard_seen.wait()
 
     async def stop(self) -> None:
         self._is_stopping = True
@@ -112,6 +120,7 @@ class NodeProcesses:
                 await guard.connect()
                 self._guard = guard
                 await guard.hello(self._daemon_run)
+                self._guard_seen.set()
             except ClusterError:
                 self._guard = None
                 guard.close()
