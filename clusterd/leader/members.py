@@ -135,7 +135,10 @@ def _says_other_run(record: MembershipRecord, sight: Sight) -> bool:
     One that names no run is given the silence limit: its daemon may only not have reached the guard yet.
     """
     last = sight.detector.last(record.node)
-    return last is not None and bool(last.incarnation) and last.incarnation != record.incarnation
+    if last is None or last.incarnation == record.incarnation:
+        return False
+    silent_ms = sight.detector.silent_ms(record.node, record.incarnation, sight.now_ms)
+    return bool(last.incarnation) or silent_ms > sight.settings.silence_max_ms
 
 
 def _suspicion(node: NodeId, incarnation: Incarnation, sight: Sight, *, is_admitted: bool) -> Suspicion | None:

@@ -98,6 +98,10 @@ class Detector:
             return False
         return now_ms - last.received_ms + last.heard_age_ms[to] <= age_max_ms
 
+    def silent_ms(self, node: NodeId, incarnation: Incarnation, now_ms: int) -> int:
+        """Since the last heartbeat of this run of the node's guard."""
+        return now_ms - self._proper_ms.get((node, incarnation), self._started_ms)
+
     def suspect(
         self,
         node: NodeId,
@@ -114,8 +118,7 @@ class Detector:
         before that. One that is not admitted yet gets no such grace: it would be admitted only to be expelled again.
         """
         mutual = sum(self._is_mutual(voter, node, now_ms, silence_max_ms, is_admitted) for voter in voters)
-        proper_ms = self._proper_ms.get((node, incarnation), self._started_ms)
-        silent_ms = now_ms - proper_ms
+        silent_ms = self.silent_ms(node, incarnation, now_ms)
         if mutual * 2 > len(voters) and silent_ms <= silence_max_ms:
             return None
         if mutual * 2 > len(voters) and self._hears_relayed(node, incarnation):
