@@ -331,7 +331,8 @@ class Node:
                 self.leading.settled(subject)
             case ForOwner(proposal):
                 succeeded = outcome.result is not None and outcome.result.succeeded
-                self.owning.reported(proposal, has_succeeded=succeeded)
+                revision = outcome.result.revision if outcome.result is not None else 0
+                self.owning.reported(proposal, has_succeeded=succeeded, revision=revision)
             case ForTypes():
                 self.owning.types_settled()
             case _:

@@ -39,6 +39,7 @@ class Owning:
         self._told_to_end = Incarnation("")
         self._types: dict[tuple[str, str], ResourceTypeRecord] = {}
         self._types_in_flight = False
+        self._settling: list[tuple[int, ReportProposal, bool]] = []
         self._leave_by_ms: int | None = None
         self._leave_because = ""
         self._has_left = False
@@ -123,9 +124,18 @@ class Owning:
         if self._had_read:
             self.owner.take(self._node.replica.view, None if groups is None else sorted(groups))
 
-    def reported(self, proposal: ReportProposal, *, has_succeeded: bool) -> None:
-        self._is_due = True
-        self.owner.reported(proposal.group, has_succeeded=has_succeeded, proposal=proposal)
+    def reported(self, proposal: ReportProposal, *, has_succeeded: bool, revision: int) -> None:
+        """A report's outcome is known. The next one rests on it, so it waits until this node has applied that far."""
+        self._settling.append((revision, proposal, has_succeeded))
+        self._settle_reports()
+
+    def _settle_reports(self) -> None:
+        applied = self._node.replica.database.revision
+        ready = [each for each in self._settling if each[0] <= applied]
+        self._settling = [each for each in self._settling if each[0] > applied]
+        for _, proposal, has_succeeded in ready:
+            self._is_due = True
+            self.owner.reported(proposal.group, has_succeeded=has_succeeded, proposal=proposal)
 
     def types_settled(self) -> None:
         self._types_in_flight = False
@@ -183,7 +193,7 @@ class Owning:
         self._node.presence.begin(incarnation)
         self._guard_deadline_ms = self._asked_deadline_ms = deadline_ms
         self._had_lease = self.holds_lease(now_ms)
-        self.owner.begin(incarnation, hosts)
+        self.owner.begin(incarnation, hosts, is_inherited=bool(deadline_ms))
         if incarnation:
             self._take_groups()
             start = self.owner.ensure_shared_host()
@@ -214,6 +224,7 @@ class Owning:
         """Do what is due. True when something was proposed."""
         self._renew(now_ms)
         self._note_lease(now_ms)
+        self._settle_reports()
         if not self._had_read and self._node.reads.has_read:
             self._had_read, self._is_due = True, True
             self._take_groups()

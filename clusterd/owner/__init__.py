@@ -2,7 +2,8 @@
 
 from clusterd.owner.commands import CallAnswer, CallOutcome, HostCall, Hosted, KillHost, StartHost, Verb
 from clusterd.owner.machine import Happening
-from clusterd.owner.owner import Now, Owner, OwnerPlan
+from clusterd.owner.owner import Owner
+from clusterd.owner.plan import Now, OwnerPlan
 from clusterd.owner.reports import ReportProposal
 
 __all__ = [

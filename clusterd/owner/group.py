@@ -33,6 +33,9 @@ class OwnedGroup:
     reset_id: str = ""
     last_report: ReportRecord | None = None
     is_reporting: bool = False
+    is_confirmed: bool = True
+    """False: an earlier daemon of this incarnation may have a report under way, which may even release the group. Nothing is
+    started before a report of this daemon's is committed: from then on no older one can be."""
     is_given_up: bool = False
     """The cluster took it away (it was deleted, or is another's): stop what is left, say nothing, and forget it."""
 

@@ -5,7 +5,7 @@ compares and returns calls, reports, and when to look again. Planning twice with
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from clusterd.database import DatabaseView
 from clusterd.model.events import (
@@ -24,35 +24,12 @@ from clusterd.owner.commands import CallAnswer, CallOutcome, HostCall, Hosted, K
 from clusterd.owner.group import OwnedGroup, intend, is_empty_here, is_mine
 from clusterd.owner.hosts import Hosts
 from clusterd.owner.machine import Happening, Held, advance
+from clusterd.owner.plan import Now, OwnerPlan
 from clusterd.owner.policy import after_failure, retry_only, with_restart
 from clusterd.owner.reports import ReportProposal, propose_report, report_of
 
 STOP_AGAIN_MS = 2000
 NEVER_MS = 1 << 53
-
-
-@dataclass(slots=True)
-class OwnerPlan:
-    """What to do now."""
-
-    calls: list[HostCall] = field(default_factory=list)
-    starts: list[StartHost] = field(default_factory=list)
-    kills: list[KillHost] = field(default_factory=list)
-    reports: list[ReportProposal] = field(default_factory=list)
-    notes: list[Note] = field(default_factory=list)
-    next_look_ms: int | None = None
-
-    def look_at(self, at_ms: int) -> None:
-        self.next_look_ms = at_ms if self.next_look_ms is None else min(self.next_look_ms, at_ms)
-
-
-@dataclass(frozen=True, slots=True)
-class Now:
-    """The three clocks: this node's own, the cluster's, and the one people read."""
-
-    now_ms: int
-    cluster_ms: int
-    wall_ms: int
 
 
 class Owner:
@@ -61,6 +38,7 @@ class Owner:
     def __init__(self, node: NodeId) -> None:
         self._node = node
         self._incarnation = Incarnation("")
+        self._is_inherited = False
         self._groups: dict[str, OwnedGroup] = {}
         self._hosts = Hosts()
         self._adoption = Adoption()
@@ -75,10 +53,13 @@ class Owner:
 
     # ---- what the cluster committed ----
 
-    def begin(self, incarnation: Incarnation, hosts: Iterable[str] = ()) -> None:
-        """A new incarnation: whatever ran under the old one is proven gone. `hosts` run in the new one already."""
+    def begin(self, incarnation: Incarnation, hosts: Iterable[str] = (), *, is_inherited: bool = False) -> None:
+        """A new incarnation: whatever ran under the old one is proven gone. `hosts` run in the new one already.
+
+        `is_inherited`: an earlier daemon has acted in it, and what that daemon reported may still be on its way.
+        """
         if incarnation != self._incarnation:
-            self._incarnation = incarnation
+            self._incarnation, self._is_inherited = incarnation, is_inherited
             self._groups, self._hosts, self._adoption = {}, Hosts(), Adoption()
             self._group_of, self._stop_again_ms = {}, {}
             self._dirty, self._look_again_ms = set(), {}
@@ -104,6 +85,8 @@ class Owner:
             known.is_given_up = True  # a new generation begins only when nothing of the old one is left
         else:
             group = self._groups[name] = take_group(view, known, assignment, record, self._adoption)
+            if known is not group and self._is_inherited:
+                group.is_confirmed = False
             self._group_of.update(dict.fromkeys(group.held, group))
         self._dirty.add(name)
 
@@ -185,6 +168,7 @@ class Owner:
         owned.is_reporting = False
         if has_succeeded:
             owned.last_report = proposal.report
+            owned.is_confirmed = True
         self._dirty.add(key_of(group))
 
     # ---- what to do ----
@@ -314,7 +298,7 @@ class Owner:
 
     def _bring_online(self, group: OwnedGroup, name: str, now: Now, plan: OwnerPlan) -> None:
         held = group.held[name]
-        if held.may_run or self._hosts.is_busy(name, is_terminating=False):
+        if not group.is_confirmed or held.may_run or self._hosts.is_busy(name, is_terminating=False):
             return
         if held.state is ResourceState.FAILED and not held.next_action:
             return
@@ -459,10 +443,18 @@ class Owner:
     def _report(self, view: DatabaseView, group: OwnedGroup, now: Now, plan: OwnerPlan) -> None:
         if group.is_reporting:
             return
+        if not group.is_confirmed:
+            self._heed_predecessor(view, group)
         report = report_of(group, self._node, self._incarnation)
-        if report != group.last_report:
+        if report != group.last_report or not group.is_confirmed:
             group.is_reporting = True
             plan.reports.append(propose_report(view, group, report, now.wall_ms))
+
+    def _heed_predecessor(self, view: DatabaseView, group: OwnedGroup) -> None:
+        """A release that an earlier daemon reported counts, also when it was committed after this one started."""
+        report = view.report(group.record.name)
+        if report is not None and report.generation == group.assignment.generation and report.is_released:
+            group.is_released = True
 
     def _drop_removed(self, group: OwnedGroup) -> None:
         for name in [each for each, held in group.held.items() if each not in group.records]:

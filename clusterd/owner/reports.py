@@ -45,7 +45,7 @@ def report_of(group: OwnedGroup, node: NodeId, incarnation: Incarnation) -> Repo
 
 def propose_report(view: DatabaseView, group: OwnedGroup, report: ReportRecord, wall_ms: int) -> ReportProposal:
     """The transaction for `report`, with the events that explain what changed since the last one."""
-    draft = Draft(view).put(report).expect(keys.assignment(group.record.name))
+    draft = Draft(view).replace(report).expect(keys.assignment(group.record.name))
     for event in _events(group, group.last_report, report, wall_ms):
         draft.event(event)
     return ReportProposal(group.record.name, report, draft)
