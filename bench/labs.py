@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import socket
 import statistics
 import subprocess
@@ -82,7 +83,9 @@ def lab(*, profile: str = "default", has_fence: bool = True, nodes: int = 3) -> 
         try:
             yield made
         finally:
+            left = Path(made.ctl("lab", "status", check=False).get("dir", folder))
             made.ctl("lab", "down", check=False)
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def service_group(name: str, port: int, **resource: Any) -> dict[str, Any]:

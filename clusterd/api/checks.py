@@ -176,8 +176,8 @@ def delete_refusals(group: ObservedGroup, names: Iterable[str]) -> list[str]:
     for each in group.resources:
         record = each.record
         if key_of(record.name) in going:
-            is_idle = each.state in (ResourceState.OFFLINE, ResourceState.INITIALIZING)
-            is_idle = is_idle or (each.state is ResourceState.FAILED and not (each.report and each.report.evidence))
+            is_at_rest = each.state in (ResourceState.OFFLINE, ResourceState.INITIALIZING, ResourceState.FAILED)
+            is_idle = is_at_rest and not (each.report and each.report.may_run)
             if not is_idle:
                 refusals.append(f"{record.name} is {each.state}; first: clusterctl resource offline {record.name}")
         else:

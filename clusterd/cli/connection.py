@@ -121,9 +121,7 @@ def _of_only_lab() -> Doors:
         return _of_lab(running[0])
     if running:
         names = ", ".join(each.name for each in running)
-        raise Unreachable(
-            f"several labs are running: {names}", hint=f"choose one: clusterctl --lab {running[0].name} …"
-        )
+        raise BadInput(f"several labs are running: {names}", hint="choose one: clusterctl --lab NAME …")
     raise Unreachable(
         "there is no node here and no lab is running",
         hint=f"start a lab (clusterctl lab up), or name a node with --endpoint or {ENDPOINT_VARIABLE}",

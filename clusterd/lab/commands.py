@@ -156,7 +156,10 @@ def status(ctx: click.Context) -> None:
     _show(ctx, found, f"{title}, {found['dir']}\n{_table(header, rows)}{cuts}")
 
 
-@lab.command(help="SIGKILL. A node: everything it runs, workloads too, at once (power loss).")
+@lab.command(
+    help="Kill at once (SIGKILL). A node: everything it runs, workloads too: a power loss.\n\n"
+    "clusterctl lab kill n1\n\nclusterctl lab kill n1 --what daemon"
+)
 @click.argument("node")
 @click.option("--what", type=PARTS, default="node", show_default=True)
 @click.pass_context
@@ -181,7 +184,10 @@ def stop(ctx: click.Context, node: str) -> None:
     _order(ctx, "stop", f"{node}: stopped", node=node)
 
 
-@lab.command(help="SIGSTOP. A node: everything it runs, workloads too.")
+@lab.command(
+    help="Freeze (SIGSTOP). The others take over what a frozen node runs, and with the fence agent on they power it "
+    "off: bring it back with lab start.\n\nclusterctl lab pause n2\n\nclusterctl lab pause n2 --what host"
+)
 @click.argument("node")
 @click.option("--what", type=PARTS, default="daemon", show_default=True)
 @click.pass_context
@@ -190,7 +196,7 @@ def pause(ctx: click.Context, node: str, what: str) -> None:
     _order(ctx, "pause", f"{node}: paused", node=node, what=what)
 
 
-@lab.command(help="SIGCONT.")
+@lab.command(help="Let go on what was paused (SIGCONT). A node that was powered off meanwhile needs lab start.")
 @click.argument("node")
 @click.option("--what", type=PARTS, default="daemon", show_default=True)
 @click.pass_context
@@ -199,7 +205,7 @@ def resume(ctx: click.Context, node: str, what: str) -> None:
     _order(ctx, "resume", f"{node}: resumed", node=node, what=what)
 
 
-@lab.command(help="Cut the links between two nodes.")
+@lab.command(help="Cut the links between two nodes.\n\nclusterctl lab cut n1 n2\n\nclusterctl lab cut --one-way n1 n2")
 @click.argument("a")
 @click.argument("b")
 @click.option("--one-way", is_flag=True, help="Drop only what A sends to B.")
@@ -210,7 +216,11 @@ def cut(ctx: click.Context, a: str, b: str, one_way: bool) -> None:
     _order(ctx, "cut", f"cut {a} {arrow} {b}", one_way=one_way, **{"from": a, "to": b})
 
 
-@lab.command(help="Cut a node off from all others.")
+@lab.command(
+    help="Cut a node off from all others. With the fence agent on they power it off after the silence limit: lab heal, then "
+    "lab start. Without (lab up --no-fence) it stops its workloads by itself and is back after lab heal.\n\n"
+    "clusterctl lab isolate n3"
+)
 @click.argument("node")
 @click.pass_context
 @_reported
@@ -218,7 +228,10 @@ def isolate(ctx: click.Context, node: str) -> None:
     _order(ctx, "isolate", f"{node} is cut off from all others", node=node)
 
 
-@lab.command(help="Mend links: between two nodes, all of one node, or (nobody named) all.")
+@lab.command(
+    help="Mend links: all, all of one node, or those between two. Starts nothing: lab start does.\n\n"
+    "clusterctl lab heal\n\nclusterctl lab heal n1 n2"
+)
 @click.argument("nodes", nargs=-1)
 @click.pass_context
 @_reported

@@ -183,6 +183,8 @@ class ResourceReport:
     next_action_cluster_ms: int = 0
     fail_id: str = ""
     evidence: str = ""
+    may_run: bool = False
+    """Something of it may still run there: only a confirmed stop says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ def _resource_report(held: Held) -> ResourceReport:
         next_action_cluster_ms=held.next_action_cluster_ms,
         fail_id=held.fail_id,
         evidence=held.evidence,
+        may_run=held.may_run,
     )
 
 

@@ -196,8 +196,7 @@ def _found(command: Command, environment: Mapping[str, str]) -> str:
         path = os.path.join(folder or ".", name)
         if os.path.isfile(path) and os.access(path, os.X_OK):
             return path
-    where = environment.get("PATH", os.defpath)
-    raise StartRefused(f"there is no command {name} in PATH ({where}); install it on this node or give its full path")
+    raise StartRefused(f"there is no command {name} in PATH; install it on this node or give its full path")
 
 
 def _ids(user: str | None) -> tuple[int, int, list[int]] | None:

@@ -708,6 +708,7 @@ class ResourceReport(_message.Message):
     NEXT_ACTION_CLUSTER_MS_FIELD_NUMBER: _builtins.int
     FAIL_ID_FIELD_NUMBER: _builtins.int
     EVIDENCE_FIELD_NUMBER: _builtins.int
+    MAY_RUN_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     state: _builtins.str
     sequence: _builtins.int
@@ -721,6 +722,8 @@ class ResourceReport(_message.Message):
     """the last simulated failure that was carried out"""
     evidence: _builtins.str
     """what is known of something that could not be stopped"""
+    may_run: _builtins.bool
+    """something of it may still run there"""
     @_builtins.property
     def restarts(self) -> _containers.RepeatedCompositeFieldContainer[Global___RestartStamp]:
         """on every node, newest last, bounded"""
@@ -739,10 +742,11 @@ class ResourceReport(_message.Message):
         next_action_cluster_ms: _builtins.int = ...,
         fail_id: _builtins.str = ...,
         evidence: _builtins.str = ...,
+        may_run: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "evidence", b"evidence", "fail_id", b"fail_id", "name", b"name", "next_action", b"next_action", "next_action_cluster_ms", b"next_action_cluster_ms", "pid", b"pid", "restarts", b"restarts", "sequence", b"sequence", "since_wall_ms", b"since_wall_ms", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "evidence", b"evidence", "fail_id", b"fail_id", "may_run", b"may_run", "name", b"name", "next_action", b"next_action", "next_action_cluster_ms", b"next_action_cluster_ms", "pid", b"pid", "restarts", b"restarts", "sequence", b"sequence", "since_wall_ms", b"since_wall_ms", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

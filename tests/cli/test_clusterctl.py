@@ -337,7 +337,7 @@ def test_the_only_running_lab_is_found_with_its_token(bare, served: Served, tmp_
     assert bare("--endpoint", served.urls[1], "status").code == 0
     make_lab(tmp_path / "labs", "other", served.urls, a_process)
     result = bare("status")
-    assert result.code == 1 and "several labs are running: mine, other" in result.err
+    assert result.code == 64 and "several labs are running: mine, other" in result.err
 
 
 def test_a_lab_that_is_not_running_says_so(bare, served: Served, tmp_path: Path) -> None:
