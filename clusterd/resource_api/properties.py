@@ -6,6 +6,7 @@ refuse a manifest without having the type. `effective` fills in defaults, resolv
 integer milliseconds.
 """
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -65,14 +66,16 @@ def duration_ms(value: object, unit: str = "ms") -> int | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
-        return round(value * _UNIT_MS[unit]) if value >= 0 else None
+        # YAML has words for numbers that are none: .inf and .nan are no durations.
+        return round(value * _UNIT_MS[unit]) if math.isfinite(value) and value >= 0 else None
     if not isinstance(value, str):
         return None
     text = value.strip()
     parts = list(_DURATION_PART.finditer(text))
     if not parts or "".join(part.group(0) for part in parts) != text:
         return None
-    return round(sum(float(part.group(1)) * _UNIT_MS[part.group(2)] for part in parts))
+    length_ms = sum(float(part.group(1)) * _UNIT_MS[part.group(2)] for part in parts)
+    return round(length_ms) if math.isfinite(length_ms) else None
 
 
 # ---- declarations -> schema ----

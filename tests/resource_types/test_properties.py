@@ -72,3 +72,8 @@ ANYTHING = st.recursive(
 def test_whatever_is_given_is_judged_and_what_is_right_can_be_used(value: Any) -> None:
     if not validate(value, SCHEMA):
         assert set(effective(value, SCHEMA)) == set(SCHEMA["properties"])
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), -1, "9" * 400 + "h"])
+def test_what_is_no_number_is_no_duration(value: Any) -> None:
+    assert duration_ms(value) is None
