@@ -5,15 +5,21 @@ from clusterd.model import codec, keys
 from clusterd.model.records import (
     AssignmentRecord,
     ClusterRecord,
+    DrainRecord,
     EventRecord,
     FenceRecord,
+    FormationRecord,
     GroupRecord,
+    GroupSetRecord,
     MembershipRecord,
+    NodeFactsRecord,
     NodeRecord,
     Record,
     ReportRecord,
     ResourceRecord,
     ResourceTypeRecord,
+    RuleRecord,
+    TypeSettingsRecord,
 )
 from clusterd.wire.records_pb2 import Compare, Put, Transaction
 
@@ -23,7 +29,17 @@ def key_for(record: Record) -> str:
     match record:
         case ClusterRecord():
             return keys.CLUSTER
-        case NodeRecord() | GroupRecord() | ResourceRecord() | FenceRecord():
+        case FormationRecord():
+            return keys.FORMATION
+        case (
+            NodeRecord()
+            | GroupRecord()
+            | ResourceRecord()
+            | FenceRecord()
+            | RuleRecord()
+            | GroupSetRecord()
+            | TypeSettingsRecord()
+        ):
             return PREFIX_OF_RECORD[type(record)] + record.name.casefold()
         case ResourceTypeRecord():
             return keys.resource_type(record.name, record.node)
@@ -33,6 +49,10 @@ def key_for(record: Record) -> str:
             return keys.report(record.group)
         case MembershipRecord():
             return keys.membership(record.node)
+        case DrainRecord():
+            return keys.drain(record.node)
+        case NodeFactsRecord():
+            return keys.facts(record.node)
         case EventRecord():
             raise TypeError("an event is added by Draft.event and gets its key at commit")
 

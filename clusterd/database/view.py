@@ -13,15 +13,21 @@ from clusterd.model.ids import key_of
 from clusterd.model.records import (
     AssignmentRecord,
     ClusterRecord,
+    DrainRecord,
     EventRecord,
     FenceRecord,
+    FormationRecord,
     GroupRecord,
+    GroupSetRecord,
     MembershipRecord,
+    NodeFactsRecord,
     NodeRecord,
     Record,
     ReportRecord,
     ResourceRecord,
     ResourceTypeRecord,
+    RuleRecord,
+    TypeSettingsRecord,
 )
 
 R = TypeVar("R", bound=Record)
@@ -118,6 +124,26 @@ class DatabaseView:
 
     def membership(self, node_name: str) -> MembershipRecord | None:
         return self.get(MembershipRecord, keys.membership(node_name))
+
+    def drain(self, node_name: str) -> DrainRecord | None:
+        return self.get(DrainRecord, keys.drain(node_name))
+
+    def formation(self) -> FormationRecord:
+        """The last cold start; number 0 when there was none yet."""
+        return self.get(FormationRecord, keys.FORMATION) or FormationRecord(0, 0, 0)
+
+    def facts(self, node_name: str) -> NodeFactsRecord | None:
+        return self.get(NodeFactsRecord, keys.facts(node_name))
+
+    def rules(self) -> list[RuleRecord]:
+        return [record for _, record in self.items(RuleRecord)]
+
+    def group_sets(self) -> list[GroupSetRecord]:
+        return [record for _, record in self.items(GroupSetRecord)]
+
+    def type_settings(self, type_name: str) -> TypeSettingsRecord:
+        """What operators set for every resource of a type; empty when nothing."""
+        return self.get(TypeSettingsRecord, keys.type_settings(type_name)) or TypeSettingsRecord(type_name)
 
     def fences(self) -> list[FenceRecord]:
         return [record for _, record in self.items(FenceRecord)]

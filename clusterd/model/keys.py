@@ -7,15 +7,21 @@ from clusterd.model.ids import key_of
 from clusterd.model.records import (
     AssignmentRecord,
     ClusterRecord,
+    DrainRecord,
     EventRecord,
     FenceRecord,
+    FormationRecord,
     GroupRecord,
+    GroupSetRecord,
     MembershipRecord,
+    NodeFactsRecord,
     NodeRecord,
     Record,
     ReportRecord,
     ResourceRecord,
     ResourceTypeRecord,
+    RuleRecord,
+    TypeSettingsRecord,
 )
 
 CLUSTER = "cluster"
@@ -24,9 +30,15 @@ GROUP = "group/"
 RESOURCE = "resource/"
 FENCE = "fence/"
 RESOURCE_TYPE = "resource_type/"
+TYPE_SETTINGS = "type_settings/"
+RULE = "rule/"
+GROUP_SET = "group_set/"
 ASSIGNMENT = "assignment/"
 REPORT = "report/"
 MEMBERSHIP = "membership/"
+DRAIN = "drain/"
+FORMATION = "formation"
+FACTS = "facts/"
 EVENT = "event/"
 
 RECORD_OF_PREFIX: dict[str, type[Record]] = {
@@ -36,9 +48,15 @@ RECORD_OF_PREFIX: dict[str, type[Record]] = {
     RESOURCE: ResourceRecord,
     FENCE: FenceRecord,
     RESOURCE_TYPE: ResourceTypeRecord,
+    TYPE_SETTINGS: TypeSettingsRecord,
+    RULE: RuleRecord,
+    GROUP_SET: GroupSetRecord,
     ASSIGNMENT: AssignmentRecord,
     REPORT: ReportRecord,
     MEMBERSHIP: MembershipRecord,
+    DRAIN: DrainRecord,
+    FORMATION: FormationRecord,
+    FACTS: NodeFactsRecord,
     EVENT: EventRecord,
 }
 
@@ -69,6 +87,18 @@ def resource_type(name: str, node_name: str) -> str:
     return f"{RESOURCE_TYPE}{key_of(name)}/{key_of(node_name)}"
 
 
+def type_settings(name: str) -> str:
+    return TYPE_SETTINGS + key_of(name)
+
+
+def rule(name: str) -> str:
+    return RULE + key_of(name)
+
+
+def group_set(name: str) -> str:
+    return GROUP_SET + key_of(name)
+
+
 def assignment(group_name: str) -> str:
     return ASSIGNMENT + key_of(group_name)
 
@@ -79,6 +109,14 @@ def report(group_name: str) -> str:
 
 def membership(node_name: str) -> str:
     return MEMBERSHIP + key_of(node_name)
+
+
+def drain(node_name: str) -> str:
+    return DRAIN + key_of(node_name)
+
+
+def facts(node_name: str) -> str:
+    return FACTS + key_of(node_name)
 
 
 def event(revision: int, number: int) -> str:

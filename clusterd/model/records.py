@@ -9,10 +9,30 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from clusterd.model.ids import GroupId, Incarnation, NodeId, ResourceId
-from clusterd.model.states import EvidenceKind, MembershipState, Order, ReleaseCause, ResourceState, Wanted
+from clusterd.model.states import (
+    DrainState,
+    EvidenceKind,
+    FailbackMode,
+    MembershipState,
+    Order,
+    ReleaseCause,
+    ResourceState,
+    RuleKind,
+    Wanted,
+)
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Properties: TypeAlias = Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Maintenance:
+    """ "Hands off": failures are reported, nothing is touched. Asked for on a resource, group, node or the cluster."""
+
+    id: str
+    reason: str = ""
+    asked_wall_ms: int = 0
+    asked_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +42,32 @@ class ClusterRecord:
     id: str
     name: str
     properties: Properties = field(default_factory=dict)
+    maintenance: Maintenance | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PauseRequest:
+    """A node may gain nothing while this stands. With `is_drain` every group leaves it, in order of priority."""
+
+    id: str
+    is_drain: bool = False
+    target: NodeId = NodeId("")
+    is_forced: bool = False
+    """What cannot be moved gracefully is stopped and moved like a failed group."""
+    is_retried: bool = False
+    """A move that fails is tried again until it works."""
+    asked_wall_ms: int = 0
+    asked_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeRequest:
+    """The last time that somebody ended a pause, and what of the drained groups was to come back."""
+
+    id: str
+    failback: FailbackMode = FailbackMode.NONE
+    asked_wall_ms: int = 0
+    asked_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +79,10 @@ class NodeRecord:
     peer_address: str
     api_address: str = ""
     properties: Properties = field(default_factory=dict)
+    pause: PauseRequest | None = None
+    resume: ResumeRequest | None = None
+    maintenance: Maintenance | None = None
+    clear_quarantine_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +93,10 @@ class MoveRequest:
     target: NodeId = NodeId("")
     asked_wall_ms: int = 0
     asked_by: str = ""
+    is_queued: bool = False
+    """What forbids the move now is waited out instead of ending it."""
+    ignores_lock: bool = False
+    ignores_rules: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +109,9 @@ class GroupRecord:
     properties: Properties = field(default_factory=dict)
     move: MoveRequest | None = None
     reset_id: str = ""
+    maintenance: Maintenance | None = None
+    start_id: str = ""
+    """A new value says that somebody asked for it to start: what is never started by itself may start then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +127,35 @@ class ResourceRecord:
     properties: Properties = field(default_factory=dict)
     private: Properties = field(default_factory=dict)
     fail_id: str = ""
+    maintenance: Maintenance | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TypeSettingsRecord:
+    """Common properties of every resource of one type. Written by operators."""
+
+    name: str
+    properties: Properties = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleRecord:
+    """Which groups belong together or apart. Written by operators."""
+
+    name: str
+    kind: RuleKind
+    groups: tuple[GroupId, ...] = ()
+    is_enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSetRecord:
+    """Groups that others wait for at their start. Written by operators."""
+
+    name: str
+    groups: tuple[GroupId, ...] = ()
+    providers: tuple[str, ...] = ()
+    properties: Properties = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +205,19 @@ class FailoverStamp:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeRun:
+    """One run of a node."""
+
+    node: NodeId
+    incarnation: Incarnation
+
+
+@dataclass(frozen=True, slots=True)
 class AssignmentRecord:
-    """Who owns a group, under which generation, with which order. Written by the leader."""
+    """Who owns a group, under which generation, with which order. Written by the leader.
+
+    An empty owner means that no node has it: it is proven to run nowhere, and `because` says what it waits for.
+    """
 
     group: GroupId
     owner: NodeId
@@ -135,6 +232,21 @@ class AssignmentRecord:
     reset_id: str = ""
     release_cause: ReleaseCause = ReleaseCause.NONE
     blocked_until_cluster_ms: int = 0
+    status: tuple[str, ...] = ()
+    """`GroupStatus` words that stand beside the state."""
+    last_owner: NodeId = NodeId("")
+    """Whose it was before: what the next-node rule and a cold start go by."""
+    left: tuple[NodeRun, ...] = ()
+    """Runs of nodes that it left on purpose or because it failed there: no failback to one before its next run."""
+    drained_from: NodeId = NodeId("")
+    moved_from: NodeId = NodeId("")
+    """Where it goes back to when it cannot come online after a move."""
+    start_id: str = ""
+    """The last request to start that was heeded."""
+    next_action: str = ""
+    next_action_cluster_ms: int = 0
+    waits_since_cluster_ms: int = 0
+    """When it began to wait for what `status` says; 0: it does not wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +270,43 @@ class MembershipRecord:
     evidence: Evidence | None = None
     since_wall_ms: int = 0
     steps: tuple[Step, ...] = ()
+    exits: tuple[int, ...] = ()
+    """When it was lost without a clean stop, by the cluster's own clock."""
+    quarantined_until_cluster_ms: int = 0
+    clear_quarantine_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DrainFailure:
+    """A group that could not leave."""
+
+    group: GroupId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DrainRecord:
+    """How far the emptying of a node has come. Written by the leader."""
+
+    node: NodeId
+    pause_id: str
+    state: DrainState
+    groups: tuple[GroupId, ...] = ()
+    """What was on it when the drain began, in the order in which it leaves."""
+    failed: tuple[DrainFailure, ...] = ()
+    since_wall_ms: int = 0
+    resume_id: str = ""
+    """The last request to resume that was heeded."""
+
+
+@dataclass(frozen=True, slots=True)
+class FormationRecord:
+    """A cold start: the moment at which the cluster came up with nothing running. Written by the leader."""
+
+    number: int
+    began_cluster_ms: int
+    began_wall_ms: int
+    because: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +334,8 @@ class ResourceReport:
     evidence: str = ""
     may_run: bool = False
     """Something of it may still run there: only a confirmed stop says otherwise."""
+    embedded_failure: str = ""
+    """What the workload inside complains of; empty: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +351,21 @@ class ReportRecord:
     failed_over_by: ResourceId = ResourceId("")
     failed_over_because: str = ""
     reset_id: str = ""
+    was_online: bool = False
+    """Under this generation everything wanted has been online at least once."""
+    is_hands_off: bool = False
+    """Maintenance is in force: nothing of the group is touched."""
+    steps: tuple[Step, ...] = ()
+    """What the owner did under this generation and what came of it, oldest first, bounded."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFactsRecord:
+    """What a machine has. Written by that node."""
+
+    node: NodeId
+    memory_mib: int = 0
+    cores: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +392,10 @@ class EventRecord:
     message: str = ""
     because: str = ""
     caused_by: str = ""
+    """Key of the event, or id of the request, that led to this one."""
+    count: int = 1
+    """How often in a row the same thing was said; `first_wall_ms` is when it was said first."""
+    first_wall_ms: int = 0
 
 
 Record: TypeAlias = (
@@ -234,9 +404,15 @@ Record: TypeAlias = (
     | GroupRecord
     | ResourceRecord
     | FenceRecord
+    | RuleRecord
+    | GroupSetRecord
+    | TypeSettingsRecord
     | AssignmentRecord
     | MembershipRecord
+    | DrainRecord
+    | FormationRecord
     | ReportRecord
+    | NodeFactsRecord
     | ResourceTypeRecord
     | EventRecord
 )

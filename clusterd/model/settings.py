@@ -8,14 +8,27 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from clusterd.model.records import ClusterRecord, GroupRecord, Properties, ResourceRecord
+from clusterd.model.records import (
+    ClusterRecord,
+    GroupRecord,
+    GroupSetRecord,
+    Json,
+    NodeFactsRecord,
+    NodeRecord,
+    Properties,
+    ResourceRecord,
+    TypeSettingsRecord,
+)
 from clusterd.model.settings_catalogue import ALL_ONES, Scope, settings_of
 from clusterd.model.states import RestartAction
 
 CLOCK_RATE_ERROR = 0.01
 MARGIN_MS = 100
 SILENCE_LEAST_MS = 300
+SECOND_MS = 1000
+MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
+_BALANCER_PERCENT = {"low": 80, "medium": 70, "high": 60}
 
 PROFILES: Mapping[str, Properties] = {
     "default": {"same_subnet_delay": 250, "same_subnet_threshold": 8, "run_lease": 2000, "stop_budget": 500},
@@ -25,12 +38,28 @@ PROFILES: Mapping[str, Properties] = {
 
 @dataclass(frozen=True, slots=True)
 class ClusterSettings:
-    """Times of the failure detector and of the run leases."""
+    """Times of the failure detector and of the run leases, and the policies that hold for every group."""
 
     same_subnet_delay_ms: int
     same_subnet_threshold: int
     run_lease_ms: int
     stop_budget_ms: int
+    auto_balancer_mode: str = "always"
+    auto_balancer_percent: int = 80
+    """A node is too loaded above this share of its memory or processors."""
+    has_hard_anti_affinity: bool = False
+    group_wait_delay_ms: int = 120_000
+    drain_on_shutdown: bool = True
+    shutdown_timeout_ms: int = 20 * MINUTE_MS
+    group_dependency_timeout_ms: int = 600_000
+    ignore_persistent_state_on_startup: bool = False
+    minimum_preemptor_priority: int = 1
+    minimum_never_preempt_priority: int = 3000
+    preferred_site: str = ""
+    quarantine_threshold: int = 3
+    quarantine_duration_ms: int = 7_200_000
+    maximum_parallel_starts: int = 32
+    placement_policy: str = "spread"
 
     @property
     def silence_max_ms(self) -> int:
@@ -45,18 +74,55 @@ class ClusterSettings:
 
 @dataclass(frozen=True, slots=True)
 class GroupSettings:
-    """How often a group may fail over."""
+    """How often a group may fail over, where it would rather be, and when it may start and go back."""
 
     failover_threshold: int
     failover_period_ms: int
+    priority: int = 2000
+    may_fail_back: bool = False
+    failback_window: tuple[int, int] | None = None
+    """First and last hour, local time, of the window; None: at any time. It passes midnight when first > last."""
+    anti_affinity_class_names: tuple[str, ...] = ()
+    cold_start_setting: str = "always-start"
+    group_start_delay_ms: int = 0
+    preferred_site: str = ""
+    is_locked: bool = False
+    balancing: str = "live"
 
 
 @dataclass(frozen=True, slots=True)
-class TypeIntervals:
-    """What a resource type says where a resource does not."""
+class NodeSettings:
+    """Where a node stands and how much it can carry; None: not limited."""
+
+    fault_domain: tuple[tuple[str, str], ...] = ()
+    """From the outside in, as in (("site", "east"), ("rack", "r1"))."""
+    avoid_placement: bool = False
+    memory_mib: int | None = None
+    cores: int | None = None
+
+    @property
+    def site(self) -> str:
+        return dict(self.fault_domain).get("site", "")
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSetSettings:
+    """When a set is ready."""
+
+    startup_setting: str
+    startup_count: int | None  # None: all
+    startup_delay_ms: int
+    is_global: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TypeSettings:
+    """What holds for a resource where it says nothing itself."""
 
     looks_alive_poll_interval_ms: int = 5000
     is_alive_poll_interval_ms: int = 60_000
+    pending_timeout_ms: int = 180_000
+    deadlock_timeout_ms: int = 300_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +139,9 @@ class ResourceSettings:
     looks_alive_poll_interval_ms: int
     is_alive_poll_interval_ms: int
     separate_monitor: bool
+    embedded_failure_action: str = "recover"
+    memory_demand_mib: int = 0
+    core_demand: int = 0
 
 
 def cluster_settings(record: ClusterRecord) -> ClusterSettings:
@@ -82,6 +151,21 @@ def cluster_settings(record: ClusterRecord) -> ClusterSettings:
         same_subnet_threshold=_number(values, "same_subnet_threshold"),
         run_lease_ms=_number(values, "run_lease"),
         stop_budget_ms=_number(values, "stop_budget"),
+        auto_balancer_mode=str(values["auto_balancer_mode"]),
+        auto_balancer_percent=_BALANCER_PERCENT[str(values["auto_balancer_level"])],
+        has_hard_anti_affinity=bool(values["cluster_enforced_anti_affinity"]),
+        group_wait_delay_ms=_number(values, "cluster_group_wait_delay") * SECOND_MS,
+        drain_on_shutdown=bool(values["drain_on_shutdown"]),
+        shutdown_timeout_ms=_number(values, "shutdown_timeout_in_minutes") * MINUTE_MS,
+        group_dependency_timeout_ms=_number(values, "group_dependency_timeout") * SECOND_MS,
+        ignore_persistent_state_on_startup=bool(values["ignore_persistent_state_on_startup"]),
+        minimum_preemptor_priority=_number(values, "minimum_preemptor_priority"),
+        minimum_never_preempt_priority=_number(values, "minimum_never_preempt_priority"),
+        preferred_site=str(values["preferred_site"]),
+        quarantine_threshold=_number(values, "quarantine_threshold"),
+        quarantine_duration_ms=_number(values, "quarantine_duration") * SECOND_MS,
+        maximum_parallel_starts=_number(values, "maximum_parallel_starts"),
+        placement_policy=str(values["placement_policy"]),
     )
 
 
@@ -91,12 +175,67 @@ def group_settings(record: GroupRecord, node_count: int) -> GroupSettings:
     return GroupSettings(
         failover_threshold=max(node_count - 1, 0) if threshold == ALL_ONES else threshold,
         failover_period_ms=_number(values, "failover_period") * HOUR_MS,
+        priority=_number(values, "priority"),
+        may_fail_back=values["auto_failback_type"] == "allow",
+        failback_window=_window(values),
+        anti_affinity_class_names=_names(values["anti_affinity_class_names"]),
+        cold_start_setting=str(values["cold_start_setting"]),
+        group_start_delay_ms=_number(values, "group_start_delay"),
+        preferred_site=str(values["preferred_site"]),
+        is_locked=bool(values["locked_from_moving"]),
+        balancing=str(values["balancing"]),
     )
 
 
-def resource_settings(record: ResourceRecord, of_type: TypeIntervals = TypeIntervals()) -> ResourceSettings:
+def node_settings(record: NodeRecord, facts: NodeFactsRecord | None = None) -> NodeSettings:
+    """What is known of a node's place and size; a machine that has not said what it has is not limited."""
+    values = _in_force(Scope.NODE, record.properties)
+    memory = _number(values, "memory_capacity")
+    cores = _number(values, "core_capacity")
+    memory_mib = (facts.memory_mib or None) if facts and memory == ALL_ONES else memory
+    core_count = (facts.cores or None) if facts and cores == ALL_ONES else cores
+    return NodeSettings(
+        fault_domain=parse_fault_domain(str(values["fault_domain"])),
+        avoid_placement=bool(values["avoid_placement"]),
+        memory_mib=None if memory_mib in (None, ALL_ONES) else max(0, memory_mib - _number(values, "memory_reserve")),
+        cores=None if core_count == ALL_ONES else core_count,
+    )
+
+
+def group_set_settings(record: GroupSetRecord) -> GroupSetSettings:
+    values = _in_force(Scope.GROUP_SET, record.properties)
+    count = _number(values, "startup_count")
+    return GroupSetSettings(
+        startup_setting=str(values["startup_setting"]),
+        startup_count=None if count == ALL_ONES else count,
+        startup_delay_ms=_number(values, "startup_delay") * SECOND_MS,
+        is_global=bool(values["is_global"]),
+    )
+
+
+def type_settings(record: TypeSettingsRecord, own: TypeSettings = TypeSettings()) -> TypeSettings:
+    """What operators set for a type over what the type says itself."""
+    values = _in_force(Scope.RESOURCE_TYPE, record.properties)
+    looks_alive = _number(values, "looks_alive_poll_interval")
+    is_alive = _number(values, "is_alive_poll_interval")
+    return TypeSettings(
+        looks_alive_poll_interval_ms=own.looks_alive_poll_interval_ms if looks_alive == ALL_ONES else looks_alive,
+        is_alive_poll_interval_ms=own.is_alive_poll_interval_ms if is_alive == ALL_ONES else is_alive,
+        pending_timeout_ms=_number(values, "pending_timeout"),
+        deadlock_timeout_ms=_number(values, "deadlock_timeout"),
+    )
+
+
+def parse_fault_domain(text: str) -> tuple[tuple[str, str], ...]:
+    """'site:east/rack:r1' as pairs; parts without a kind are left out (`fault_domain_problem` refuses them on entry)."""
+    parts = (part.partition(":") for part in text.split("/") if part)
+    return tuple((kind.strip().lower(), name.strip()) for kind, colon, name in parts if colon and name.strip())
+
+
+def resource_settings(record: ResourceRecord, of_type: TypeSettings = TypeSettings()) -> ResourceSettings:
     values = _in_force(Scope.RESOURCE, record.properties)
     retry = _number(values, "retry_period_on_failure")
+    pending, deadlock = _number(values, "pending_timeout"), _number(values, "deadlock_timeout")
     looks_alive = _number(values, "looks_alive_poll_interval")
     is_alive = _number(values, "is_alive_poll_interval")
     return ResourceSettings(
@@ -105,11 +244,14 @@ def resource_settings(record: ResourceRecord, of_type: TypeIntervals = TypeInter
         restart_period_ms=_number(values, "restart_period"),
         restart_delay_ms=_number(values, "restart_delay"),
         retry_period_on_failure_ms=None if retry == ALL_ONES else retry,
-        pending_timeout_ms=_number(values, "pending_timeout"),
-        deadlock_timeout_ms=_number(values, "deadlock_timeout"),
+        pending_timeout_ms=of_type.pending_timeout_ms if pending == ALL_ONES else pending,
+        deadlock_timeout_ms=of_type.deadlock_timeout_ms if deadlock == ALL_ONES else deadlock,
         looks_alive_poll_interval_ms=of_type.looks_alive_poll_interval_ms if looks_alive == ALL_ONES else looks_alive,
         is_alive_poll_interval_ms=of_type.is_alive_poll_interval_ms if is_alive == ALL_ONES else is_alive,
         separate_monitor=bool(values["separate_monitor"]),
+        embedded_failure_action=str(values["embedded_failure_action"]),
+        memory_demand_mib=_number(values, "memory_demand"),
+        core_demand=_number(values, "core_demand"),
     )
 
 
@@ -149,17 +291,25 @@ def resource_problems(settings: ResourceSettings) -> list[str]:
     return []
 
 
-def _in_force(scope: Scope, given: Properties) -> dict[str, int | bool | str]:
+def _in_force(scope: Scope, given: Properties) -> dict[str, Json]:
     """Given values over defaults. A stored value of another kind (a newer version's) gives way to the default."""
-    values: dict[str, int | bool | str] = {}
+    values: dict[str, Json] = {}
     for name, setting in settings_of(scope).items():
+        default: Json = list(setting.default) if isinstance(setting.default, tuple) else setting.default
         value = given.get(name)
-        if isinstance(value, (int, str)) and type(value) is type(setting.default):
-            values[name] = value
-        else:
-            values[name] = setting.default
+        values[name] = value if type(value) is type(default) else default
     return values
 
 
-def _number(values: Mapping[str, int | bool | str], name: str) -> int:
-    return int(values[name])
+def _number(values: Mapping[str, Json], name: str) -> int:
+    value = values[name]
+    return value if isinstance(value, int) else 0
+
+
+def _names(value: Json) -> tuple[str, ...]:
+    return tuple(str(each) for each in value) if isinstance(value, list) else ()
+
+
+def _window(values: Mapping[str, Json]) -> tuple[int, int] | None:
+    start, end = _number(values, "failback_window_start"), _number(values, "failback_window_end")
+    return None if ALL_ONES in (start, end) else (start, end)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from clusterd.model.durations import BadDuration, duration_text, parse_duration
-from clusterd.model.ids import GroupId, ResourceId
+from clusterd.model.ids import GroupId, ResourceId, name_problem
 from clusterd.model.records import ClusterRecord, Json, Properties, ResourceRecord
 from clusterd.model.settings import cluster_problems, cluster_settings, resource_problems, resource_settings
 from clusterd.model.settings_catalogue import ALL_ONES, NOT_YET, Kind, Scope, Setting, settings_of
@@ -59,8 +59,9 @@ def nearest(name: str, valid: Iterable[str]) -> str:
 
 def unknown_property(scope: Scope, name: str, others: Iterable[str] = ()) -> str:
     """Why a name that is in no catalogue is refused."""
-    if snake_case(name) in NOT_YET.get(scope, frozenset()):
-        return f"{name} is not available in this version: leave it out"
+    reason = NOT_YET.get(scope, {}).get(snake_case(name))
+    if reason is not None:
+        return f"{name} cannot be set: {reason}; leave it out"
     return f"there is no {scope} property {name}: {nearest(name, [*settings_of(scope), *others])}"
 
 
@@ -95,9 +96,13 @@ class BadValue(Exception):
     """A value that the property cannot have; the text says which it can."""
 
 
-def canonical_value(setting: Setting, value: Json) -> int | bool | str:
+def canonical_value(setting: Setting, value: Json) -> Json:
     """What is stored for `value`. Raises BadValue."""
     match setting.kind:
+        case Kind.TEXT:
+            return _text(setting, value)
+        case Kind.NAMES:
+            return _names(setting, value)
         case Kind.SWITCH:
             return _switch(setting, value)
         case Kind.CHOICE:
@@ -115,12 +120,15 @@ def value_text(setting: Setting, value: Json) -> str:
         if word is not None:
             return word
         return duration_text(value, unit=setting.unit) if setting.kind is Kind.DURATION else str(value)
+    if isinstance(value, (list, tuple)):
+        return ", ".join(str(each) for each in value)
     return str(value)
 
 
 def written_value(setting: Setting, value: Json) -> Json:
     """A stored value as a manifest writes it."""
-    return value_text(setting, value) if setting.kind is Kind.DURATION or value == ALL_ONES else value
+    is_word = isinstance(value, int) and not isinstance(value, bool) and value in setting.words.values()
+    return value_text(setting, value) if setting.kind is Kind.DURATION or is_word else value
 
 
 def _switch(setting: Setting, value: Json) -> bool:
@@ -135,16 +143,41 @@ def _switch(setting: Setting, value: Json) -> bool:
 def _choice(setting: Setting, value: Json) -> str:
     if isinstance(value, str) and value.lower() in setting.choices:
         return value.lower()
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(setting.choices):
-        return setting.choices[value]
-    if isinstance(value, str) and value.isdecimal() and int(value[:9]) < len(setting.choices):
-        return setting.choices[int(value[:9])]
-    allowed = ", ".join(f"{each} ({number})" for number, each in enumerate(setting.choices))
+    number = int(value[:9]) if isinstance(value, str) and value.isdecimal() else value
+    if isinstance(number, int) and not isinstance(number, bool):
+        at = number - setting.first_choice
+        if 0 <= at < len(setting.choices):
+            return setting.choices[at]
+    allowed = ", ".join(f"{each} ({number})" for number, each in enumerate(setting.choices, setting.first_choice))
     raise BadValue(f"{setting.name} is one of {allowed}, not {_shown(value)}")
+
+
+def _text(setting: Setting, value: Json) -> str:
+    if not isinstance(value, str):
+        raise BadValue(f"{setting.name} is a text, not {_shown(value)}")
+    if len(value) > setting.most:
+        raise BadValue(f"{setting.name} has at most {setting.most} characters, not {len(value)}")
+    if not value.isprintable():
+        raise BadValue(f"{setting.name} has only characters that can be printed, in one line")
+    return value
+
+
+def _names(setting: Setting, value: Json) -> list[Json]:
+    given = [each.strip() for each in value.split(",") if each.strip()] if isinstance(value, str) else value
+    if not isinstance(given, list) or not all(isinstance(each, str) and each.strip() for each in given):
+        raise BadValue(f"{setting.name} is a list of names, not {_shown(value)}")
+    if len(given) > setting.most:
+        raise BadValue(f"{setting.name} has at most {setting.most} names, not {len(given)}")
+    problem = next((found for each in given if (found := name_problem(str(each)))), None)
+    if problem is not None:
+        raise BadValue(f"{setting.name}: {problem}")
+    return list(dict.fromkeys(given))
 
 
 def _number(setting: Setting, value: Json) -> int:
     number = _plain_number(setting, value)
+    if number == -1 and ALL_ONES in setting.words.values():
+        number = ALL_ONES  # the reference prints 0xFFFFFFFF as -1 in places
     if number == ALL_ONES and ALL_ONES in setting.words.values():
         return number
     if setting.name == "is_alive_poll_interval" and number == 1:
@@ -166,7 +199,7 @@ def _plain_number(setting: Setting, value: Json) -> int:
             return parse_duration(value, unit=setting.unit)
         except BadDuration as error:
             raise BadValue(f"{setting.name}: {error.message}{words}; {error.hint}") from error
-    if isinstance(value, str) and re.fullmatch(r"\s*\d{1,12}\s*", value):
+    if isinstance(value, str) and re.fullmatch(r"\s*(\d{1,12}|-1)\s*", value):
         return int(value)
     if isinstance(value, int):
         return value

@@ -51,13 +51,79 @@ class Order(StrEnum):
     """What an assignment tells its owner to do."""
 
     RUN = "run"
+    HOLD = "hold"
+    """Start nothing: it is not wanted, or waits for what the assignment's status says. Nothing of it runs."""
     RELEASE = "release"
 
 
 class ReleaseCause(StrEnum):
+    """Why an owner was told to give a group up, which decides where it goes then."""
+
     NONE = ""
     MOVE = "move"
     FAILOVER = "failover"
+    FAILBACK = "failback"
+    DRAIN = "drain"
+    RETURN = "return"
+    """It could not come online after a move: back to where it came from."""
+    PREEMPT = "preempt"
+    BALANCE = "balance"
+    RULE = "rule"
+    """A rule or a capacity forbids it where it is."""
+
+
+class GroupStatus(StrEnum):
+    """What stands beside a group's state (reference: StatusInformation)."""
+
+    WAITING_IN_QUEUE_FOR_MOVE = "waiting-in-queue-for-move"
+    WAITING_TO_START = "waiting-to-start"
+    WAITING_FOR_DEPENDENCIES = "waiting-for-dependencies"
+    WAITING_FOR_NODE = "waiting-for-node"
+    """A cold start waits a while for its preferred or last owner."""
+    PHYSICAL_RESOURCES_LACKING = "physical-resources-lacking"
+    ANTI_AFFINITY_CONFLICT = "anti-affinity-conflict"
+    PREEMPTED = "preempted"
+    NO_AUTO_START = "no-auto-start"
+    NO_NODE = "no-node"
+    HANDS_OFF = "hands-off"
+    LOCKED = "locked"
+    EMBEDDED_FAILURE = "embedded-failure"
+    STUCK = "stuck"
+    """An offline failed: something of it may still run."""
+
+
+class NodeStatus(StrEnum):
+    """What stands beside a node's state."""
+
+    EXPELLING = "expelling"
+    ISOLATED = "isolated"
+    QUARANTINED = "quarantined"
+    DRAIN_IN_PROGRESS = "drain-in-progress"
+    DRAIN_COMPLETED = "drain-completed"
+    DRAIN_FAILED = "drain-failed"
+    AVOID_PLACEMENT = "avoid-placement"
+    HANDS_OFF = "hands-off"
+
+
+class DrainState(StrEnum):
+    IN_PROGRESS = "in-progress"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class FailbackMode(StrEnum):
+    """What of the groups that were drained from a node comes back when it is resumed."""
+
+    NONE = "none"
+    IMMEDIATE = "immediate"
+    POLICY = "policy"
+
+
+class RuleKind(StrEnum):
+    SAME_NODE = "same-node"
+    DIFFERENT_NODE = "different-node"
+    SAME_FAULT_DOMAIN = "same-fault-domain"
+    DIFFERENT_FAULT_DOMAIN = "different-fault-domain"
 
 
 class EvidenceKind(StrEnum):

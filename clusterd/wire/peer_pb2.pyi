@@ -233,6 +233,8 @@ class Heartbeat(_message.Message):
     STATE_DIGEST_FIELD_NUMBER: _builtins.int
     DIGEST_REVISION_FIELD_NUMBER: _builtins.int
     IS_LEAVING_FIELD_NUMBER: _builtins.int
+    PROCESSOR_PERCENT_FIELD_NUMBER: _builtins.int
+    MEMORY_PERCENT_FIELD_NUMBER: _builtins.int
     daemon_run: _builtins.str
     incarnation: _builtins.str
     """empty: no guard, may run nothing"""
@@ -252,6 +254,10 @@ class Heartbeat(_message.Message):
     digest_revision: _builtins.int
     is_leaving: _builtins.bool
     """a clean stop has begun"""
+    processor_percent: _builtins.int
+    """of all cores, averaged over five minutes"""
+    memory_percent: _builtins.int
+    """in use now"""
     @_builtins.property
     def ended_incarnations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """named and proven ended by this node's guard"""
@@ -287,10 +293,12 @@ class Heartbeat(_message.Message):
         state_digest: _builtins.int = ...,
         digest_revision: _builtins.int = ...,
         is_leaving: _builtins.bool = ...,
+        processor_percent: _builtins.int = ...,
+        memory_percent: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "beat", b"beat"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "applied_revision", b"applied_revision", "beat", b"beat", "cluster_ms", b"cluster_ms", "daemon_run", b"daemon_run", "digest_revision", b"digest_revision", "ended_incarnations", b"ended_incarnations", "heard", b"heard", "incarnation", b"incarnation", "is_leaving", b"is_leaving", "lease_age_ms", b"lease_age_ms", "refusals", b"refusals", "run_id", b"run_id", "sent_ms", b"sent_ms", "state_digest", b"state_digest", "wants_answer", b"wants_answer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "applied_revision", b"applied_revision", "beat", b"beat", "cluster_ms", b"cluster_ms", "daemon_run", b"daemon_run", "digest_revision", b"digest_revision", "ended_incarnations", b"ended_incarnations", "heard", b"heard", "incarnation", b"incarnation", "is_leaving", b"is_leaving", "lease_age_ms", b"lease_age_ms", "memory_percent", b"memory_percent", "processor_percent", b"processor_percent", "refusals", b"refusals", "run_id", b"run_id", "sent_ms", b"sent_ms", "state_digest", b"state_digest", "wants_answer", b"wants_answer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

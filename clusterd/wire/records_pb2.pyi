@@ -221,31 +221,130 @@ class DatabaseSnapshot(_message.Message):
 Global___DatabaseSnapshot: _TypeAlias = DatabaseSnapshot  # noqa: Y015
 
 @_typing.final
-class ClusterRecord(_message.Message):
+class Maintenance(_message.Message):
     """---- records: written by operators ----"""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ASKED_WALL_MS_FIELD_NUMBER: _builtins.int
+    ASKED_BY_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    reason: _builtins.str
+    asked_wall_ms: _builtins.int
+    asked_by: _builtins.str
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        asked_wall_ms: _builtins.int = ...,
+        asked_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_by", b"asked_by", "asked_wall_ms", b"asked_wall_ms", "id", b"id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Maintenance: _TypeAlias = Maintenance  # noqa: Y015
+
+@_typing.final
+class ClusterRecord(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     PROPERTIES_JSON_FIELD_NUMBER: _builtins.int
+    MAINTENANCE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     name: _builtins.str
     properties_json: _builtins.bytes
+    @_builtins.property
+    def maintenance(self) -> Global___Maintenance: ...
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         name: _builtins.str = ...,
         properties_json: _builtins.bytes = ...,
+        maintenance: Global___Maintenance | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["maintenance", b"maintenance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "name", b"name", "properties_json", b"properties_json"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "maintenance", b"maintenance", "name", b"name", "properties_json", b"properties_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ClusterRecord: _TypeAlias = ClusterRecord  # noqa: Y015
+
+@_typing.final
+class PauseRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    IS_DRAIN_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    IS_FORCED_FIELD_NUMBER: _builtins.int
+    IS_RETRIED_FIELD_NUMBER: _builtins.int
+    ASKED_WALL_MS_FIELD_NUMBER: _builtins.int
+    ASKED_BY_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    is_drain: _builtins.bool
+    target: _builtins.str
+    """empty: the best node for each group"""
+    is_forced: _builtins.bool
+    is_retried: _builtins.bool
+    asked_wall_ms: _builtins.int
+    asked_by: _builtins.str
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        is_drain: _builtins.bool = ...,
+        target: _builtins.str = ...,
+        is_forced: _builtins.bool = ...,
+        is_retried: _builtins.bool = ...,
+        asked_wall_ms: _builtins.int = ...,
+        asked_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_by", b"asked_by", "asked_wall_ms", b"asked_wall_ms", "id", b"id", "is_drain", b"is_drain", "is_forced", b"is_forced", "is_retried", b"is_retried", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseRequest: _TypeAlias = PauseRequest  # noqa: Y015
+
+@_typing.final
+class ResumeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    FAILBACK_FIELD_NUMBER: _builtins.int
+    ASKED_WALL_MS_FIELD_NUMBER: _builtins.int
+    ASKED_BY_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    failback: _builtins.str
+    """none, immediate, policy"""
+    asked_wall_ms: _builtins.int
+    asked_by: _builtins.str
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        failback: _builtins.str = ...,
+        asked_wall_ms: _builtins.int = ...,
+        asked_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_by", b"asked_by", "asked_wall_ms", b"asked_wall_ms", "failback", b"failback", "id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeRequest: _TypeAlias = ResumeRequest  # noqa: Y015
 
 @_typing.final
 class NodeRecord(_message.Message):
@@ -256,12 +355,28 @@ class NodeRecord(_message.Message):
     PEER_ADDRESS_FIELD_NUMBER: _builtins.int
     API_ADDRESS_FIELD_NUMBER: _builtins.int
     PROPERTIES_JSON_FIELD_NUMBER: _builtins.int
+    PAUSE_FIELD_NUMBER: _builtins.int
+    RESUME_FIELD_NUMBER: _builtins.int
+    MAINTENANCE_FIELD_NUMBER: _builtins.int
+    CLEAR_QUARANTINE_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     number: _builtins.int
     """join order; ties in placement are broken by it"""
     peer_address: _builtins.str
     api_address: _builtins.str
     properties_json: _builtins.bytes
+    clear_quarantine_id: _builtins.str
+    """a new value asks to end the quarantine"""
+    @_builtins.property
+    def pause(self) -> Global___PauseRequest:
+        """absent: not paused"""
+
+    @_builtins.property
+    def resume(self) -> Global___ResumeRequest:
+        """the last one"""
+
+    @_builtins.property
+    def maintenance(self) -> Global___Maintenance: ...
     def __init__(
         self,
         *,
@@ -270,10 +385,14 @@ class NodeRecord(_message.Message):
         peer_address: _builtins.str = ...,
         api_address: _builtins.str = ...,
         properties_json: _builtins.bytes = ...,
+        pause: Global___PauseRequest | None = ...,
+        resume: Global___ResumeRequest | None = ...,
+        maintenance: Global___Maintenance | None = ...,
+        clear_quarantine_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["maintenance", b"maintenance", "pause", b"pause", "resume", b"resume"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_address", b"api_address", "name", b"name", "number", b"number", "peer_address", b"peer_address", "properties_json", b"properties_json"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_address", b"api_address", "clear_quarantine_id", b"clear_quarantine_id", "maintenance", b"maintenance", "name", b"name", "number", b"number", "pause", b"pause", "peer_address", b"peer_address", "properties_json", b"properties_json", "resume", b"resume"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -287,11 +406,18 @@ class MoveRequest(_message.Message):
     TARGET_FIELD_NUMBER: _builtins.int
     ASKED_WALL_MS_FIELD_NUMBER: _builtins.int
     ASKED_BY_FIELD_NUMBER: _builtins.int
+    IS_QUEUED_FIELD_NUMBER: _builtins.int
+    IGNORES_LOCK_FIELD_NUMBER: _builtins.int
+    IGNORES_RULES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     target: _builtins.str
     """empty: the best possible node"""
     asked_wall_ms: _builtins.int
     asked_by: _builtins.str
+    is_queued: _builtins.bool
+    """wait out what forbids it now"""
+    ignores_lock: _builtins.bool
+    ignores_rules: _builtins.bool
     def __init__(
         self,
         *,
@@ -299,10 +425,13 @@ class MoveRequest(_message.Message):
         target: _builtins.str = ...,
         asked_wall_ms: _builtins.int = ...,
         asked_by: _builtins.str = ...,
+        is_queued: _builtins.bool = ...,
+        ignores_lock: _builtins.bool = ...,
+        ignores_rules: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_by", b"asked_by", "asked_wall_ms", b"asked_wall_ms", "id", b"id", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_by", b"asked_by", "asked_wall_ms", b"asked_wall_ms", "id", b"id", "ignores_lock", b"ignores_lock", "ignores_rules", b"ignores_rules", "is_queued", b"is_queued", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -318,18 +447,24 @@ class GroupRecord(_message.Message):
     PROPERTIES_JSON_FIELD_NUMBER: _builtins.int
     MOVE_FIELD_NUMBER: _builtins.int
     RESET_ID_FIELD_NUMBER: _builtins.int
+    MAINTENANCE_FIELD_NUMBER: _builtins.int
+    START_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     wanted: _builtins.str
     """online, offline"""
     properties_json: _builtins.bytes
     reset_id: _builtins.str
     """a new value asks to forget counters and failures"""
+    start_id: _builtins.str
+    """a new value says that somebody asked for a start"""
     @_builtins.property
     def preferred_owners(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def move(self) -> Global___MoveRequest:
         """the last one asked for; the assignment says whether it is done"""
 
+    @_builtins.property
+    def maintenance(self) -> Global___Maintenance: ...
     def __init__(
         self,
         *,
@@ -339,10 +474,12 @@ class GroupRecord(_message.Message):
         properties_json: _builtins.bytes = ...,
         move: Global___MoveRequest | None = ...,
         reset_id: _builtins.str = ...,
+        maintenance: Global___Maintenance | None = ...,
+        start_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["move", b"move"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["maintenance", b"maintenance", "move", b"move"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["move", b"move", "name", b"name", "preferred_owners", b"preferred_owners", "properties_json", b"properties_json", "reset_id", b"reset_id", "wanted", b"wanted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["maintenance", b"maintenance", "move", b"move", "name", b"name", "preferred_owners", b"preferred_owners", "properties_json", b"properties_json", "reset_id", b"reset_id", "start_id", b"start_id", "wanted", b"wanted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -361,6 +498,7 @@ class ResourceRecord(_message.Message):
     PROPERTIES_JSON_FIELD_NUMBER: _builtins.int
     PRIVATE_JSON_FIELD_NUMBER: _builtins.int
     FAIL_ID_FIELD_NUMBER: _builtins.int
+    MAINTENANCE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     group: _builtins.str
     type: _builtins.str
@@ -377,6 +515,8 @@ class ResourceRecord(_message.Message):
     def possible_owners(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """empty: every node"""
 
+    @_builtins.property
+    def maintenance(self) -> Global___Maintenance: ...
     def __init__(
         self,
         *,
@@ -389,14 +529,99 @@ class ResourceRecord(_message.Message):
         properties_json: _builtins.bytes = ...,
         private_json: _builtins.bytes = ...,
         fail_id: _builtins.str = ...,
+        maintenance: Global___Maintenance | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["maintenance", b"maintenance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["depends_on", b"depends_on", "fail_id", b"fail_id", "group", b"group", "name", b"name", "possible_owners", b"possible_owners", "private_json", b"private_json", "properties_json", b"properties_json", "type", b"type", "wanted", b"wanted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["depends_on", b"depends_on", "fail_id", b"fail_id", "group", b"group", "maintenance", b"maintenance", "name", b"name", "possible_owners", b"possible_owners", "private_json", b"private_json", "properties_json", b"properties_json", "type", b"type", "wanted", b"wanted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ResourceRecord: _TypeAlias = ResourceRecord  # noqa: Y015
+
+@_typing.final
+class TypeSettingsRecord(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PROPERTIES_JSON_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    properties_json: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        properties_json: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "properties_json", b"properties_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TypeSettingsRecord: _TypeAlias = TypeSettingsRecord  # noqa: Y015
+
+@_typing.final
+class RuleRecord(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    GROUPS_FIELD_NUMBER: _builtins.int
+    IS_ENABLED_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    kind: _builtins.str
+    """same-node, different-node, same-fault-domain, different-fault-domain"""
+    is_enabled: _builtins.bool
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        groups: _abc.Iterable[_builtins.str] | None = ...,
+        is_enabled: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["groups", b"groups", "is_enabled", b"is_enabled", "kind", b"kind", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RuleRecord: _TypeAlias = RuleRecord  # noqa: Y015
+
+@_typing.final
+class GroupSetRecord(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    GROUPS_FIELD_NUMBER: _builtins.int
+    PROVIDERS_FIELD_NUMBER: _builtins.int
+    PROPERTIES_JSON_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    properties_json: _builtins.bytes
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def providers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """other sets"""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        groups: _abc.Iterable[_builtins.str] | None = ...,
+        providers: _abc.Iterable[_builtins.str] | None = ...,
+        properties_json: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["groups", b"groups", "name", b"name", "properties_json", b"properties_json", "providers", b"providers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GroupSetRecord: _TypeAlias = GroupSetRecord  # noqa: Y015
 
 @_typing.final
 class FenceRecord(_message.Message):
@@ -537,6 +762,28 @@ class FailoverStamp(_message.Message):
 Global___FailoverStamp: _TypeAlias = FailoverStamp  # noqa: Y015
 
 @_typing.final
+class NodeRun(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    incarnation: _builtins.str
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+        incarnation: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["incarnation", b"incarnation", "node", b"node"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NodeRun: _TypeAlias = NodeRun  # noqa: Y015
+
+@_typing.final
 class AssignmentRecord(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -553,12 +800,21 @@ class AssignmentRecord(_message.Message):
     RESET_ID_FIELD_NUMBER: _builtins.int
     RELEASE_CAUSE_FIELD_NUMBER: _builtins.int
     BLOCKED_UNTIL_CLUSTER_MS_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    LAST_OWNER_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    DRAINED_FROM_FIELD_NUMBER: _builtins.int
+    MOVED_FROM_FIELD_NUMBER: _builtins.int
+    START_ID_FIELD_NUMBER: _builtins.int
+    NEXT_ACTION_FIELD_NUMBER: _builtins.int
+    NEXT_ACTION_CLUSTER_MS_FIELD_NUMBER: _builtins.int
+    WAITS_SINCE_CLUSTER_MS_FIELD_NUMBER: _builtins.int
     group: _builtins.str
     owner: _builtins.str
     incarnation: _builtins.str
     generation: _builtins.int
     order: _builtins.str
-    """run, release"""
+    """run, hold, release"""
     target: _builtins.str
     """where it goes after a release; empty: decided then"""
     move_id: _builtins.str
@@ -566,13 +822,24 @@ class AssignmentRecord(_message.Message):
     since_wall_ms: _builtins.int
     reset_id: _builtins.str
     release_cause: _builtins.str
-    """move, failover"""
+    """see ReleaseCause"""
     blocked_until_cluster_ms: _builtins.int
     """failed for good: tried again then; 0: not blocked"""
+    last_owner: _builtins.str
+    drained_from: _builtins.str
+    moved_from: _builtins.str
+    start_id: _builtins.str
+    next_action: _builtins.str
+    next_action_cluster_ms: _builtins.int
+    waits_since_cluster_ms: _builtins.int
     @_builtins.property
     def because(self) -> Global___Decision: ...
     @_builtins.property
     def failovers(self) -> _containers.RepeatedCompositeFieldContainer[Global___FailoverStamp]: ...
+    @_builtins.property
+    def status(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def left(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeRun]: ...
     def __init__(
         self,
         *,
@@ -589,10 +856,19 @@ class AssignmentRecord(_message.Message):
         reset_id: _builtins.str = ...,
         release_cause: _builtins.str = ...,
         blocked_until_cluster_ms: _builtins.int = ...,
+        status: _abc.Iterable[_builtins.str] | None = ...,
+        last_owner: _builtins.str = ...,
+        left: _abc.Iterable[Global___NodeRun] | None = ...,
+        drained_from: _builtins.str = ...,
+        moved_from: _builtins.str = ...,
+        start_id: _builtins.str = ...,
+        next_action: _builtins.str = ...,
+        next_action_cluster_ms: _builtins.int = ...,
+        waits_since_cluster_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["because", b"because"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["because", b"because", "blocked_until_cluster_ms", b"blocked_until_cluster_ms", "failovers", b"failovers", "generation", b"generation", "group", b"group", "incarnation", b"incarnation", "move_id", b"move_id", "order", b"order", "owner", b"owner", "release_cause", b"release_cause", "reset_id", b"reset_id", "since_wall_ms", b"since_wall_ms", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["because", b"because", "blocked_until_cluster_ms", b"blocked_until_cluster_ms", "drained_from", b"drained_from", "failovers", b"failovers", "generation", b"generation", "group", b"group", "incarnation", b"incarnation", "last_owner", b"last_owner", "left", b"left", "move_id", b"move_id", "moved_from", b"moved_from", "next_action", b"next_action", "next_action_cluster_ms", b"next_action_cluster_ms", "order", b"order", "owner", b"owner", "release_cause", b"release_cause", "reset_id", b"reset_id", "since_wall_ms", b"since_wall_ms", "start_id", b"start_id", "status", b"status", "target", b"target", "waits_since_cluster_ms", b"waits_since_cluster_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -636,6 +912,9 @@ class MembershipRecord(_message.Message):
     EVIDENCE_FIELD_NUMBER: _builtins.int
     SINCE_WALL_MS_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
+    EXITS_FIELD_NUMBER: _builtins.int
+    QUARANTINED_UNTIL_CLUSTER_MS_FIELD_NUMBER: _builtins.int
+    CLEAR_QUARANTINE_ID_FIELD_NUMBER: _builtins.int
     node: _builtins.str
     state: _builtins.str
     """joining, up, expelling, down"""
@@ -643,12 +922,19 @@ class MembershipRecord(_message.Message):
     run_id: _builtins.str
     because: _builtins.str
     since_wall_ms: _builtins.int
+    quarantined_until_cluster_ms: _builtins.int
+    """0: not quarantined"""
+    clear_quarantine_id: _builtins.str
     @_builtins.property
     def evidence(self) -> Global___Evidence:
         """of the end of `incarnation`; only when down"""
 
     @_builtins.property
     def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Step]: ...
+    @_builtins.property
+    def exits(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """unclean losses, by the cluster's own clock"""
+
     def __init__(
         self,
         *,
@@ -660,14 +946,107 @@ class MembershipRecord(_message.Message):
         evidence: Global___Evidence | None = ...,
         since_wall_ms: _builtins.int = ...,
         steps: _abc.Iterable[Global___Step] | None = ...,
+        exits: _abc.Iterable[_builtins.int] | None = ...,
+        quarantined_until_cluster_ms: _builtins.int = ...,
+        clear_quarantine_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["evidence", b"evidence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["because", b"because", "evidence", b"evidence", "incarnation", b"incarnation", "node", b"node", "run_id", b"run_id", "since_wall_ms", b"since_wall_ms", "state", b"state", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["because", b"because", "clear_quarantine_id", b"clear_quarantine_id", "evidence", b"evidence", "exits", b"exits", "incarnation", b"incarnation", "node", b"node", "quarantined_until_cluster_ms", b"quarantined_until_cluster_ms", "run_id", b"run_id", "since_wall_ms", b"since_wall_ms", "state", b"state", "steps", b"steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MembershipRecord: _TypeAlias = MembershipRecord  # noqa: Y015
+
+@_typing.final
+class DrainFailure(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    group: _builtins.str
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        group: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["group", b"group", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DrainFailure: _TypeAlias = DrainFailure  # noqa: Y015
+
+@_typing.final
+class DrainRecord(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    PAUSE_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    GROUPS_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    SINCE_WALL_MS_FIELD_NUMBER: _builtins.int
+    RESUME_ID_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    pause_id: _builtins.str
+    state: _builtins.str
+    """in-progress, completed, failed"""
+    since_wall_ms: _builtins.int
+    resume_id: _builtins.str
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def failed(self) -> _containers.RepeatedCompositeFieldContainer[Global___DrainFailure]: ...
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+        pause_id: _builtins.str = ...,
+        state: _builtins.str = ...,
+        groups: _abc.Iterable[_builtins.str] | None = ...,
+        failed: _abc.Iterable[Global___DrainFailure] | None = ...,
+        since_wall_ms: _builtins.int = ...,
+        resume_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed", b"failed", "groups", b"groups", "node", b"node", "pause_id", b"pause_id", "resume_id", b"resume_id", "since_wall_ms", b"since_wall_ms", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DrainRecord: _TypeAlias = DrainRecord  # noqa: Y015
+
+@_typing.final
+class FormationRecord(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    BEGAN_CLUSTER_MS_FIELD_NUMBER: _builtins.int
+    BEGAN_WALL_MS_FIELD_NUMBER: _builtins.int
+    BECAUSE_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    began_cluster_ms: _builtins.int
+    began_wall_ms: _builtins.int
+    because: _builtins.str
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        began_cluster_ms: _builtins.int = ...,
+        began_wall_ms: _builtins.int = ...,
+        because: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["because", b"because", "began_cluster_ms", b"began_cluster_ms", "began_wall_ms", b"began_wall_ms", "number", b"number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FormationRecord: _TypeAlias = FormationRecord  # noqa: Y015
 
 @_typing.final
 class RestartStamp(_message.Message):
@@ -709,6 +1088,7 @@ class ResourceReport(_message.Message):
     FAIL_ID_FIELD_NUMBER: _builtins.int
     EVIDENCE_FIELD_NUMBER: _builtins.int
     MAY_RUN_FIELD_NUMBER: _builtins.int
+    EMBEDDED_FAILURE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     state: _builtins.str
     sequence: _builtins.int
@@ -724,6 +1104,8 @@ class ResourceReport(_message.Message):
     """what is known of something that could not be stopped"""
     may_run: _builtins.bool
     """something of it may still run there"""
+    embedded_failure: _builtins.str
+    """what the workload inside complains of"""
     @_builtins.property
     def restarts(self) -> _containers.RepeatedCompositeFieldContainer[Global___RestartStamp]:
         """on every node, newest last, bounded"""
@@ -743,10 +1125,11 @@ class ResourceReport(_message.Message):
         fail_id: _builtins.str = ...,
         evidence: _builtins.str = ...,
         may_run: _builtins.bool = ...,
+        embedded_failure: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "evidence", b"evidence", "fail_id", b"fail_id", "may_run", b"may_run", "name", b"name", "next_action", b"next_action", "next_action_cluster_ms", b"next_action_cluster_ms", "pid", b"pid", "restarts", b"restarts", "sequence", b"sequence", "since_wall_ms", b"since_wall_ms", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "embedded_failure", b"embedded_failure", "evidence", b"evidence", "fail_id", b"fail_id", "may_run", b"may_run", "name", b"name", "next_action", b"next_action", "next_action_cluster_ms", b"next_action_cluster_ms", "pid", b"pid", "restarts", b"restarts", "sequence", b"sequence", "since_wall_ms", b"since_wall_ms", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -765,6 +1148,9 @@ class ReportRecord(_message.Message):
     FAILED_OVER_BY_FIELD_NUMBER: _builtins.int
     FAILED_OVER_BECAUSE_FIELD_NUMBER: _builtins.int
     RESET_ID_FIELD_NUMBER: _builtins.int
+    WAS_ONLINE_FIELD_NUMBER: _builtins.int
+    IS_HANDS_OFF_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
     group: _builtins.str
     node: _builtins.str
     incarnation: _builtins.str
@@ -775,8 +1161,16 @@ class ReportRecord(_message.Message):
     """resource whose failure asks for another node; empty: none"""
     failed_over_because: _builtins.str
     reset_id: _builtins.str
+    was_online: _builtins.bool
+    """everything wanted has been online once under this generation"""
+    is_hands_off: _builtins.bool
+    """maintenance is in force"""
     @_builtins.property
     def resources(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResourceReport]: ...
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Step]:
+        """what the owner did and what came of it"""
+
     def __init__(
         self,
         *,
@@ -789,14 +1183,42 @@ class ReportRecord(_message.Message):
         failed_over_by: _builtins.str = ...,
         failed_over_because: _builtins.str = ...,
         reset_id: _builtins.str = ...,
+        was_online: _builtins.bool = ...,
+        is_hands_off: _builtins.bool = ...,
+        steps: _abc.Iterable[Global___Step] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed_over_because", b"failed_over_because", "failed_over_by", b"failed_over_by", "generation", b"generation", "group", b"group", "incarnation", b"incarnation", "is_released", b"is_released", "node", b"node", "reset_id", b"reset_id", "resources", b"resources"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed_over_because", b"failed_over_because", "failed_over_by", b"failed_over_by", "generation", b"generation", "group", b"group", "incarnation", b"incarnation", "is_hands_off", b"is_hands_off", "is_released", b"is_released", "node", b"node", "reset_id", b"reset_id", "resources", b"resources", "steps", b"steps", "was_online", b"was_online"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReportRecord: _TypeAlias = ReportRecord  # noqa: Y015
+
+@_typing.final
+class NodeFactsRecord(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    MEMORY_MIB_FIELD_NUMBER: _builtins.int
+    CORES_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    memory_mib: _builtins.int
+    cores: _builtins.int
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+        memory_mib: _builtins.int = ...,
+        cores: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cores", b"cores", "memory_mib", b"memory_mib", "node", b"node"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NodeFactsRecord: _TypeAlias = NodeFactsRecord  # noqa: Y015
 
 @_typing.final
 class ResourceTypeRecord(_message.Message):
@@ -843,6 +1265,8 @@ class EventRecord(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     BECAUSE_FIELD_NUMBER: _builtins.int
     CAUSED_BY_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    FIRST_WALL_MS_FIELD_NUMBER: _builtins.int
     wall_ms: _builtins.int
     name: _builtins.str
     level: _builtins.str
@@ -852,7 +1276,11 @@ class EventRecord(_message.Message):
     message: _builtins.str
     because: _builtins.str
     caused_by: _builtins.str
-    """key of the event that led to this one; empty: none"""
+    """key of the event, or id of the request, that led to this one; empty: none"""
+    count: _builtins.int
+    """said so often in a row"""
+    first_wall_ms: _builtins.int
+    """when it was said first"""
     def __init__(
         self,
         *,
@@ -865,10 +1293,12 @@ class EventRecord(_message.Message):
         message: _builtins.str = ...,
         because: _builtins.str = ...,
         caused_by: _builtins.str = ...,
+        count: _builtins.int = ...,
+        first_wall_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["because", b"because", "caused_by", b"caused_by", "group", b"group", "level", b"level", "message", b"message", "name", b"name", "node", b"node", "resource", b"resource", "wall_ms", b"wall_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["because", b"because", "caused_by", b"caused_by", "count", b"count", "first_wall_ms", b"first_wall_ms", "group", b"group", "level", b"level", "message", b"message", "name", b"name", "node", b"node", "resource", b"resource", "wall_ms", b"wall_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
