@@ -75,7 +75,7 @@ groups:
     prefered_owners: [n1]
     preferred_owners: [n1, N1, 3]
     wanted: maybe
-    properties: {priority: high, failover_threshold: many}
+    properties: {persistent_state: 1, failover_threshold: many}
     resources:
       - name: a
         type: generic_script
@@ -107,7 +107,8 @@ def test_every_problem_at_once_with_line_path_and_nearest_name() -> None:
         "line 7, groups[0].preferred_owners[2]: a name is text, not int",
         "line 8, groups[0].wanted: wanted is online or offline, not 'maybe'",
         "line 9, groups[0].properties.failover_threshold: failover_threshold is a whole number or nodes-1, not 'many'",
-        "line 9, groups[0].properties.priority: priority is not available in this version: leave it out",
+        "line 9, groups[0].properties.persistent_state: persistent_state cannot be set: what is wanted survives every "
+        "restart already: use 'online' and 'offline'; leave it out",
         "line 13, groups[0].resources[0].depends_on: 'b' at character 1: names stand in brackets, as in [b]; "
         "write it like ([a] or [b]) and ([c])",
         "line 14, groups[0].resources[1]: a resource needs a type, as in type: generic_service",
