@@ -11,6 +11,7 @@ from clusterd.model.records import (
     FormationRecord,
     GroupRecord,
     GroupSetRecord,
+    GroupSetStateRecord,
     MembershipRecord,
     NodeFactsRecord,
     NodeRecord,
@@ -38,6 +39,7 @@ def key_for(record: Record) -> str:
             | FenceRecord()
             | RuleRecord()
             | GroupSetRecord()
+            | GroupSetStateRecord()
             | TypeSettingsRecord()
         ):
             return PREFIX_OF_RECORD[type(record)] + record.name.casefold()

@@ -19,6 +19,7 @@ from clusterd.model.records import (
     FormationRecord,
     GroupRecord,
     GroupSetRecord,
+    GroupSetStateRecord,
     MembershipRecord,
     NodeFactsRecord,
     NodeRecord,
@@ -140,6 +141,9 @@ class DatabaseView:
 
     def group_sets(self) -> list[GroupSetRecord]:
         return [record for _, record in self.items(GroupSetRecord)]
+
+    def group_set_state(self, name: str) -> GroupSetStateRecord:
+        return self.get(GroupSetStateRecord, keys.group_set_state(name)) or GroupSetStateRecord(name)
 
     def type_settings(self, type_name: str) -> TypeSettingsRecord:
         """What operators set for every resource of a type; empty when nothing."""

@@ -33,6 +33,14 @@ class FenceKnowledge:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeLoad:
+    """How busy a node says it is; five minutes' average of its processors, and memory in use now."""
+
+    processor_percent: int
+    memory_percent: int
+
+
+@dataclass(frozen=True, slots=True)
 class Sight:
     """Everything that is not in the database and that a decision may rest on."""
 
@@ -53,6 +61,12 @@ class Sight:
     fence: Mapping[NodeId, FenceKnowledge] = field(default_factory=dict)
     fence_agents: Mapping[NodeId, str] = field(default_factory=dict)
     """Nodes that have a fence agent, and its name."""
+    term: int = 0
+    leading_since_ms: int = 0
+    local_minute: int = 0
+    """Minute of the day by the leader's wall clock, local time: only failback windows go by it."""
+    loads: Mapping[NodeId, NodeLoad] = field(default_factory=dict)
+    is_balancing_due: bool = False
 
     def wall_of(self, at_ms: int) -> int:
         """The wall-clock time, for people to read, of a moment on this node's own clock."""

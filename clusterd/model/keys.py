@@ -13,6 +13,7 @@ from clusterd.model.records import (
     FormationRecord,
     GroupRecord,
     GroupSetRecord,
+    GroupSetStateRecord,
     MembershipRecord,
     NodeFactsRecord,
     NodeRecord,
@@ -33,6 +34,7 @@ RESOURCE_TYPE = "resource_type/"
 TYPE_SETTINGS = "type_settings/"
 RULE = "rule/"
 GROUP_SET = "group_set/"
+GROUP_SET_STATE = "group_set_state/"
 ASSIGNMENT = "assignment/"
 REPORT = "report/"
 MEMBERSHIP = "membership/"
@@ -51,6 +53,7 @@ RECORD_OF_PREFIX: dict[str, type[Record]] = {
     TYPE_SETTINGS: TypeSettingsRecord,
     RULE: RuleRecord,
     GROUP_SET: GroupSetRecord,
+    GROUP_SET_STATE: GroupSetStateRecord,
     ASSIGNMENT: AssignmentRecord,
     REPORT: ReportRecord,
     MEMBERSHIP: MembershipRecord,
@@ -97,6 +100,10 @@ def rule(name: str) -> str:
 
 def group_set(name: str) -> str:
     return GROUP_SET + key_of(name)
+
+
+def group_set_state(name: str) -> str:
+    return GROUP_SET_STATE + key_of(name)
 
 
 def assignment(group_name: str) -> str:

@@ -310,6 +310,14 @@ class FormationRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupSetStateRecord:
+    """Since when a group set has been ready (0: it is not). Written by the leader."""
+
+    name: str
+    ready_since_cluster_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class RestartStamp:
     """A restart in place that counts against the resource's limit on that node."""
 
@@ -411,6 +419,7 @@ Record: TypeAlias = (
     | MembershipRecord
     | DrainRecord
     | FormationRecord
+    | GroupSetStateRecord
     | ReportRecord
     | NodeFactsRecord
     | ResourceTypeRecord

@@ -1049,6 +1049,29 @@ class FormationRecord(_message.Message):
 Global___FormationRecord: _TypeAlias = FormationRecord  # noqa: Y015
 
 @_typing.final
+class GroupSetStateRecord(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    READY_SINCE_CLUSTER_MS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    ready_since_cluster_ms: _builtins.int
+    """0: not ready"""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        ready_since_cluster_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "ready_since_cluster_ms", b"ready_since_cluster_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GroupSetStateRecord: _TypeAlias = GroupSetStateRecord  # noqa: Y015
+
+@_typing.final
 class RestartStamp(_message.Message):
     """---- records: written by owners ----"""
 
