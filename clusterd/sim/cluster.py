@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from clusterd.checkers import Life, Overlap, overlaps
 from clusterd.consensus import Snapshot
@@ -16,14 +16,13 @@ from clusterd.model.records import (
     EventRecord,
     FenceRecord,
     GroupRecord,
-    MoveRequest,
     NodeRecord,
     Properties,
     ResourceRecord,
     ResourceTypeRecord,
 )
 from clusterd.model.settings import PROFILES
-from clusterd.model.states import GroupState, ResourceState, Wanted, group_state
+from clusterd.model.states import GroupState, ResourceState, group_state
 from clusterd.node import effects as do
 from clusterd.node import events as happened
 from clusterd.sim.host import Dials
@@ -263,18 +262,18 @@ class SimCluster:
         for each in resources:
             draft.delete(keys.resource(each))
 
-    def change_group_soon(
-        self, name: GroupId, at: str, *, move: MoveRequest | None = None, wanted: Wanted | None = None
-    ) -> bool:
-        """Change a group at a node, as that node sees it, without waiting for the answer."""
+    def change_group_soon(self, name: GroupId, at: str, change: Callable[[GroupRecord], GroupRecord]) -> int | None:
+        """Change a group at a node, as that node sees it, without waiting for the answer. None: it cannot."""
         machine = self.machines[NodeId(at)]
         group = machine.node.replica.view.group(name) if machine.node is not None else None
         if machine.node is None or group is None:
-            return False
-        after = replace(group, move=move or group.move, wanted=wanted or group.wanted)
-        draft = Draft(machine.node.replica.view).replace(after)
-        self.commit_soon(draft.build(self._next_request()), machine)
-        return True
+            return None
+        draft = Draft(machine.node.replica.view).replace(change(group))
+        return self.commit_soon(draft.build(self._next_request()), machine)
+
+    def is_answered(self, context: int) -> bool:
+        """Whether the node said what became of a commit."""
+        return context in self._answers
 
     def group_state(self, name: str) -> tuple[GroupState, str, int]:
         """(state, owner, generation) as the most advanced node sees it."""

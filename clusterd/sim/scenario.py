@@ -10,6 +10,8 @@ commands in virtual time and returns the trace: commands, decisions of the clust
     until group web online on n2 within 10s
     ----
     …
+
+What operators wish for (`pause`, `move`, `set` …) is in `wishes`.
 """
 
 import re
@@ -18,11 +20,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from clusterd.model.durations import parse_duration
-from clusterd.model.ids import GroupId, NodeId
-from clusterd.model.records import MoveRequest, Properties
-from clusterd.model.states import MembershipState, Wanted
+from clusterd.model.records import Properties
+from clusterd.model.states import MembershipState
 from clusterd.sim.cluster import SimCluster, SimSettings
 from clusterd.sim.host import Dials
+from clusterd.sim.wishes import Wishes, claim, group_options
 
 SEPARATOR = "----"
 PATIENCE_MS = 60_000
@@ -77,7 +79,7 @@ class _Teller:
         self._cluster: SimCluster | None = None
         self._said: list[tuple[int, str]] = []
         self._begin_us = 0
-        self._moves = 0
+        self._wishes: Wishes | None = None
 
     @property
     def is_started(self) -> bool:
@@ -96,7 +98,7 @@ class _Teller:
                     seed=int(str(self._settings.get("seed", 1))),
                 )
             )
-            self._cluster = cluster
+            self._cluster, self._wishes = cluster, Wishes(cluster)
             cluster.start()
             if not cluster.run_until(self._is_settled):
                 raise ScenarioFailed("the cluster did not come up")
@@ -125,6 +127,8 @@ class _Teller:
         if not (word == "assert" and rest == ["one-copy"]):
             self._said.append((cluster.timeline.now_us, f"> {line}"))
         command = getattr(self, f"_do_{word.replace('-', '_')}", None)
+        if command is None and self._wishes is not None:
+            command, rest = self._wishes.find(word), [self._node(each) for each in rest]
         if command is None:
             raise ScenarioFailed(f"there is no command {word}")
         command(*rest)
@@ -138,13 +142,13 @@ class _Teller:
         resources = {}
         for match in _RESOURCE.finditer(given.pop("resources", name)):
             resources[match["name"]] = _expression(match["depends"] or "")
-        group_properties = {key: given.pop(key) for key in list(given) if key.startswith("failover_")}
+        given, group_properties = group_options(given)
         result = self.cluster.add_group(
             name,
             resources,
             preferred=preferred,
             properties=_properties(given),
-            group_properties=_properties(group_properties),
+            group_properties=group_properties,
         )
         if result is None or not result.succeeded:
             raise ScenarioFailed("the group was not committed")
@@ -164,6 +168,9 @@ class _Teller:
 
     def _claim(self, words: tuple[str, ...]) -> Callable[[], bool]:
         cluster = self.cluster
+        found = claim(cluster, words)
+        if found is not None:
+            return found
         match words:
             case ("one-copy",):
                 return lambda: not cluster.overlaps()
@@ -258,16 +265,6 @@ class _Teller:
 
     # operators
 
-    def _do_move(self, group: str, target: str = "") -> None:
-        self._moves += 1
-        self._change(group, move=MoveRequest(f"move{self._moves}", NodeId(target)))
-
-    def _do_offline(self, group: str) -> None:
-        self._change(group, wanted=Wanted.OFFLINE)
-
-    def _do_online(self, group: str) -> None:
-        self._change(group, wanted=Wanted.ONLINE)
-
     def _do_delete(self, group: str) -> None:
         cluster = self.cluster
         view = cluster.view()
@@ -278,11 +275,6 @@ class _Teller:
 
     def _do_commit(self, at: str) -> None:
         self.cluster.mark_soon(self._node(at))
-
-    def _change(self, group: str, *, move: MoveRequest | None = None, wanted: Wanted | None = None) -> None:
-        at = self.cluster.leader()
-        if at is None or not self.cluster.change_group_soon(GroupId(group), at, move=move, wanted=wanted):
-            raise ScenarioFailed("there is no leader that could take the change")
 
     def _node(self, name: str) -> str:
         """A node by name, or by what it is now: `leader`, `follower` (the first), `owner:GROUP`."""

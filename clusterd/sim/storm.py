@@ -6,7 +6,7 @@ cluster come to rest; `judge` says which promises were broken. Safety is judged 
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from clusterd.checkers import dependency_breaches, limit_breaches
 from clusterd.model.dependencies import parse_dependency
@@ -69,6 +69,7 @@ class Storm:
         self._late: set[str] = set()
         """Resources that once claimed to be online before they were: what depends on them cannot be judged."""
         self._moves = 0
+        self._starts = 0
 
     # ---- the run ----
 
@@ -244,17 +245,21 @@ class Storm:
         group, target = self._group(), NodeId(self.rng.choice(("", *self.cluster.names)))
         self._moves += 1
         move = MoveRequest(f"move{self._moves}", target)
-        return self._write_group(group, f"move {group} {target}", move=move)
+        return self._write_group(group, f"move {group} {target}", lambda record: replace(record, move=move))
 
     def _wanted(self) -> str:
         group, wanted = self._group(), self.rng.choice((Wanted.ONLINE, Wanted.ONLINE, Wanted.OFFLINE))
-        return self._write_group(group, f"{wanted} {group}", wanted=wanted)
+        self._starts += 1
+        start_id = f"start{self._starts}"
 
-    def _write_group(
-        self, name: str, what: str, *, move: MoveRequest | None = None, wanted: Wanted | None = None
-    ) -> str:
-        at = self._any()
-        return what if self.cluster.change_group_soon(GroupId(name), at, move=move, wanted=wanted) else ""
+        def change(record: GroupRecord) -> GroupRecord:
+            return replace(record, wanted=wanted, start_id=start_id if wanted is Wanted.ONLINE else record.start_id)
+
+        return self._write_group(group, f"{wanted} {group}", change)
+
+    def _write_group(self, name: str, what: str, change: Callable[[GroupRecord], GroupRecord]) -> str:
+        is_asked = self.cluster.change_group_soon(GroupId(name), self._any(), change) is not None
+        return what if is_asked else ""
 
     def _fail_workload(self) -> str:
         hosts = [
