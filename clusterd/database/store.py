@@ -36,7 +36,7 @@ class Database:
         self._order: dict[str, list[str]] = {}
         self._changed_at: dict[str, int] = {}
         self._answers: OrderedDict[str, TransactionResult] = OrderedDict()
-        self._event_keys: deque[str] = deque()
+        self._event_keys: dict[str, None] = {}  # oldest first
         self._changes: deque[tuple[int, str]] = deque(maxlen=CHANGES_KEPT_MAX)
         self._changes_complete_after = 0
         self._digest = 0
@@ -113,9 +113,9 @@ class Database:
         for number, value in enumerate(transaction.events):
             key = keys.event(self.revision, number)
             self._put(key, value)
-            self._event_keys.append(key)
+            self._event_keys[key] = None
         while len(self._event_keys) > EVENTS_KEPT_MAX:
-            self._delete(self._event_keys.popleft())
+            self._delete(next(iter(self._event_keys)))
         return TransactionResult(succeeded=True, revision=self.revision)
 
     def _remember(self, request_id: str, result: TransactionResult) -> None:
@@ -141,6 +141,7 @@ class Database:
         if before is not None:
             self._digest ^= _item_digest(key, before)
             self._order.pop(prefix, None)
+            self._event_keys.pop(key, None)
             self._note_change(prefix, key)
 
     def _note_change(self, prefix: str, key: str) -> None:
@@ -174,9 +175,21 @@ class Database:
             database._items.setdefault(prefix, {})[each.key] = item
             database._changed_at[prefix] = revision
             database._digest ^= _item_digest(each.key, item)
-        database._event_keys.extend(database.keys_under(keys.EVENT))
+        database._event_keys.update(dict.fromkeys(database.keys_under(keys.EVENT)))
         for answered in stored.answered:
             database._answers[answered.request_id] = answered.result
+        return database
+
+    def copy(self) -> "Database":
+        """The same records and revisions, to try something on. It knows no earlier changes and no answered requests."""
+        database = Database()
+        database.revision = database._changes_complete_after = self.revision
+        database.cluster_ms = self.cluster_ms
+        database._items = {prefix: dict(kind) for prefix, kind in self._items.items()}
+        database._order = dict(self._order)
+        database._changed_at = dict(self._changed_at)
+        database._event_keys = dict(self._event_keys)
+        database._digest = self._digest
         return database
 
     def _all_items(self) -> Iterator[tuple[str, Item]]:

@@ -1,5 +1,8 @@
 """How is a change to the database written down, so that the check behind it still holds when it commits? Pure."""
 
+from dataclasses import replace
+
+from clusterd.database.timeline import folded, is_foldable, said_again, signature_of
 from clusterd.database.view import PREFIX_OF_RECORD, DatabaseView
 from clusterd.model import codec, keys
 from clusterd.model.records import (
@@ -67,7 +70,7 @@ class Draft:
         self._compares: dict[str, int] = {}
         self._puts: dict[str, bytes] = {}
         self._deletes: set[str] = set()
-        self._events: list[bytes] = []
+        self._events: list[EventRecord] = []
 
     def expect(self, key: str) -> "Draft":
         """Commit only if `key` is still what the view shows (or is still absent)."""
@@ -88,7 +91,19 @@ class Draft:
         return self.expect(key)
 
     def event(self, event: EventRecord) -> "Draft":
-        self._events.append(codec.encode(event))
+        """Say what happened, with its cause. What was said a moment ago already is counted on instead."""
+        view = self._view
+        if not event.caused_by:
+            event = replace(event, caused_by=view.cause_of(event))
+        for number, said in enumerate(self._events):
+            if is_foldable(said) and is_foldable(event) and signature_of(said) == signature_of(event):
+                self._events[number] = said_again(said, event)
+                return self
+        key, before = view.said_before(event)
+        if before is not None:
+            self.delete(key)
+            event = folded(event, key, before)
+        self._events.append(event)
         return self
 
     @property
@@ -106,5 +121,5 @@ class Draft:
             compares=[Compare(key=key, revision=revision) for key, revision in sorted(self._compares.items())],
             puts=[Put(key=key, value=value) for key, value in sorted(self._puts.items())],
             deletes=sorted(self._deletes),
-            events=self._events,
+            events=[codec.encode(each) for each in self._events],
         )

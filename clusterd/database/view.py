@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TypeVar, cast
 
 from clusterd.database.store import Database
+from clusterd.database.timeline import Timeline
 from clusterd.model import codec, keys
 from clusterd.model.ids import key_of
 from clusterd.model.records import (
@@ -33,6 +34,7 @@ from clusterd.model.records import (
 
 R = TypeVar("R", bound=Record)
 
+DECODED_MAX = 4096
 PREFIX_OF_RECORD: dict[type, str] = {kind: prefix for prefix, kind in keys.RECORD_OF_PREFIX.items()}
 
 
@@ -42,14 +44,23 @@ class DatabaseView:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._decoded: dict[str, tuple[int, Record]] = {}
+        self._decoded_max = DECODED_MAX
         self._resources_by_group: dict[str, list[ResourceRecord]] = {}
         self._resources_as_of = -1
+        self._timeline = Timeline()
+
+    def fork(self) -> "DatabaseView":
+        """A view of a copy of the database, to try something on; what is decoded already need not be decoded again."""
+        view = DatabaseView(self._database.copy())
+        view._decoded = dict(self._decoded)
+        return view
 
     def replace(self, database: Database) -> None:
         """Read another database from now on (a snapshot from the leader took the place of this node's)."""
         self._database = database
         self._decoded = {}
         self._resources_as_of = -1
+        self._timeline = Timeline()
 
     @property
     def revision(self) -> int:
@@ -73,7 +84,14 @@ class DatabaseView:
             return cast(R, known[1])
         record = codec.decode(kind, item.value)
         self._decoded[key] = (item.revision, record)
+        if len(self._decoded) > self._decoded_max:
+            self._forget_deleted()
         return record
+
+    def _forget_deleted(self) -> None:
+        """Events come and go without anybody asking for them again."""
+        self._decoded = {key: known for key, known in self._decoded.items() if self._database.get(key) is not None}
+        self._decoded_max = DECODED_MAX + 2 * len(self._decoded)
 
     def items(self, kind: type[R]) -> Iterator[tuple[str, R]]:
         """Every record of one kind with its key, in key order."""
@@ -158,3 +176,14 @@ class DatabaseView:
     def events(self) -> Iterator[tuple[str, EventRecord]]:
         """The timeline with its keys, oldest first."""
         return self.items(EventRecord)
+
+    def said_before(self, event: EventRecord) -> tuple[str, EventRecord | None]:
+        """The newest event that says the same as `event`, not long ago, with its key."""
+        self._timeline.look(self._database)
+        key = self._timeline.same_as(self._database, event)
+        return key, self.get(EventRecord, key) if key else None
+
+    def cause_of(self, event: EventRecord) -> str:
+        """The name of the event that led to `event`, which is about to be said; empty when none did."""
+        self._timeline.look(self._database)
+        return self._timeline.cause_of(self._database, event, self.assignment(event.group) if event.group else None)

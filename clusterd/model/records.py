@@ -402,8 +402,10 @@ class EventRecord:
     caused_by: str = ""
     """Key of the event, or id of the request, that led to this one."""
     count: int = 1
-    """How often in a row the same thing was said; `first_wall_ms` is when it was said first."""
+    """How often the same thing was said; `first_wall_ms` is when it was said first."""
     first_wall_ms: int = 0
+    first_key: str = ""
+    """The key under which it was said first, which is how others name it as their cause; empty: this one."""
 
 
 Record: TypeAlias = (

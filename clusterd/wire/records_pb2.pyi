@@ -1290,6 +1290,7 @@ class EventRecord(_message.Message):
     CAUSED_BY_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
     FIRST_WALL_MS_FIELD_NUMBER: _builtins.int
+    FIRST_KEY_FIELD_NUMBER: _builtins.int
     wall_ms: _builtins.int
     name: _builtins.str
     level: _builtins.str
@@ -1301,9 +1302,11 @@ class EventRecord(_message.Message):
     caused_by: _builtins.str
     """key of the event, or id of the request, that led to this one; empty: none"""
     count: _builtins.int
-    """said so often in a row"""
+    """said so often"""
     first_wall_ms: _builtins.int
     """when it was said first"""
+    first_key: _builtins.str
+    """the key under which it was said first; empty: this one"""
     def __init__(
         self,
         *,
@@ -1318,10 +1321,11 @@ class EventRecord(_message.Message):
         caused_by: _builtins.str = ...,
         count: _builtins.int = ...,
         first_wall_ms: _builtins.int = ...,
+        first_key: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["because", b"because", "caused_by", b"caused_by", "count", b"count", "first_wall_ms", b"first_wall_ms", "group", b"group", "level", b"level", "message", b"message", "name", b"name", "node", b"node", "resource", b"resource", "wall_ms", b"wall_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["because", b"because", "caused_by", b"caused_by", "count", b"count", "first_key", b"first_key", "first_wall_ms", b"first_wall_ms", "group", b"group", "level", b"level", "message", b"message", "name", b"name", "node", b"node", "resource", b"resource", "wall_ms", b"wall_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
