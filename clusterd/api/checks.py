@@ -12,7 +12,7 @@ from clusterd.model.dependencies import Dependency, dependency_problems, parse_d
 from clusterd.model.errors import BadInput, Refused
 from clusterd.model.ids import NodeId, key_of
 from clusterd.model.records import ClusterRecord, Json, Properties, ResourceRecord, ResourceTypeRecord
-from clusterd.model.settings import cluster_problems, cluster_settings
+from clusterd.model.settings import cluster_settings
 from clusterd.model.settings_catalogue import Scope, settings_of
 from clusterd.model.settings_check import nearest, snake_case, value_text
 from clusterd.model.states import PENDING_STATES, ResourceState
@@ -187,10 +187,11 @@ def delete_refusals(group: ObservedGroup, names: Iterable[str]) -> list[str]:
     return refusals
 
 
-def refuse(refusals: Sequence[str], what: str, *, hint: str = "") -> None:
-    """Raise Refused when a rule says no, with every reason."""
+def refuse(refusals: Sequence[str], what: str, *, hint: str = "", rule: str = "") -> None:
+    """Raise Refused when a rule says no, with every reason and the rule's name."""
     if refusals:
-        raise Refused(f"{what}: {'; '.join(refusals)}", hint=hint or "nothing was changed")
+        named = f" (rule {rule})" if rule else ""
+        raise Refused(f"{what}: {'; '.join(refusals)}{named}", hint=hint or "nothing was changed", rule=rule)
 
 
 def changed_parts(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

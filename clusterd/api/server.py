@@ -15,7 +15,7 @@ from clusterd.api.reading import Reading
 from clusterd.api.requests import BODY_MAX_BYTES, json_answer
 from clusterd.api.stream import Streams
 from clusterd.api.writing import Writing
-from clusterd.model.errors import CODES, ClusterError
+from clusterd.model.errors import CODES, ClusterError, Refused
 from clusterd.model.events import REQUEST_FAILED
 from clusterd.model.manifest import BadManifest
 
@@ -97,6 +97,8 @@ class ApiServer:
 def error_document(error: ClusterError) -> dict[str, dict[str, object]]:
     """The shape of every refusal."""
     told = _error(error.code, error.message, error.hint, is_retryable=error.retryable)
+    if isinstance(error, Refused) and error.rule:
+        told["error"]["rule"] = error.rule
     if isinstance(error, BadManifest):
         told["error"]["problems"] = [
             {"line": each.line, "path": each.path, "message": each.message} for each in error.problems

@@ -26,6 +26,7 @@ class Answered(ClusterError):
         self.code = str(error.get("code", "error"))
         self.retryable = bool(error.get("retryable", False))
         self.problems = error.get("problems")
+        self.rule = error.get("rule")
 
 
 class WaitRanOut(ClusterError):
@@ -55,9 +56,9 @@ def show_failure(error: ClusterError, output: str) -> None:
             "hint": error.hint,
             "retryable": error.retryable,
         }
-        problems = getattr(error, "problems", None)
-        if problems:
-            told["problems"] = problems
+        for part in ("rule", "problems"):
+            if getattr(error, part, None):
+                told[part] = getattr(error, part)
         print(json.dumps({"error": told}, ensure_ascii=False), file=sys.stderr)
         return
     print(f"error: {error.message}", file=sys.stderr)

@@ -70,9 +70,13 @@ class Conflict(ClusterError):
 
 
 class Refused(ClusterError):
-    """A rule says no. Nothing was changed."""
+    """A rule says no. Nothing was changed. `rule` is its name, for programs."""
 
     code = "refused"
+
+    def __init__(self, message: str, *, hint: str = "", rule: str = "") -> None:
+        self.rule = rule
+        super().__init__(message, hint=hint)
 
 
 class BadInput(ClusterError):
