@@ -273,8 +273,7 @@ class Owning:
             return
         self._leave_by_ms = now_ms + LEAVE_PATIENCE_MS
         self._leave_because = because
-        self.owner.is_node_stopping = True
-        self.owner.mark_all()
+        self.owner.stop()
         self._node.presence.is_leaving = True
         self._node.beat(now_ms)
 

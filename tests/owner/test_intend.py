@@ -50,7 +50,7 @@ def online(group: OwnedGroup) -> set[str]:
 
 
 def wanted(group: OwnedGroup) -> set[str]:
-    if group.record.wanted is Wanted.OFFLINE or group.assignment.order is Order.RELEASE:
+    if group.record.wanted is Wanted.OFFLINE or group.assignment.order is not Order.RUN:
         return set()
     return {name for name, record in group.records.items() if record.wanted is Wanted.ONLINE}
 
