@@ -83,6 +83,8 @@ class NodeRecord:
     resume: ResumeRequest | None = None
     maintenance: Maintenance | None = None
     clear_quarantine_id: str = ""
+    fence_id: str = ""
+    """A new value asks for the end of the node's present run: it is expelled, and fenced where that is possible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,8 @@ class ResourceRecord:
     private: Properties = field(default_factory=dict)
     fail_id: str = ""
     maintenance: Maintenance | None = None
+    kill_id: str = ""
+    """A new value asks its owner to kill everything that is left of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -359,6 +359,7 @@ class NodeRecord(_message.Message):
     RESUME_FIELD_NUMBER: _builtins.int
     MAINTENANCE_FIELD_NUMBER: _builtins.int
     CLEAR_QUARANTINE_ID_FIELD_NUMBER: _builtins.int
+    FENCE_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     number: _builtins.int
     """join order; ties in placement are broken by it"""
@@ -367,6 +368,8 @@ class NodeRecord(_message.Message):
     properties_json: _builtins.bytes
     clear_quarantine_id: _builtins.str
     """a new value asks to end the quarantine"""
+    fence_id: _builtins.str
+    """a new value: somebody wants this run of the node ended"""
     @_builtins.property
     def pause(self) -> Global___PauseRequest:
         """absent: not paused"""
@@ -389,10 +392,11 @@ class NodeRecord(_message.Message):
         resume: Global___ResumeRequest | None = ...,
         maintenance: Global___Maintenance | None = ...,
         clear_quarantine_id: _builtins.str = ...,
+        fence_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["maintenance", b"maintenance", "pause", b"pause", "resume", b"resume"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_address", b"api_address", "clear_quarantine_id", b"clear_quarantine_id", "maintenance", b"maintenance", "name", b"name", "number", b"number", "pause", b"pause", "peer_address", b"peer_address", "properties_json", b"properties_json", "resume", b"resume"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_address", b"api_address", "clear_quarantine_id", b"clear_quarantine_id", "fence_id", b"fence_id", "maintenance", b"maintenance", "name", b"name", "number", b"number", "pause", b"pause", "peer_address", b"peer_address", "properties_json", b"properties_json", "resume", b"resume"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -499,6 +503,7 @@ class ResourceRecord(_message.Message):
     PRIVATE_JSON_FIELD_NUMBER: _builtins.int
     FAIL_ID_FIELD_NUMBER: _builtins.int
     MAINTENANCE_FIELD_NUMBER: _builtins.int
+    KILL_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     group: _builtins.str
     type: _builtins.str
@@ -511,6 +516,8 @@ class ResourceRecord(_message.Message):
     """private properties, by the resource type's schema"""
     fail_id: _builtins.str
     """a new value asks to simulate a failure"""
+    kill_id: _builtins.str
+    """a new value: somebody wants everything of it killed"""
     @_builtins.property
     def possible_owners(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """empty: every node"""
@@ -530,10 +537,11 @@ class ResourceRecord(_message.Message):
         private_json: _builtins.bytes = ...,
         fail_id: _builtins.str = ...,
         maintenance: Global___Maintenance | None = ...,
+        kill_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["maintenance", b"maintenance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["depends_on", b"depends_on", "fail_id", b"fail_id", "group", b"group", "maintenance", b"maintenance", "name", b"name", "possible_owners", b"possible_owners", "private_json", b"private_json", "properties_json", b"properties_json", "type", b"type", "wanted", b"wanted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["depends_on", b"depends_on", "fail_id", b"fail_id", "group", b"group", "kill_id", b"kill_id", "maintenance", b"maintenance", "name", b"name", "possible_owners", b"possible_owners", "private_json", b"private_json", "properties_json", b"properties_json", "type", b"type", "wanted", b"wanted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
