@@ -348,6 +348,10 @@ class ResourceReport:
     """Something of it may still run there: only a confirmed stop says otherwise."""
     embedded_failure: str = ""
     """What the workload inside complains of; empty: nothing."""
+    is_hands_off: bool = False
+    """Maintenance is in force for it."""
+    kill_id: str = ""
+    """The last request to kill everything of it that was carried out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,6 +373,8 @@ class ReportRecord:
     """Maintenance is in force: nothing of the group is touched."""
     steps: tuple[Step, ...] = ()
     """What the owner did under this generation and what came of it, oldest first, bounded."""
+    waits_for_node: bool = False
+    """It was stopped with its node, which means to come back for it: nothing of it runs, and it is not released."""
 
 
 @dataclass(frozen=True, slots=True)

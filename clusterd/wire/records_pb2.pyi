@@ -1120,6 +1120,8 @@ class ResourceReport(_message.Message):
     EVIDENCE_FIELD_NUMBER: _builtins.int
     MAY_RUN_FIELD_NUMBER: _builtins.int
     EMBEDDED_FAILURE_FIELD_NUMBER: _builtins.int
+    IS_HANDS_OFF_FIELD_NUMBER: _builtins.int
+    KILL_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     state: _builtins.str
     sequence: _builtins.int
@@ -1137,6 +1139,10 @@ class ResourceReport(_message.Message):
     """something of it may still run there"""
     embedded_failure: _builtins.str
     """what the workload inside complains of"""
+    is_hands_off: _builtins.bool
+    """maintenance is in force for it"""
+    kill_id: _builtins.str
+    """the last request to kill everything of it that was carried out"""
     @_builtins.property
     def restarts(self) -> _containers.RepeatedCompositeFieldContainer[Global___RestartStamp]:
         """on every node, newest last, bounded"""
@@ -1157,10 +1163,12 @@ class ResourceReport(_message.Message):
         evidence: _builtins.str = ...,
         may_run: _builtins.bool = ...,
         embedded_failure: _builtins.str = ...,
+        is_hands_off: _builtins.bool = ...,
+        kill_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "embedded_failure", b"embedded_failure", "evidence", b"evidence", "fail_id", b"fail_id", "may_run", b"may_run", "name", b"name", "next_action", b"next_action", "next_action_cluster_ms", b"next_action_cluster_ms", "pid", b"pid", "restarts", b"restarts", "sequence", b"sequence", "since_wall_ms", b"since_wall_ms", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "embedded_failure", b"embedded_failure", "evidence", b"evidence", "fail_id", b"fail_id", "is_hands_off", b"is_hands_off", "kill_id", b"kill_id", "may_run", b"may_run", "name", b"name", "next_action", b"next_action", "next_action_cluster_ms", b"next_action_cluster_ms", "pid", b"pid", "restarts", b"restarts", "sequence", b"sequence", "since_wall_ms", b"since_wall_ms", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1182,6 +1190,7 @@ class ReportRecord(_message.Message):
     WAS_ONLINE_FIELD_NUMBER: _builtins.int
     IS_HANDS_OFF_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
+    WAITS_FOR_NODE_FIELD_NUMBER: _builtins.int
     group: _builtins.str
     node: _builtins.str
     incarnation: _builtins.str
@@ -1196,6 +1205,8 @@ class ReportRecord(_message.Message):
     """everything wanted has been online once under this generation"""
     is_hands_off: _builtins.bool
     """maintenance is in force"""
+    waits_for_node: _builtins.bool
+    """stopped with its node, which means to come back for it: not released"""
     @_builtins.property
     def resources(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResourceReport]: ...
     @_builtins.property
@@ -1217,10 +1228,11 @@ class ReportRecord(_message.Message):
         was_online: _builtins.bool = ...,
         is_hands_off: _builtins.bool = ...,
         steps: _abc.Iterable[Global___Step] | None = ...,
+        waits_for_node: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed_over_because", b"failed_over_because", "failed_over_by", b"failed_over_by", "generation", b"generation", "group", b"group", "incarnation", b"incarnation", "is_hands_off", b"is_hands_off", "is_released", b"is_released", "node", b"node", "reset_id", b"reset_id", "resources", b"resources", "steps", b"steps", "was_online", b"was_online"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed_over_because", b"failed_over_because", "failed_over_by", b"failed_over_by", "generation", b"generation", "group", b"group", "incarnation", b"incarnation", "is_hands_off", b"is_hands_off", "is_released", b"is_released", "node", b"node", "reset_id", b"reset_id", "resources", b"resources", "steps", b"steps", "waits_for_node", b"waits_for_node", "was_online", b"was_online"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
