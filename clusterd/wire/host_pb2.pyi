@@ -38,6 +38,8 @@ class _VerbEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Verb.ValueType],
     VERB_LOOKS_ALIVE: _Verb.ValueType  # 6
     VERB_IS_ALIVE: _Verb.ValueType  # 7
     VERB_CONTROL: _Verb.ValueType  # 8
+    VERB_TIMES: _Verb.ValueType  # 9
+    """take the times of this call from now on: they were changed while it runs"""
 
 class Verb(_Verb, metaclass=_VerbEnumTypeWrapper): ...
 
@@ -52,6 +54,8 @@ VERB_CLOSE: Verb.ValueType  # 5
 VERB_LOOKS_ALIVE: Verb.ValueType  # 6
 VERB_IS_ALIVE: Verb.ValueType  # 7
 VERB_CONTROL: Verb.ValueType  # 8
+VERB_TIMES: Verb.ValueType  # 9
+"""take the times of this call from now on: they were changed while it runs"""
 Global___Verb: _TypeAlias = Verb  # noqa: Y015
 
 class _Outcome:
@@ -124,6 +128,12 @@ class _ResourceEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Res
     RESOURCE_EVENT_KIND_STOPPED_ITSELF: _ResourceEventKind.ValueType  # 3
     """ended by itself, and that is no failure"""
     RESOURCE_EVENT_KIND_WARNING: _ResourceEventKind.ValueType  # 4
+    RESOURCE_EVENT_KIND_CHECK_PASSED: _ResourceEventKind.ValueType  # 5
+    """after a failure, and nobody stopped it meanwhile"""
+    RESOURCE_EVENT_KIND_EMBEDDED_FAILED: _ResourceEventKind.ValueType  # 6
+    """the workload inside complains; the resource itself runs"""
+    RESOURCE_EVENT_KIND_EMBEDDED_WELL: _ResourceEventKind.ValueType  # 7
+    """it complains no more"""
 
 class ResourceEventKind(_ResourceEventKind, metaclass=_ResourceEventKindEnumTypeWrapper): ...
 
@@ -135,6 +145,12 @@ RESOURCE_EVENT_KIND_HUNG: ResourceEventKind.ValueType  # 2
 RESOURCE_EVENT_KIND_STOPPED_ITSELF: ResourceEventKind.ValueType  # 3
 """ended by itself, and that is no failure"""
 RESOURCE_EVENT_KIND_WARNING: ResourceEventKind.ValueType  # 4
+RESOURCE_EVENT_KIND_CHECK_PASSED: ResourceEventKind.ValueType  # 5
+"""after a failure, and nobody stopped it meanwhile"""
+RESOURCE_EVENT_KIND_EMBEDDED_FAILED: ResourceEventKind.ValueType  # 6
+"""the workload inside complains; the resource itself runs"""
+RESOURCE_EVENT_KIND_EMBEDDED_WELL: ResourceEventKind.ValueType  # 7
+"""it complains no more"""
 Global___ResourceEventKind: _TypeAlias = ResourceEventKind  # noqa: Y015
 
 @_typing.final
@@ -816,6 +832,7 @@ class HostedResource(_message.Message):
     GENERATION_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     PID_FIELD_NUMBER: _builtins.int
+    EMBEDDED_FAILURE_FIELD_NUMBER: _builtins.int
     resource: _builtins.str
     type: _builtins.str
     group: _builtins.str
@@ -824,6 +841,8 @@ class HostedResource(_message.Message):
     """online, online-pending, offline-pending, failed"""
     pid: _builtins.int
     """main process of the workload; 0: none"""
+    embedded_failure: _builtins.str
+    """what the workload inside complains of"""
     def __init__(
         self,
         *,
@@ -833,10 +852,11 @@ class HostedResource(_message.Message):
         generation: _builtins.int = ...,
         state: _builtins.str = ...,
         pid: _builtins.int = ...,
+        embedded_failure: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "group", b"group", "pid", b"pid", "resource", b"resource", "state", b"state", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedded_failure", b"embedded_failure", "generation", b"generation", "group", b"group", "pid", b"pid", "resource", b"resource", "state", b"state", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
