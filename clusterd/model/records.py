@@ -83,8 +83,8 @@ class NodeRecord:
     resume: ResumeRequest | None = None
     maintenance: Maintenance | None = None
     clear_quarantine_id: str = ""
-    fence_id: str = ""
-    """A new value asks for the end of the node's present run: it is expelled, and fenced where that is possible."""
+    fence_id: Incarnation = Incarnation("")
+    """The run that somebody wants ended: it is expelled, and fenced where that is possible. No other run is touched."""
 
 
 @dataclass(frozen=True, slots=True)

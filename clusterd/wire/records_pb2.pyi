@@ -369,7 +369,7 @@ class NodeRecord(_message.Message):
     clear_quarantine_id: _builtins.str
     """a new value asks to end the quarantine"""
     fence_id: _builtins.str
-    """a new value: somebody wants this run of the node ended"""
+    """the incarnation that somebody wants ended; no other is touched"""
     @_builtins.property
     def pause(self) -> Global___PauseRequest:
         """absent: not paused"""
