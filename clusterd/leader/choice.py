@@ -1,0 +1,168 @@
+"""In which order are the nodes tried that can take a group, and how is the choice told? Pure.
+
+From the front: the asked target, nodes without a conflict, nodes with a group that should be kept apart, nodes where
+placement is to be avoided, and last the one where it failed.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from clusterd.leader.placement import ENDED_THERE, LEAVING, Exclusion, Placement, PlacementCause, Request, nearest
+from clusterd.leader.rooms import Room
+from clusterd.leader.seats import Needs
+from clusterd.model.ids import key_of
+from clusterd.model.records import Candidate
+from clusterd.model.states import GroupStatus
+
+_LEAVES = Exclusion(GroupStatus.NO_NODE, "it is to leave this node")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Everything that one choice rests on. Nodes are known by their keys."""
+
+    request: Request
+    needs: Needs
+    rooms: Mapping[str, Room]
+    by_policy: Callable[[], Sequence[str]]
+    """Nodes as the placement policy ranks them."""
+    barred: Mapping[str, Exclusion]
+    rivals: Mapping[str, str]
+    cluster_site: str
+    is_reserving: bool
+
+    @property
+    def current(self) -> str:
+        return key_of(self.request.current) if self.request.current else ""
+
+    @property
+    def target(self) -> str:
+        return key_of(self.request.target) if self.request.target else ""
+
+
+def choose(choice: Choice, groups_at: Callable[[str], int], also_able: Callable[[str], Candidate]) -> Placement:
+    barred = choice.barred
+    current = choice.current
+    if current in choice.rooms and choice.request.cause in LEAVING:
+        barred = {**barred, current: _LEAVES}
+    order, basis = _order(choice)
+    able = [node for node in order if node not in barred]
+    behind = _behind(choice, able)
+    if behind:
+        able.sort(key=lambda node: behind[node][0] if node in behind else 0)
+    if choice.target in able:
+        able.remove(choice.target)
+        able.insert(0, choice.target)
+    told = []
+    for node in able[:1]:
+        why = _basis(choice, node, basis)
+        reason = f"{why}; first of {len(able)} that can take it; it has {count_text(groups_at(node))}"
+        told.append(Candidate(choice.rooms[node].name, True, reason))
+    for node in able[1:]:
+        found = behind.get(node)
+        told.append(Candidate(choice.rooms[node].name, False, found[1]) if found else also_able(node))
+    if barred:
+        told += [
+            Candidate(choice.rooms[node].name, False, barred[node].reason) for node in choice.rooms if node in barred
+        ]
+    if able:
+        return Placement(choice.rooms[able[0]].name, tuple(told))
+    return Placement(None, tuple(told), nearest(barred.values()))
+
+
+def count_text(groups: int) -> str:
+    return "1 group" if groups == 1 else f"{groups} groups"
+
+
+def _order(choice: Choice) -> tuple[list[str], str]:
+    """Every node, best first, as preferences, the node list and sites have it; and what that order rests on."""
+    cause, current = choice.request.cause, choice.current
+    joined = list(choice.rooms)
+    preferred = _preferred(choice)
+    listed = preferred + [node for node in joined if node not in preferred]
+    if current in choice.rooms and _follows(cause, preferred):
+        at = listed.index(current) + 1
+        return _by_site(choice, listed[at:] + listed[:at], preferred), f"next after {_name(choice, current)}"
+    if preferred:
+        order, basis = listed, "no preferred owner can take it, next in join order"
+    else:
+        order, basis = list(choice.by_policy()), "fullest that still fits" if choice.is_reserving else "fewest groups"
+    if cause is PlacementCause.COLD_START and current in choice.rooms and current not in preferred:
+        order.remove(current)
+        order.insert(len(preferred), current)
+    return _by_site(choice, order, preferred), basis
+
+
+def _preferred(choice: Choice) -> list[str]:
+    return [node for node in choice.needs.preferred if node in choice.rooms]
+
+
+def _follows(cause: PlacementCause, preferred: Sequence[str]) -> bool:
+    """Whether it goes on to the next node of its list."""
+    return cause is PlacementCause.RESOURCE_FAILED or (cause is PlacementCause.NODE_LOST and bool(preferred))
+
+
+def _by_site(choice: Choice, order: list[str], preferred: Sequence[str]) -> list[str]:
+    """The same, the nodes of the right site first; preferred owners keep their places."""
+    wished, present = _sites(choice)
+    if not (wished or present):
+        return order
+    others = sorted((node for node in order if node not in preferred), key=lambda node: _site_rank(choice, node))
+    if not preferred:
+        return others
+    left = iter(others)
+    return [node if node in preferred else next(left) for node in order]
+
+
+def _sites(choice: Choice) -> tuple[str, str]:
+    """The site where it should be, and the one where it is."""
+    room = choice.rooms.get(choice.current)
+    return choice.needs.site or choice.cluster_site, room.settings.site if room else ""
+
+
+def _site_rank(choice: Choice, node: str) -> int:
+    wished, present = _sites(choice)
+    site = choice.rooms[node].settings.site
+    if not site:
+        return 2
+    return 0 if site == wished else 1 if site == present else 2
+
+
+def _behind(choice: Choice, able: Sequence[str]) -> dict[str, tuple[int, str]]:
+    """Nodes that are tried after the others, how far behind, and why."""
+    found: dict[str, tuple[int, str]] = {}
+    for node in able:
+        rival = choice.rivals.get(node)
+        if node == choice.current and choice.request.cause in ENDED_THERE:
+            found[node] = (4, "it can take it, as the last: the group comes from there")
+        elif choice.rooms[node].settings.avoid_placement:
+            found[node] = (3 if rival else 2, "it can take it, behind all others: placement is to be avoided there")
+        elif rival:
+            found[node] = (1, f"it can take it, behind others: {rival}")
+    return found
+
+
+def _basis(choice: Choice, node: str, basis: str) -> str:
+    """Why this one comes first."""
+    if node == choice.target:
+        return "it was asked for"
+    if node == choice.current and choice.request.cause in ENDED_THERE:
+        return "no other node can take it"
+    if choice.rooms[node].settings.avoid_placement:
+        return "placement is to be avoided there, but no other node can take it"
+    if node in choice.rivals:
+        return f"no node without a conflict can take it ({choice.rivals[node]})"
+    preferred = _preferred(choice)
+    if node in preferred:
+        return f"preferred owner {preferred.index(node) + 1} of {len(preferred)}"
+    if node == choice.current and choice.request.cause is PlacementCause.COLD_START:
+        return "it had it last"
+    wished, present = _sites(choice)
+    site = choice.rooms[node].settings.site
+    if site and site == wished:
+        return f"on the preferred site {site}, {basis}"
+    return f"on the same site {site}, {basis}" if site and site == present else basis
+
+
+def _name(choice: Choice, node: str) -> str:
+    return choice.rooms[node].name

@@ -1,0 +1,317 @@
+"""Who is where, how much does each node carry, and so: where can a group go? Pure.
+
+A leader keeps one crowd and refreshes it before every pass with what changed since; one made anew gives the same answers
+(a property test compares them). Facts that hold for many groups are worked out once, so that thousands of groups can be
+placed in a pass.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from clusterd.database import Database, DatabaseView
+from clusterd.leader.choice import Choice, choose, count_text
+from clusterd.leader.placement import Exclusion, Placement, Request
+from clusterd.leader.rooms import Room, Rooms
+from clusterd.leader.rules import rule_exclusions, rules_by_group
+from clusterd.leader.seats import Needs, Seat, needs_of, seat_of
+from clusterd.leader.sight import Sight
+from clusterd.leader.tally import Load, Tally
+from clusterd.model import keys
+from clusterd.model.ids import GroupId, NodeId, key_of
+from clusterd.model.records import (
+    AssignmentRecord,
+    Candidate,
+    GroupRecord,
+    ReportRecord,
+    ResourceRecord,
+    RuleRecord,
+)
+from clusterd.model.settings import ClusterSettings
+from clusterd.model.states import GroupStatus
+
+_SEATED = (keys.GROUP, keys.ASSIGNMENT, keys.REPORT)
+_SHARED_MAX = 1024
+_NO_NODE = GroupStatus.NO_NODE
+_CONFLICT = GroupStatus.ANTI_AFFINITY_CONFLICT
+_LACKING = GroupStatus.PHYSICAL_RESOURCES_LACKING
+
+
+class Crowd:
+    """Every group's seat and every node's load, as of the last refresh and what was placed since."""
+
+    def __init__(self) -> None:
+        self.rooms: dict[str, Room] = {}
+        self.seats: dict[str, Seat] = {}
+        self._database: Database | None = None
+        self._revision = 0
+        self._read_rooms = Rooms()
+        self._settings: ClusterSettings | None = None
+        self._tally = Tally()
+        self._resources: dict[str, dict[str, ResourceRecord]] = {}
+        self._group_of: dict[str, str] = {}
+        self._rules: Mapping[str, tuple[RuleRecord, ...]] = {}
+        self._installed: dict[str, set[str]] = {}
+        self._shared: dict[object, dict[str, Exclusion]] = {}
+        self._also: dict[str, Candidate] = {}
+        self._provisional: set[str] = set()
+
+    # ---- following the database ----
+
+    def refresh(self, view: DatabaseView, sight: Sight) -> None:
+        """See what the view shows now, and forget what was only `placed`."""
+        database = view.database
+        changes = database.changes_since(self._revision) if database is self._database else None
+        if changes is None:
+            self._begin_again(view)
+        else:
+            self._follow(view, {key for _, key in changes})
+        self._database, self._revision, self._settings = database, database.revision, sight.settings
+        rooms = self._read_rooms.read(view, sight)
+        if rooms != self.rooms:
+            self.rooms = rooms
+            self._shared.clear()
+        self._tally.rank(self.rooms, is_reserving=sight.settings.placement_policy == "reserve")
+
+    def _begin_again(self, view: DatabaseView) -> None:
+        self.seats, self._tally = {}, Tally()
+        self._resources, self._group_of = {}, {}
+        self._provisional.clear()
+        self._shared.clear()
+        self._also.clear()
+        for key, resource in view.items(ResourceRecord):
+            self._keep_resource(key, resource)
+        self._rules = rules_by_group(view.rules())
+        self._installed = _installed(view)
+        self._tally.rank({}, is_reserving=False)
+        for key, _ in view.items(GroupRecord):
+            self._seat(view, key.removeprefix(keys.GROUP), is_changed=True)
+
+    def _follow(self, view: DatabaseView, changed: Iterable[str]) -> None:
+        seated, reshaped = set(self._provisional), set()
+        prefixes = set()
+        for key in changed:
+            prefix = keys.prefix_of(key)
+            prefixes.add(prefix)
+            if prefix in _SEATED:
+                seated.add(key.removeprefix(prefix))
+                if prefix == keys.GROUP:
+                    reshaped.add(key.removeprefix(prefix))
+            elif prefix == keys.RESOURCE:
+                reshaped |= self._keep_resource(key, view.get(ResourceRecord, key))
+        self._provisional.clear()
+        if keys.RULE in prefixes:
+            self._rules = rules_by_group(view.rules())
+        if keys.RESOURCE_TYPE in prefixes:
+            self._installed = _installed(view)
+            self._shared.clear()
+        for group in sorted(seated | reshaped):
+            self._seat(view, group, is_changed=group in reshaped)
+
+    def _keep_resource(self, key: str, record: ResourceRecord | None) -> set[str]:
+        """Groups whose resources changed by this: it may have gone from one to another."""
+        touched = set()
+        before = self._group_of.pop(key, None)
+        if before is not None:
+            touched.add(before)
+            del self._resources[before][key]
+        if record is not None:
+            group = self._group_of[key] = key_of(record.group)
+            self._resources.setdefault(group, {})[key] = record
+            touched.add(group)
+        return touched
+
+    def _seat(self, view: DatabaseView, key: str, *, is_changed: bool) -> None:
+        """Seat the group of this key as the view shows it. A deleted group keeps its generation, and weighs nothing."""
+        before = self.seats.get(key)
+        record = view.get(GroupRecord, keys.GROUP + key)
+        if record is None:
+            self._reseat(key, None)
+            return
+        resources = self._resources.get(key, {})
+        if before is None or is_changed:
+            needs = needs_of(record, (resources[each] for each in sorted(resources)))
+        else:
+            needs = before.needs
+        assignment = view.get(AssignmentRecord, keys.ASSIGNMENT + key)
+        report = view.get(ReportRecord, keys.REPORT + key)
+        self._reseat(key, seat_of(record, needs, assignment, report, len(resources)))
+
+    def _reseat(self, key: str, seat: Seat | None) -> None:
+        before = self.seats.pop(key, None)
+        if before is not None:
+            self._tally.remove(key, before)
+        if seat is not None:
+            self.seats[key] = seat
+            self._tally.add(key, seat)
+
+    # ---- within a pass ----
+
+    def placed(self, group: GroupId, node: NodeId | None, *, is_starting: bool = False) -> None:
+        """Count a decision that is not committed yet; None: it left. Forgotten at the next refresh.
+
+        Where it was it weighs on, for it may still run there.
+        """
+        key = key_of(group)
+        before = self.seats.get(key)
+        if before is None:
+            return
+        self._provisional.add(key)
+        if node is None:
+            self._reseat(key, Seat(before.name, before.needs))
+            return
+        home = key_of(node)
+        places = tuple(dict.fromkeys((*before.places, home)))
+        self._reseat(key, Seat(before.name, before.needs, home, places, is_starting))
+
+    def starting(self, node: NodeId) -> int:
+        """Groups that are coming online there now."""
+        return self.load(node).starting
+
+    def load(self, node: NodeId) -> Load:
+        return self._tally.load(key_of(node))
+
+    def held_by(self, node: NodeId) -> list[str]:
+        """Keys of the groups that weigh on a node, in order."""
+        return sorted(self._tally.holds.get(key_of(node), ()))
+
+    # ---- answers ----
+
+    def place(self, request: Request) -> Placement:
+        """The node for a group that needs one, and what there is to say about each of the others."""
+        key = key_of(request.group.name)
+        needs = self._needs(key, request.group)
+        settings = self._settings
+        barred = self._barred(key, needs, ignores_rules=request.ignores_rules)
+        choice = Choice(
+            request,
+            needs,
+            rooms=self.rooms,
+            by_policy=self._tally.order,
+            barred=barred,
+            rivals=self._rivals(key, needs),
+            cluster_site=settings.preferred_site if settings else "",
+            is_reserving=settings is not None and settings.placement_policy == "reserve",
+        )
+        return choose(choice, self._groups_at, self._also_able)
+
+    def why_not(self, group: GroupRecord, node: NodeId, *, ignores_rules: bool = False) -> Exclusion | None:
+        """Why `node` cannot take `group` now; None when it can."""
+        if key_of(node) not in self.rooms:
+            return Exclusion(_NO_NODE, "there is no such node")
+        key = key_of(group.name)
+        return self._barred(key, self._needs(key, group), ignores_rules=ignores_rules).get(key_of(node))
+
+    def rule_conflict(self, group: GroupRecord) -> Exclusion | None:
+        """Whether it is where a hard rule forbids it. Such a change acts only when the group is moved or started again."""
+        key = key_of(group.name)
+        seat = self.seats.get(key)
+        if seat is None or not seat.places:
+            return None
+        found: dict[str, Exclusion] = {}
+        self._bar_by_rules(found, key, seat.needs)
+        return found.get(seat.home)
+
+    def _needs(self, key: str, group: GroupRecord) -> Needs:
+        seat = self.seats.get(key)
+        return seat.needs if seat is not None else needs_of(group, self._resources.get(key, {}).values())
+
+    def _barred(self, key: str, needs: Needs, *, ignores_rules: bool) -> dict[str, Exclusion]:
+        """Nodes that cannot take the group, by key; the first reason in the order of the filters."""
+        barred = self._barred_for_all_like(needs)
+        if not (needs.classes or needs.memory_mib or needs.cores or key in self._rules):
+            return barred
+        barred = dict(barred)
+        self._bar_by_rules(barred, key, needs, ignores_rules=ignores_rules)
+        if needs.memory_mib or needs.cores:
+            self._bar_by_capacity(barred, key, needs)
+        return barred
+
+    def _barred_for_all_like(self, needs: Needs) -> dict[str, Exclusion]:
+        """What bars nodes to every group with the same types and possible owners."""
+        like = (needs.types, needs.owners)
+        found = self._shared.get(like)
+        if found is None:
+            if len(self._shared) >= _SHARED_MAX:
+                self._shared.clear()
+            reasons = ((key, self._bar_by_itself(room, needs)) for key, room in self.rooms.items())
+            found = self._shared[like] = {key: Exclusion(_NO_NODE, reason) for key, reason in reasons if reason}
+        return found
+
+    def _bar_by_itself(self, room: Room, needs: Needs) -> str:
+        if room.refusal:
+            return room.refusal
+        for resource, owners in needs.owners:
+            if room.key not in {key_of(each) for each in owners}:
+                return f"{resource} may not run there (possible owners: {', '.join(owners)})"
+        installed = self._installed.get(room.key)
+        missing = [each for each in needs.types if installed and each not in installed]
+        return f"resource type {missing[0]} is not installed there" if missing else ""
+
+    def _bar_by_rules(
+        self, barred: dict[str, Exclusion], key: str, needs: Needs, *, ignores_rules: bool = False
+    ) -> None:
+        rules = () if ignores_rules else self._rules.get(key, ())
+        if rules:
+            for node, exclusion in rule_exclusions(key, rules, self.seats, self.rooms).items():
+                barred.setdefault(node, exclusion)
+        if self._settings is not None and self._settings.has_hard_anti_affinity:
+            for node, reason in self._conflicts(key, needs).items():
+                barred.setdefault(node, Exclusion(_CONFLICT, reason))
+
+    def _bar_by_capacity(self, barred: dict[str, Exclusion], key: str, needs: Needs) -> None:
+        seat = self.seats.get(key)
+        own = seat.places if seat is not None else ()
+        for node, room in self.rooms.items():
+            if node in barred:
+                continue
+            load, capacity = self._tally.load(node), room.settings
+            is_there = node in own
+            used_mib = load.memory_mib - (needs.memory_mib if is_there else 0)
+            used_cores = load.cores - (needs.cores if is_there else 0)
+            lacks = _lacks("MiB", needs.memory_mib, used_mib, capacity.memory_mib)
+            lacks = lacks or _lacks("cores", needs.cores, used_cores, capacity.cores)
+            if lacks:
+                barred[node] = Exclusion(_LACKING, lacks)
+
+    def _rivals(self, key: str, needs: Needs) -> Mapping[str, str]:
+        """Nodes that are taken only when there is no other, for groups that should be kept apart are there."""
+        if self._settings is not None and self._settings.has_hard_anti_affinity:
+            return {}
+        return self._conflicts(key, needs)
+
+    def _conflicts(self, key: str, needs: Needs) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for name in needs.classes:
+            for node, groups in self._tally.classmates(name).items():
+                others = groups - {key}
+                if others and node not in found:
+                    rival = self.seats[min(others)].name
+                    found[node] = f"{rival} is there, of the same anti-affinity class {name}"
+        return found
+
+    def _groups_at(self, node: str) -> int:
+        return self._tally.load(node).groups
+
+    def _also_able(self, node: str) -> Candidate:
+        """What is said about a node that is merely not the best; the same for every group until its load changes."""
+        changed = self._tally.changed
+        for each in changed:
+            self._also.pop(each, None)
+        changed.clear()
+        found = self._also.get(node)
+        if found is None:
+            reason = f"it can take it too; it has {count_text(self._groups_at(node))}"
+            found = self._also[node] = Candidate(self.rooms[node].name, False, reason)
+        return found
+
+
+def _lacks(unit: str, needed: int, used: int, capacity: int | None) -> str:
+    if not needed or capacity is None or used + needed <= capacity:
+        return ""
+    return f"needs {needed} {unit}, {max(0, capacity - used)} of {capacity} {unit} free"
+
+
+def _installed(view: DatabaseView) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for record in view.resource_types():
+        found.setdefault(key_of(record.node), set()).add(record.name)
+    return found

@@ -1,0 +1,116 @@
+"""Where is one group, and what does it ask of a node? Pure.
+
+A group weighs on a node while something of it runs there or is to: on its owner, and on its target while it moves. One
+that is kept offline belongs to its owner still, and weighs nothing.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from clusterd.model.ids import GroupId, key_of
+from clusterd.model.records import AssignmentRecord, GroupRecord, ReportRecord, ResourceRecord
+from clusterd.model.settings import GroupSettings, group_settings, resource_settings
+from clusterd.model.states import GroupStatus, Order, ResourceState, Wanted
+
+_RESTS_FOR = frozenset(
+    {
+        GroupStatus.PREEMPTED.value,
+        GroupStatus.PHYSICAL_RESOURCES_LACKING.value,
+        GroupStatus.ANTI_AFFINITY_CONFLICT.value,
+        GroupStatus.NO_AUTO_START.value,
+        GroupStatus.NO_NODE.value,
+    }
+)
+_PLAIN = group_settings(GroupRecord(GroupId("")), 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a group asks of a node that is to run it."""
+
+    memory_mib: int = 0
+    cores: int = 0
+    types: tuple[str, ...] = ()
+    owners: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Resources that may run on some nodes only, and those nodes."""
+    classes: tuple[str, ...] = ()
+    preferred: tuple[str, ...] = ()
+    """Keys of its preferred owners."""
+    site: str = ""
+    priority: int = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """Where one group is. `home` is the key of the node that counts it, `places` are those on which it weighs."""
+
+    name: str
+    needs: Needs
+    home: str = ""
+    places: tuple[str, ...] = ()
+    is_starting: bool = False
+
+
+def needs_of(group: GroupRecord, resources: Iterable[ResourceRecord]) -> Needs:
+    settings = settings_of(group)
+    memory_mib = cores = 0
+    types, owners = set(), []
+    for resource in resources:
+        types.add(resource.type)
+        if resource.possible_owners:
+            owners.append((str(resource.name), tuple(str(each) for each in resource.possible_owners)))
+        if "memory_demand" in resource.properties or "core_demand" in resource.properties:
+            demand = resource_settings(resource)
+            memory_mib += demand.memory_demand_mib
+            cores += demand.core_demand
+    return Needs(
+        memory_mib,
+        cores,
+        tuple(sorted(types)),
+        tuple(owners),
+        tuple(sorted(set(settings.anti_affinity_class_names))),
+        tuple(dict.fromkeys(key_of(each) for each in group.preferred_owners)),
+        settings.preferred_site,
+        settings.priority,
+    )
+
+
+def settings_of(group: GroupRecord) -> GroupSettings:
+    """The group's settings, as far as they do not depend on how many nodes there are."""
+    return group_settings(group, 1) if group.properties else _PLAIN
+
+
+def seat_of(
+    group: GroupRecord, needs: Needs, assignment: AssignmentRecord | None, report: ReportRecord | None, size: int
+) -> Seat:
+    """`size` is how many resources the group has."""
+    if assignment is None or not assignment.owner:
+        return Seat(group.name, needs)
+    owner = key_of(assignment.owner)
+    target = key_of(assignment.target)
+    is_moving = assignment.order is Order.RELEASE and bool(target) and target != owner
+    return Seat(
+        group.name,
+        needs,
+        home=target if is_moving else owner,
+        places=() if _rests(group, assignment) else (owner, target) if is_moving else (owner,),
+        is_starting=size > 0 and _is_starting(group, assignment, report),
+    )
+
+
+def _rests(group: GroupRecord, assignment: AssignmentRecord) -> bool:
+    if assignment.order is not Order.HOLD:
+        return False
+    return group.wanted is not Wanted.ONLINE or not _RESTS_FOR.isdisjoint(assignment.status)
+
+
+def _is_starting(group: GroupRecord, assignment: AssignmentRecord, report: ReportRecord | None) -> bool:
+    """One that failed before it was ever online is not coming online: it must not keep others from starting."""
+    if assignment.order is not Order.RUN or group.wanted is not Wanted.ONLINE:
+        return False
+    if report is None or report.generation != assignment.generation:
+        return True
+    states = {each.state for each in report.resources}
+    if report.is_hands_off:
+        return False
+    return ResourceState.ONLINE_PENDING in states or (not report.was_online and ResourceState.FAILED not in states)
