@@ -5,7 +5,8 @@ A leader keeps one crowd and refreshes it before every pass with what changed si
 placed in a pass.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 
 from clusterd.database import Database, DatabaseView
 from clusterd.leader.choice import Choice, choose, count_text
@@ -20,12 +21,13 @@ from clusterd.model.ids import GroupId, NodeId, key_of
 from clusterd.model.records import (
     AssignmentRecord,
     Candidate,
+    ClusterRecord,
     GroupRecord,
     ReportRecord,
     ResourceRecord,
     RuleRecord,
 )
-from clusterd.model.settings import ClusterSettings
+from clusterd.model.settings import cluster_settings
 from clusterd.model.states import GroupStatus
 
 _SEATED = (keys.GROUP, keys.ASSIGNMENT, keys.REPORT)
@@ -41,10 +43,11 @@ class Crowd:
     def __init__(self) -> None:
         self.rooms: dict[str, Room] = {}
         self.seats: dict[str, Seat] = {}
+        self.settings = cluster_settings(ClusterRecord("", ""))
         self._database: Database | None = None
         self._revision = 0
         self._read_rooms = Rooms()
-        self._settings: ClusterSettings | None = None
+        self._before_supposed: dict[str, Room] | None = None
         self._tally = Tally()
         self._resources: dict[str, dict[str, ResourceRecord]] = {}
         self._group_of: dict[str, str] = {}
@@ -52,29 +55,25 @@ class Crowd:
         self._installed: dict[str, set[str]] = {}
         self._shared: dict[object, dict[str, Exclusion]] = {}
         self._also: dict[str, Candidate] = {}
-        self._provisional: set[str] = set()
+        self._before_placed: dict[str, Seat] = {}
 
     # ---- following the database ----
 
     def refresh(self, view: DatabaseView, sight: Sight) -> None:
-        """See what the view shows now, and forget what was only `placed`."""
+        """See what the view shows now, and forget what was only `placed` or supposed."""
+        self.forget()
         database = view.database
         changes = database.changes_since(self._revision) if database is self._database else None
         if changes is None:
             self._begin_again(view)
         else:
             self._follow(view, {key for _, key in changes})
-        self._database, self._revision, self._settings = database, database.revision, sight.settings
-        rooms = self._read_rooms.read(view, sight)
-        if rooms != self.rooms:
-            self.rooms = rooms
-            self._shared.clear()
-        self._tally.rank(self.rooms, is_reserving=sight.settings.placement_policy == "reserve")
+        self._database, self._revision, self.settings = database, database.revision, sight.settings
+        self._open(self._read_rooms.read(view, sight))
 
     def _begin_again(self, view: DatabaseView) -> None:
         self.seats, self._tally = {}, Tally()
         self._resources, self._group_of = {}, {}
-        self._provisional.clear()
         self._shared.clear()
         self._also.clear()
         for key, resource in view.items(ResourceRecord):
@@ -86,8 +85,7 @@ class Crowd:
             self._seat(view, key.removeprefix(keys.GROUP), is_changed=True)
 
     def _follow(self, view: DatabaseView, changed: Iterable[str]) -> None:
-        seated, reshaped = set(self._provisional), set()
-        prefixes = set()
+        seated, reshaped, prefixes = set(), set(), set()
         for key in changed:
             prefix = keys.prefix_of(key)
             prefixes.add(prefix)
@@ -97,7 +95,6 @@ class Crowd:
                     reshaped.add(key.removeprefix(prefix))
             elif prefix == keys.RESOURCE:
                 reshaped |= self._keep_resource(key, view.get(ResourceRecord, key))
-        self._provisional.clear()
         if keys.RULE in prefixes:
             self._rules = rules_by_group(view.rules())
         if keys.RESOURCE_TYPE in prefixes:
@@ -133,7 +130,7 @@ class Crowd:
             needs = before.needs
         assignment = view.get(AssignmentRecord, keys.ASSIGNMENT + key)
         report = view.get(ReportRecord, keys.REPORT + key)
-        self._reseat(key, seat_of(record, needs, assignment, report, len(resources)))
+        self._reseat(key, seat_of(record.name, needs, assignment, report, len(resources)))
 
     def _reseat(self, key: str, seat: Seat | None) -> None:
         before = self.seats.pop(key, None)
@@ -142,6 +139,12 @@ class Crowd:
         if seat is not None:
             self.seats[key] = seat
             self._tally.add(key, seat)
+
+    def _open(self, rooms: dict[str, Room]) -> None:
+        if rooms != self.rooms:
+            self.rooms = rooms
+            self._shared.clear()
+        self._tally.rank(rooms, is_reserving=self.settings.placement_policy == "reserve")
 
     # ---- within a pass ----
 
@@ -154,13 +157,30 @@ class Crowd:
         before = self.seats.get(key)
         if before is None:
             return
-        self._provisional.add(key)
+        self._before_placed.setdefault(key, before)
         if node is None:
             self._reseat(key, Seat(before.name, before.needs))
             return
         home = key_of(node)
         places = tuple(dict.fromkeys((*before.places, home)))
         self._reseat(key, Seat(before.name, before.needs, home, places, is_starting))
+
+    def suppose_lost(self, nodes: Collection[NodeId]) -> None:
+        """Answer from now on as if these nodes were lost, until the next refresh or `forget`."""
+        if self._before_supposed is None:
+            self._before_supposed = self.rooms
+        lost = {key_of(each) for each in nodes}
+        rooms = self._before_supposed.items()
+        self._open({key: replace(room, refusal="it would be lost") if key in lost else room for key, room in rooms})
+
+    def forget(self) -> None:
+        """Forget what was only `placed` or supposed."""
+        for key, seat in self._before_placed.items():
+            self._reseat(key, seat)
+        self._before_placed.clear()
+        if self._before_supposed is not None:
+            self._open(self._before_supposed)
+            self._before_supposed = None
 
     def starting(self, node: NodeId) -> int:
         """Groups that are coming online there now."""
@@ -179,7 +199,6 @@ class Crowd:
         """The node for a group that needs one, and what there is to say about each of the others."""
         key = key_of(request.group.name)
         needs = self._needs(key, request.group)
-        settings = self._settings
         barred = self._barred(key, needs, ignores_rules=request.ignores_rules)
         choice = Choice(
             request,
@@ -188,8 +207,8 @@ class Crowd:
             by_policy=self._tally.order,
             barred=barred,
             rivals=self._rivals(key, needs),
-            cluster_site=settings.preferred_site if settings else "",
-            is_reserving=settings is not None and settings.placement_policy == "reserve",
+            cluster_site=self.settings.preferred_site,
+            is_reserving=self.settings.placement_policy == "reserve",
         )
         return choose(choice, self._groups_at, self._also_able)
 
@@ -209,6 +228,11 @@ class Crowd:
         found: dict[str, Exclusion] = {}
         self._bar_by_rules(found, key, seat.needs)
         return found.get(seat.home)
+
+    def conflicts(self, group: GroupRecord) -> Mapping[str, str]:
+        """By key of each node: what there should be kept apart from `group` by an anti-affinity class, if anything."""
+        key = key_of(group.name)
+        return self._conflicts(key, self._needs(key, group))
 
     def _needs(self, key: str, group: GroupRecord) -> Needs:
         seat = self.seats.get(key)
@@ -253,7 +277,7 @@ class Crowd:
         if rules:
             for node, exclusion in rule_exclusions(key, rules, self.seats, self.rooms).items():
                 barred.setdefault(node, exclusion)
-        if self._settings is not None and self._settings.has_hard_anti_affinity:
+        if self.settings.has_hard_anti_affinity:
             for node, reason in self._conflicts(key, needs).items():
                 barred.setdefault(node, Exclusion(_CONFLICT, reason))
 
@@ -274,7 +298,7 @@ class Crowd:
 
     def _rivals(self, key: str, needs: Needs) -> Mapping[str, str]:
         """Nodes that are taken only when there is no other, for groups that should be kept apart are there."""
-        if self._settings is not None and self._settings.has_hard_anti_affinity:
+        if self.settings.has_hard_anti_affinity:
             return {}
         return self._conflicts(key, needs)
 

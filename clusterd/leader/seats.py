@@ -38,6 +38,8 @@ class Needs:
     """Keys of its preferred owners."""
     site: str = ""
     priority: int = 2000
+    is_wanted: bool = True
+    """Whether anything of it is to be online."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +56,10 @@ class Seat:
 def needs_of(group: GroupRecord, resources: Iterable[ResourceRecord]) -> Needs:
     settings = settings_of(group)
     memory_mib = cores = 0
-    types, owners = set(), []
+    types, owners, wanted = set(), [], set()
     for resource in resources:
         types.add(resource.type)
+        wanted.add(resource.wanted)
         if resource.possible_owners:
             owners.append((str(resource.name), tuple(str(each) for each in resource.possible_owners)))
         if "memory_demand" in resource.properties or "core_demand" in resource.properties:
@@ -72,6 +75,7 @@ def needs_of(group: GroupRecord, resources: Iterable[ResourceRecord]) -> Needs:
         tuple(dict.fromkeys(key_of(each) for each in group.preferred_owners)),
         settings.preferred_site,
         settings.priority,
+        group.wanted is Wanted.ONLINE and (not wanted or Wanted.ONLINE in wanted),
     )
 
 
@@ -81,32 +85,32 @@ def settings_of(group: GroupRecord) -> GroupSettings:
 
 
 def seat_of(
-    group: GroupRecord, needs: Needs, assignment: AssignmentRecord | None, report: ReportRecord | None, size: int
+    name: str, needs: Needs, assignment: AssignmentRecord | None, report: ReportRecord | None, size: int
 ) -> Seat:
-    """`size` is how many resources the group has."""
+    """Where the group is, that has `size` resources."""
     if assignment is None or not assignment.owner:
-        return Seat(group.name, needs)
+        return Seat(name, needs)
     owner = key_of(assignment.owner)
     target = key_of(assignment.target)
     is_moving = assignment.order is Order.RELEASE and bool(target) and target != owner
     return Seat(
-        group.name,
+        name,
         needs,
         home=target if is_moving else owner,
-        places=() if _rests(group, assignment) else (owner, target) if is_moving else (owner,),
-        is_starting=size > 0 and _is_starting(group, assignment, report),
+        places=() if _rests(needs, assignment) else (owner, target) if is_moving else (owner,),
+        is_starting=size > 0 and needs.is_wanted and _is_starting(assignment, report),
     )
 
 
-def _rests(group: GroupRecord, assignment: AssignmentRecord) -> bool:
+def _rests(needs: Needs, assignment: AssignmentRecord) -> bool:
     if assignment.order is not Order.HOLD:
         return False
-    return group.wanted is not Wanted.ONLINE or not _RESTS_FOR.isdisjoint(assignment.status)
+    return not needs.is_wanted or not _RESTS_FOR.isdisjoint(assignment.status)
 
 
-def _is_starting(group: GroupRecord, assignment: AssignmentRecord, report: ReportRecord | None) -> bool:
+def _is_starting(assignment: AssignmentRecord, report: ReportRecord | None) -> bool:
     """One that failed before it was ever online is not coming online: it must not keep others from starting."""
-    if assignment.order is not Order.RUN or group.wanted is not Wanted.ONLINE:
+    if assignment.order is not Order.RUN:
         return False
     if report is None or report.generation != assignment.generation:
         return True

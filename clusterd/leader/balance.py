@@ -1,0 +1,216 @@
+"""Which groups should move to even out the load? Pure.
+
+A node is too loaded when the memory that its groups demand, or its processors, are used beyond the level that the cluster
+allows. From each such node at most one group leaves at a time: the smallest that brings it back to the level, or else the
+largest, and only to a node that is not worse off afterwards than the one it came from. So a move never calls for another
+one back.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from clusterd.database import DatabaseView
+from clusterd.leader.crowd import Crowd
+from clusterd.leader.placement import PlacementCause, Request
+from clusterd.leader.rooms import Room
+from clusterd.leader.seats import Seat, settings_of
+from clusterd.leader.sight import NodeLoad, Sight
+from clusterd.model.ids import GroupId, NodeId, key_of
+from clusterd.model.maintenance import group_hands_off
+from clusterd.model.records import GroupRecord
+from clusterd.model.states import Order, ResourceState, Wanted
+
+MOVES_MAX = 4
+LIVE_MIGRATION = "live-migration"
+
+
+@dataclass(frozen=True, slots=True)
+class _Fill:
+    """How full a node is, in percent of what it has."""
+
+    memory: float
+    processors: float
+
+    @property
+    def worst(self) -> float:
+        return max(self.memory, self.processors)
+
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """A group that could leave, and how much of the source it takes along."""
+
+    group: GroupRecord
+    target: NodeId
+    source_after: _Fill
+    target_after: _Fill
+
+
+def balancing_moves(
+    crowd: Crowd, view: DatabaseView, sight: Sight, loads: Mapping[NodeId, NodeLoad]
+) -> list[tuple[GroupId, NodeId, str]]:
+    """Group, target and reason of each move to order now, the fullest node's first."""
+    limit = sight.settings.auto_balancer_percent
+    if sight.settings.auto_balancer_mode == "off":
+        return []
+    by_key = {key_of(node): load for node, load in loads.items()}
+    scale = _Scale(crowd, by_key)
+    fills = {key: scale.fill(key) for key, room in crowd.rooms.items() if not room.refusal}
+    sources = sorted((key for key in fills if fills[key].worst > limit), key=lambda key: (-fills[key].worst, key))
+    found: list[tuple[GroupId, NodeId, str]] = []
+    for source in sources:
+        if len(found) >= MOVES_MAX or _is_under_way(crowd, view, source):
+            continue
+        move = _best(_possible(crowd, view, scale, fills, crowd.rooms[source]), limit)
+        if move is None:
+            continue
+        found.append((move.group.name, move.target, _told(crowd.rooms[source], fills[source], move, limit)))
+        fills[source], fills[key_of(move.target)] = move.source_after, move.target_after
+        crowd.placed(move.group.name, move.target)
+    return found
+
+
+class _Scale:
+    """Turns demands into shares of a node."""
+
+    def __init__(self, crowd: Crowd, loads: Mapping[str, NodeLoad]) -> None:
+        self._crowd = crowd
+        self._loads = loads
+
+    def fill(self, node: str) -> _Fill:
+        room, reported = self._crowd.rooms[node], self._loads.get(node)
+        load = self._crowd.load(room.name)
+        if room.settings.memory_mib:
+            memory = load.memory_mib * 100 / room.settings.memory_mib
+        else:
+            memory = float(reported.memory_percent) if reported else 0.0
+        return _Fill(memory, float(reported.processor_percent) if reported else 0.0)
+
+    def share(self, seat: Seat, source: Room, target: Room) -> tuple[_Fill, _Fill]:
+        """What the group takes of the source, and would take of the target."""
+        here = _Fill(self._memory(seat, source), self._processors(seat, source))
+        ratio = (
+            source.settings.cores / target.settings.cores if source.settings.cores and target.settings.cores else 1.0
+        )
+        return here, _Fill(self._memory(seat, target), here.processors * ratio)
+
+    def _memory(self, seat: Seat, room: Room) -> float:
+        return seat.needs.memory_mib * 100 / room.settings.memory_mib if room.settings.memory_mib else 0.0
+
+    def _processors(self, seat: Seat, room: Room) -> float:
+        """Nobody measures groups: by the cores that it demands, or an equal part where nobody demands any."""
+        reported, load = self._loads.get(room.key), self._crowd.load(room.name)
+        if reported is None or not load.groups:
+            return 0.0
+        part = seat.needs.cores / load.cores if load.cores else 1 / load.groups
+        return reported.processor_percent * part
+
+
+def _is_under_way(crowd: Crowd, view: DatabaseView, node: str) -> bool:
+    """Whether something leaves this node already: one at a time, and what it brings is seen first."""
+    for key in crowd.held_by(crowd.rooms[node].name):
+        assignment = view.assignment(key)
+        if assignment is not None and assignment.order is Order.RELEASE and key_of(assignment.owner) == node:
+            return True
+    return False
+
+
+def _possible(
+    crowd: Crowd, view: DatabaseView, scale: _Scale, fills: Mapping[str, _Fill], source: Room
+) -> Iterator[_Move]:
+    """Each group that may leave the source, with the best node for it."""
+    for key in crowd.held_by(source.name):
+        group = view.group(key)
+        if group is None or not _may_move(crowd, view, key, group, source):
+            continue
+        targets = [
+            move
+            for room in _targets(crowd, group, source)
+            if room.key in fills and _may_go_to(view, group, source, room)
+            for move in [_move(group, scale.share(crowd.seats[key], source, room), fills, source, room)]
+            if move.target_after.worst <= move.source_after.worst
+        ]
+        if targets:
+            site = source.settings.site
+            yield min(
+                targets,
+                key=lambda each: (crowd.rooms[key_of(each.target)].settings.site != site, each.target_after.worst),
+            )
+
+
+def _move(
+    group: GroupRecord, shares: tuple[_Fill, _Fill], fills: Mapping[str, _Fill], source: Room, target: Room
+) -> _Move:
+    here, there = shares
+    before, after = fills[source.key], fills[target.key]
+    return _Move(
+        group,
+        target.name,
+        _Fill(before.memory - here.memory, before.processors - here.processors),
+        _Fill(after.memory + there.memory, after.processors + there.processors),
+    )
+
+
+def _targets(crowd: Crowd, group: GroupRecord, source: Room) -> list[Room]:
+    """Nodes that can take it, and that nothing speaks against."""
+    placement = crowd.place(Request(group, PlacementCause.BALANCE, current=source.name))
+    rooms = [crowd.rooms[key_of(each.node)] for each in placement.candidates]
+    rivals = crowd.conflicts(group)
+    return [
+        room
+        for room in rooms
+        if room.key != source.key
+        and not room.settings.avoid_placement
+        and room.key not in rivals
+        and crowd.why_not(group, room.name) is None
+    ]
+
+
+def _may_move(crowd: Crowd, view: DatabaseView, key: str, group: GroupRecord, source: Room) -> bool:
+    """Online, here, not locked, not in maintenance, not asked to be elsewhere, and its settings allow it."""
+    settings, seat = settings_of(group), crowd.seats[key]
+    assignment, report = view.assignment(key), view.report(key)
+    if assignment is None or report is None or seat.places != (source.key,) or assignment.order is not Order.RUN:
+        return False
+    if settings.balancing == "never" or settings.is_locked or (settings.may_fail_back and group.preferred_owners):
+        return False
+    if group.move is not None and group.move.id != assignment.move_id:
+        return False
+    if report.generation != assignment.generation or report.is_hands_off:
+        return False
+    if group_hands_off(view.cluster(), view.node(source.name), group) is not None:
+        return False
+    states = {each.name: each.state for each in report.resources}
+    wanted = [each.name for each in view.resources_of(key) if each.wanted is Wanted.ONLINE]
+    return bool(wanted) and all(states.get(name) is ResourceState.ONLINE for name in wanted)
+
+
+def _may_go_to(view: DatabaseView, group: GroupRecord, source: Room, target: Room) -> bool:
+    """With an interruption only if its owner said 'always'; live, when its types can do that on both nodes."""
+    if settings_of(group).balancing == "always":
+        return True
+    needed = {each.type for each in view.resources_of(group.name)}
+    able: dict[str, set[str]] = {}
+    for record in view.resource_types():
+        if LIVE_MIGRATION in record.abilities:
+            able.setdefault(key_of(record.node), set()).add(record.name)
+    return all(needed <= able.get(node, set()) for node in (source.key, target.key))
+
+
+def _best(moves: Iterator[_Move], limit: int) -> _Move | None:
+    """The one that disturbs least: the smallest that brings the source to its level, else the one that brings most."""
+    found: Sequence[_Move] = list(moves)
+    enough = [each for each in found if each.source_after.worst <= limit]
+    if enough:
+        return max(enough, key=lambda each: (each.source_after.worst, -each.target_after.worst, str(each.group.name)))
+    return min(
+        found, key=lambda each: (each.source_after.worst, each.target_after.worst, each.group.name), default=None
+    )
+
+
+def _told(source: Room, before: _Fill, move: _Move, limit: int) -> str:
+    what = "memory" if before.memory >= before.processors else "processor time"
+    return (
+        f"the {what} of {source.name} is used to {before.worst:.0f} % (limit {limit} %); without it "
+        f"{move.source_after.worst:.0f} %, and {move.target} then {move.target_after.worst:.0f} %"
+    )

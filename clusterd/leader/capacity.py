@@ -1,0 +1,236 @@
+"""Would every group still find a node if some were lost? Pure. Works from any node's view of the database.
+
+Each loss is played through with the leader's own placement: the groups of the lost nodes, most important first, go where
+they would go, and what then finds no room may take the place of others. Quorum is taken for granted.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations, islice
+from math import comb
+
+from clusterd.database import DatabaseView
+from clusterd.leader.crowd import Crowd
+from clusterd.leader.placement import PlacementCause, Request
+from clusterd.leader.preempt import victims
+from clusterd.leader.sight import Sight
+from clusterd.model.ids import GroupId, NodeId, key_of
+from clusterd.model.maintenance import group_hands_off
+from clusterd.model.states import GroupStatus
+
+LOSSES_MAX = 128
+STEPS_MAX = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCapacity:
+    """What a node has and what its groups demand; None: not limited. `refusal`: why it takes no group now."""
+
+    node: NodeId
+    groups: int
+    memory_mib: int | None
+    memory_used_mib: int
+    cores: int | None
+    cores_used: int
+    refusal: str
+
+    @property
+    def memory_free_mib(self) -> int | None:
+        return None if self.memory_mib is None else max(0, self.memory_mib - self.memory_used_mib)
+
+    @property
+    def cores_free(self) -> int | None:
+        return None if self.cores is None else max(0, self.cores - self.cores_used)
+
+
+@dataclass(frozen=True, slots=True)
+class Stranded:
+    """A group that would have no node, and why."""
+
+    group: GroupId
+    status: GroupStatus
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What would become of the groups of these nodes."""
+
+    nodes: tuple[NodeId, ...]
+    placed: tuple[tuple[GroupId, NodeId], ...]
+    stranded: tuple[Stranded, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityAnswer:
+    """Whether the loss of any `failures` nodes leaves every group a node, as far as was looked."""
+
+    failures: int
+    looked_at: int
+    """Combinations that were played through, the ones with most on them first."""
+    possible: int
+    homeless: tuple[Stranded, ...]
+    """Groups that have no node as it is."""
+    losses: tuple[Loss, ...]
+    """Those that strand a group."""
+    nodes: tuple[NodeCapacity, ...]
+
+    @property
+    def is_complete(self) -> bool:
+        return self.looked_at == self.possible
+
+    @property
+    def is_enough(self) -> bool:
+        return not self.losses and not self.homeless
+
+    @property
+    def sentence(self) -> str:
+        what = "the loss of any one node" if self.failures == 1 else f"the loss of any {self.failures} nodes"
+        bound = (
+            ""
+            if self.is_complete
+            else f" (the {self.looked_at} fullest of {self.possible} combinations were looked at)"
+        )
+        if not self.failures or self.homeless:
+            count = len(self.homeless)
+            if count:
+                return f"{count} {'group has' if count == 1 else 'groups have'} no node now"
+            return "every group has a node"
+        if not self.losses:
+            return f"every group would find a node after {what}{bound}"
+        worst = max(self.losses, key=lambda each: len(each.stranded))
+        count, lost = len(worst.stranded), " and ".join(worst.nodes)
+        return (
+            f"not after {what}: without {lost} {count} {'group' if count == 1 else 'groups'} would have no node{bound}"
+        )
+
+
+def survives(view: DatabaseView, sight: Sight, failures: int) -> CapacityAnswer:
+    """Play through the loss of every combination of `failures` nodes that carry something, the fullest first."""
+    crowd = Crowd()
+    crowd.refresh(view, sight)
+    able = [room.name for room in crowd.rooms.values() if not room.refusal]
+    wanted = min(max(failures, 0), len(able))
+    possible = comb(len(able), wanted) if wanted else 0
+    sets = islice(_fullest(crowd, able, wanted), LOSSES_MAX) if wanted else iter(())
+    looked_at, losses = 0, []
+    for nodes in sets:
+        looked_at += 1
+        loss = _play(crowd, view, nodes)
+        if loss.stranded:
+            losses.append(loss)
+    return CapacityAnswer(
+        wanted,
+        looked_at,
+        possible,
+        tuple(_homeless(crowd, view)),
+        tuple(losses),
+        node_capacities(crowd),
+    )
+
+
+def loss_of(view: DatabaseView, sight: Sight, nodes: Collection[NodeId]) -> Loss:
+    """What would become of every group if these nodes were lost together."""
+    crowd = Crowd()
+    crowd.refresh(view, sight)
+    return _play(
+        crowd, view, tuple(room.name for key, room in crowd.rooms.items() if key in {key_of(n) for n in nodes})
+    )
+
+
+def node_capacities(crowd: Crowd) -> tuple[NodeCapacity, ...]:
+    """What each node has and carries, in join order."""
+    found = []
+    for room in crowd.rooms.values():
+        load, has = crowd.load(room.name), room.settings
+        found.append(
+            NodeCapacity(room.name, load.groups, has.memory_mib, load.memory_mib, has.cores, load.cores, room.refusal)
+        )
+    return tuple(found)
+
+
+def _fullest(crowd: Crowd, able: Sequence[NodeId], size: int) -> Iterator[tuple[NodeId, ...]]:
+    """Combinations of nodes, those that carry most first; of very many only those of the fullest nodes."""
+    order = sorted(able, key=lambda node: (-crowd.load(node).memory_mib, -crowd.load(node).groups, able.index(node)))
+    while len(order) > size and comb(len(order), size) > STEPS_MAX:
+        order.pop()
+
+    def carried(nodes: tuple[NodeId, ...]) -> tuple[int, int]:
+        loads = [crowd.load(node) for node in nodes]
+        return (-sum(load.memory_mib for load in loads), -sum(load.groups for load in loads))
+
+    yield from sorted(combinations(order, size), key=carried)
+
+
+def _play(crowd: Crowd, view: DatabaseView, nodes: tuple[NodeId, ...]) -> Loss:
+    lost = {key_of(node) for node in nodes}
+    crowd.suppose_lost(nodes)
+    waiting = [key for node in nodes for key in crowd.held_by(node) if crowd.seats[key].home in lost]
+    waiting = [key for key in dict.fromkeys(waiting) if crowd.seats[key].needs.is_wanted]
+    waiting.sort(key=lambda key: (-crowd.seats[key].needs.priority, key))
+    placed: dict[str, NodeId] = {}
+    stranded: dict[str, Stranded] = {}
+    for key in waiting:
+        _play_one(crowd, view, key, placed, stranded)
+    crowd.forget()
+    return Loss(
+        nodes,
+        tuple((GroupId(crowd.seats[key].name), placed[key]) for key in sorted(placed)),
+        tuple(stranded[key] for key in sorted(stranded)),
+    )
+
+
+def _play_one(
+    crowd: Crowd, view: DatabaseView, key: str, placed: dict[str, NodeId], stranded: dict[str, Stranded]
+) -> None:
+    record = view.group(key)
+    if record is None:
+        return
+    home = crowd.rooms.get(crowd.seats[key].home)
+    owner = view.node(home.name) if home else None
+    hands_off = group_hands_off(view.cluster(), owner, record)
+    if hands_off is not None:
+        reason = "it is in maintenance: nobody takes it over before that ends"
+        stranded[key] = Stranded(record.name, GroupStatus.HANDS_OFF, reason)
+        return
+    placement = crowd.place(Request(record, PlacementCause.NODE_LOST, current=home.name if home else None))
+    node = placement.chosen
+    if node is None and placement.status is GroupStatus.PHYSICAL_RESOURCES_LACKING:
+        node = _make_room(crowd, view, key, placed, stranded)
+    if node is None:
+        stranded[key] = Stranded(record.name, placement.status, placement.refusal)
+    else:
+        crowd.placed(record.name, node)
+        placed[key] = node
+
+
+def _make_room(
+    crowd: Crowd, view: DatabaseView, key: str, placed: dict[str, NodeId], stranded: dict[str, Stranded]
+) -> NodeId | None:
+    """The node where others give way to it. They are shown as stranded: they wait until there is room again."""
+    record = view.group(key)
+    found = victims(crowd, view, record) if record is not None else None
+    if found is None:
+        return None
+    for group in found.groups:
+        crowd.placed(group, None)
+        placed.pop(key_of(group), None)
+        stranded[key_of(group)] = Stranded(group, GroupStatus.PREEMPTED, found.reason)
+    return found.node
+
+
+def _homeless(crowd: Crowd, view: DatabaseView) -> Iterator[Stranded]:
+    """Groups that are to be online and weigh on no node, or on none that is there."""
+    for key in sorted(crowd.seats):
+        seat = crowd.seats[key]
+        room = crowd.rooms.get(seat.home)
+        if not seat.needs.is_wanted or (seat.places and room is not None):
+            continue
+        record, assignment = view.group(key), view.assignment(key)
+        if record is None:
+            continue
+        if assignment is None:
+            yield Stranded(record.name, GroupStatus.NO_NODE, "it was not placed yet")
+            continue
+        status = GroupStatus(assignment.status[0]) if assignment.status else GroupStatus.NO_NODE
+        yield Stranded(record.name, status, assignment.because.text)
