@@ -123,7 +123,7 @@ class Presence:
             lease_age_ms=now_ms - start_ms if start_ms is not None else -1,
             wants_answer=wants_answer,
             ack=self._pending_acks.pop(peer, None),
-            heard=[Heard(node=node, age_ms=age_ms) for node, age_ms in heard.items() if node != peer or age_ms],
+            heard=[Heard(node=node, age_ms=age_ms) for node, age_ms in heard.items()],
             beat=beat,
             cluster_ms=cluster_ms,
             applied_revision=self._replica.database.revision,
