@@ -4,14 +4,14 @@ Wanted, assigned and observed are three records; here they become what people se
 *online* only when the owner reported it under the present generation; everything else is pending or unknown.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from clusterd.database import DatabaseView
-from clusterd.model.dependencies import parse_dependency
 from clusterd.model.ids import NodeId, key_of
 from clusterd.model.records import AssignmentRecord, GroupRecord, ReportRecord, ResourceRecord, ResourceReport
-from clusterd.model.states import GroupState, MembershipState, Order, ResourceState, Wanted, group_state
+from clusterd.model.states import GroupState, GroupStatus, MembershipState, Order, ResourceState, group_state
+from clusterd.model.wanted import online_wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,8 @@ class ObservedGroup:
 
     @property
     def owner(self) -> NodeId | None:
-        return self.assignment.owner if self.assignment else None
+        """None: no node has it, and it runs nowhere."""
+        return self.assignment.owner or None if self.assignment else None
 
     @property
     def generation(self) -> int:
@@ -62,21 +63,6 @@ class ObservedGroup:
         return not is_moving and all(each.state is each.wanted_state for each in self.resources)
 
 
-def online_wanted(group: GroupRecord, resources: Iterable[ResourceRecord]) -> set[str]:
-    """Which resources (folded names) should be online: wanted so, in a group wanted so, with providers that are as well.
-
-    A resource whose provider was taken offline on purpose is as it should be while it is offline.
-    """
-    wanted = {key_of(each.name): each for each in resources if each.wanted is Wanted.ONLINE}
-    if group.wanted is Wanted.OFFLINE:
-        return set()
-    while True:
-        stays = {key for key, each in wanted.items() if parse_dependency(each.depends_on).is_satisfied(wanted.keys())}
-        if len(stays) == len(wanted):
-            return stays
-        wanted = {key: wanted[key] for key in stays}
-
-
 def observe_group(view: DatabaseView, record: GroupRecord, *, is_quorate: bool) -> ObservedGroup:
     """The group as this replica of the database knows it."""
     assignment = view.assignment(record.name)
@@ -86,12 +72,19 @@ def observe_group(view: DatabaseView, record: GroupRecord, *, is_quorate: bool) 
     reported = {key_of(each.name): each for each in report.resources} if report else {}
     doubt = _doubt(view, assignment, is_quorate)
     records = view.resources_of(record.name)
-    wanted = online_wanted(record, records)
+    wanted = set() if _rests_by_configuration(assignment) else online_wanted(record, records)
     resources = tuple(
         _observe(each, key_of(each.name) in wanted, assignment, report, reported, doubt) for each in records
     )
     state = group_state(each.state for each in resources)
     return ObservedGroup(record, assignment, report, state, resources)
+
+
+def _rests_by_configuration(assignment: AssignmentRecord | None) -> bool:
+    """Nobody asked for it to start, and it is never started by itself: offline is what it should be."""
+    if assignment is None or GroupStatus.NO_AUTO_START not in assignment.status:
+        return False
+    return assignment.order is Order.HOLD or not assignment.owner
 
 
 def observe_groups(view: DatabaseView, *, is_quorate: bool) -> list[ObservedGroup]:
@@ -111,6 +104,8 @@ def _doubt(view: DatabaseView, assignment: AssignmentRecord | None, is_quorate: 
         return _Doubt(ResourceState.OFFLINE, "no node has been given it yet")
     if not is_quorate:
         return _Doubt(ResourceState.UNKNOWN, "this node reaches too few voters to know what the others do")
+    if not assignment.owner:
+        return _Doubt(ResourceState.OFFLINE, f"no node has it: {assignment.because.text}")
     member = view.membership(assignment.owner)
     if member is None or member.incarnation != assignment.incarnation or member.state is MembershipState.DOWN:
         return _Doubt(ResourceState.OFFLINE, f"its owner {assignment.owner} is proven to run nothing of it any more")
@@ -150,6 +145,8 @@ def _unreported(
     owner = assignment.owner if assignment else ""
     if assignment is not None and assignment.order is Order.RELEASE:
         return ResourceState.OFFLINE_PENDING, f"{owner} was told to give the group up"
+    if assignment is not None and assignment.order is Order.HOLD:
+        return ResourceState.OFFLINE, f"{owner} was told to start nothing of it: {assignment.because.text}"
     if is_wanted:
         return ResourceState.ONLINE_PENDING, f"{owner} was given the group and has not reported yet"
     return ResourceState.OFFLINE, "it is not wanted online"

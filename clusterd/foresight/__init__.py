@@ -1,0 +1,20 @@
+"""Pure. What would happen if …? The leader's own `decide`, run on a copy of the database, with owners that obey.
+
+It foresees decisions, not accidents: what is started comes online, what is stopped stops, and nothing else fails.
+"""
+
+from clusterd.foresight.changes import drain_node, lose_node
+from clusterd.foresight.foresee import foresee
+from clusterd.foresight.outlook import Outlook
+from clusterd.foresight.story import Foresight, Happening, NotRunning, StepKind
+
+__all__ = [
+    "Foresight",
+    "Happening",
+    "NotRunning",
+    "Outlook",
+    "StepKind",
+    "drain_node",
+    "foresee",
+    "lose_node",
+]
