@@ -4,7 +4,17 @@
 state proposes the same thing, and the compares of the transactions let only one of them through.
 """
 
-from clusterd.leader.decide import Decisions, FenceWish, Proposal, decide
-from clusterd.leader.sight import FenceKnowledge, Promise, Sight
+from clusterd.leader.decide import Decisions, FenceWish, Memory, Proposal, decide
+from clusterd.leader.sight import FenceKnowledge, NodeLoad, Promise, Sight
 
-__all__ = ["Decisions", "FenceKnowledge", "FenceWish", "Promise", "Proposal", "Sight", "decide"]
+__all__ = [
+    "Decisions",
+    "FenceKnowledge",
+    "FenceWish",
+    "Memory",
+    "NodeLoad",
+    "Promise",
+    "Proposal",
+    "Sight",
+    "decide",
+]

@@ -1,14 +1,23 @@
 """What should be committed now? Pure. The whole of a leader's thinking, in one pass."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 
 from clusterd.database import DatabaseView
+from clusterd.leader.balance import balancing_moves
+from clusterd.leader.crowd import Crowd
+from clusterd.leader.drains import decide_drain
+from clusterd.leader.group_sets import GroupSets
 from clusterd.leader.groups import GroupDecisions
 from clusterd.leader.members import decide_members, member_deadlines_ms
+from clusterd.leader.pen import Pen
 from clusterd.leader.proposal import FenceWish, Proposal
 from clusterd.leader.sight import Sight
-from clusterd.model.ids import GroupId
+from clusterd.leader.standing import standing_of
+from clusterd.leader.waiting import Waiting
+from clusterd.model.ids import GroupId, key_of
+from clusterd.model.records import GroupRecord
+from clusterd.model.states import ReleaseCause
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,19 +29,97 @@ class Decisions:
     next_look_ms: int | None
 
 
-def decide(view: DatabaseView, sight: Sight, *, groups: Collection[GroupId] | None = None) -> Decisions:
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a leader keeps from pass to pass. It can be made anew from the database at any time."""
+
+    crowd: Crowd = field(default_factory=Crowd)
+    waiting: Waiting = field(default_factory=Waiting)
+
+
+def decide(
+    view: DatabaseView,
+    sight: Sight,
+    *,
+    groups: Collection[GroupId] | None = None,
+    memory: Memory | None = None,
+) -> Decisions:
     """Compare what is with what should be. `groups` limits the pass to those that may have changed; None: all.
 
-    The limited pass must give what the full one gives for those groups; a property test compares the two.
+    The limited pass, which also looks at every group that waits for something, must give what the full one gives for those
+    groups; a property test compares the two.
     """
+    memory = memory or Memory()
+    memory.crowd.refresh(view, sight)
+    memory.waiting.refresh(view)
+    sets = GroupSets(view, sight)
     members, wishes = decide_members(view, sight)
-    considered = view.groups() if groups is None else [found for each in sorted(groups) if (found := view.group(each))]
-    deadlines = list(member_deadlines_ms(view, sight))
-    return Decisions(
-        (*members, *GroupDecisions(view, sight).decide(considered)),
-        tuple(wishes),
-        min(deadlines) if deadlines else None,
-    )
+    passing = GroupDecisions(view, sight, memory.crowd, memory.waiting, sets)
+    proposals = [
+        *members,
+        *sets.decide(),
+        *_drains(view, sight, memory.crowd),
+        *passing.decide(_considered(view, groups, memory.waiting)),
+        *_balancing(view, sight, memory.crowd),
+    ]
+    waits_ms = (sight.now_ms + at - sight.cluster_ms for at in _cluster_deadlines(passing, sets))
+    deadlines = [*member_deadlines_ms(view, sight), *waits_ms]
+    return Decisions(_one_per_subject(proposals), tuple(wishes), min(deadlines) if deadlines else None)
 
 
-__all__ = ["Decisions", "FenceWish", "Proposal", "decide"]
+def _considered(view: DatabaseView, groups: Collection[GroupId] | None, waiting: Waiting) -> list[GroupRecord]:
+    if groups is None:
+        return view.groups()
+    names = {key_of(each) for each in groups} | waiting.groups
+    return [found for each in sorted(names) if (found := view.group(each)) is not None]
+
+
+def _drains(view: DatabaseView, sight: Sight, crowd: Crowd) -> Iterator[Proposal]:
+    for node in view.nodes():
+        if node.pause is None or not node.pause.is_drain:
+            continue
+        owned = [found for each in crowd.held_by(node.name) if (found := view.group(each)) is not None]
+        count = len(view.nodes())
+        standings = [standing_of(view, group, count) for group in owned]
+        here = [each for each in standings if key_of(each.owner) == key_of(node.name)]
+        here.sort(key=lambda each: (-each.settings.priority, each.group.name))
+        proposal = decide_drain(node, here, view, crowd, sight)
+        if proposal is not None:
+            yield proposal
+
+
+def _balancing(view: DatabaseView, sight: Sight, crowd: Crowd) -> Iterator[Proposal]:
+    if not sight.is_balancing_due:
+        return
+    pen = Pen(view, sight)
+    for name, target, reason in balancing_moves(crowd, view, sight, sight.loads):
+        group = view.group(name)
+        standing = standing_of(view, group, len(view.nodes())) if group is not None else None
+        if standing is None or standing.assignment is None:
+            continue
+        text = f"{standing.group.name} goes to {target} to even out the load: {reason}"
+        yield pen.release(
+            standing,
+            standing.assignment,
+            ReleaseCause.BALANCE,
+            rule="balancing",
+            text=text,
+            message=text,
+            target=target,
+        )
+
+
+def _cluster_deadlines(passing: GroupDecisions, sets: GroupSets) -> Iterator[int]:
+    yield from passing.deadlines_cluster_ms()
+    yield from sets.deadlines_cluster_ms()
+
+
+def _one_per_subject(proposals: Iterable[Proposal]) -> tuple[Proposal, ...]:
+    """The first proposal about each subject: two about one group would only exclude each other at commit."""
+    found: dict[str, Proposal] = {}
+    for each in proposals:
+        found.setdefault(each.subject, each)
+    return tuple(found.values())
+
+
+__all__ = ["Decisions", "FenceWish", "Memory", "Proposal", "decide"]

@@ -1,285 +1,247 @@
-"""Who should own each group? Pure.
+"""Who should own each group, and may it run now? Pure.
 
 Every group has an owner as soon as a node can take it. Ownership changes only with proof that the owner before runs nothing
-of it: the owner released it, or the owner's incarnation is over (`members`). Each change raises the generation.
+of it: the owner released it, or the owner's incarnation is over (`members`). Each change raises the generation. A group
+starts only when every gate lets it (`gates`); one that is not wanted, or waits, is held.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from clusterd.database import DatabaseView, Draft
-from clusterd.leader.placement import Placement, PlacementCause, place, why_not
+from clusterd.database import DatabaseView
+from clusterd.leader.assigning import Assigning
+from clusterd.leader.crowd import Crowd
+from clusterd.leader.drains import drain_away
+from clusterd.leader.failback import come_home, fail_back
+from clusterd.leader.failover import fail_over
+from clusterd.leader.gates import Gates
+from clusterd.leader.group_sets import GroupSets
+from clusterd.leader.moves import carry_out, take_back
+from clusterd.leader.pen import Pen
+from clusterd.leader.placement import PlacementCause
 from clusterd.leader.proposal import Proposal
 from clusterd.leader.sight import Sight
+from clusterd.leader.standing import Standing, standing_of, with_left
+from clusterd.leader.waiting import Waiting
 from clusterd.model import keys
-from clusterd.model.events import GROUP_ASSIGNED, GROUP_BLOCKED, GROUP_RELEASE_ORDERED, GROUP_UNPLACED, Event
-from clusterd.model.ids import NodeId, ResourceId
-from clusterd.model.records import (
-    AssignmentRecord,
-    Decision,
-    EventRecord,
-    FailoverStamp,
-    GroupRecord,
-    MembershipRecord,
-    ReportRecord,
-    Step,
-)
-from clusterd.model.settings import group_settings
-from clusterd.model.states import MembershipState, Order, ReleaseCause
+from clusterd.model.events import GROUP_HELD, GROUP_STARTED
+from clusterd.model.ids import NodeId
+from clusterd.model.records import AssignmentRecord, Decision, GroupRecord, Step
+from clusterd.model.states import GroupStatus, MembershipState, Order, ReleaseCause
 
-LIMIT_REACHED = "failover: given up, its limit is reached"
-NO_OTHER_NODE = "failover: given up until another node can take it"
+_CAUSE_OF_RELEASE = {
+    ReleaseCause.NONE: PlacementCause.NODE_LOST,
+    ReleaseCause.MOVE: PlacementCause.MOVE,
+    ReleaseCause.FAILOVER: PlacementCause.RESOURCE_FAILED,
+    ReleaseCause.FAILBACK: PlacementCause.FAILBACK,
+    ReleaseCause.DRAIN: PlacementCause.DRAIN,
+    ReleaseCause.RETURN: PlacementCause.RETURN,
+    ReleaseCause.PREEMPT: PlacementCause.RETRY,
+    ReleaseCause.BALANCE: PlacementCause.BALANCE,
+    ReleaseCause.RULE: PlacementCause.RULE,
+}
+_ON_PURPOSE = frozenset({ReleaseCause.MOVE, ReleaseCause.FAILOVER, ReleaseCause.BALANCE, ReleaseCause.RETURN})
 
 
 class GroupDecisions:
-    """One pass over groups. Counts what it has placed, so that a hundred groups placed at once are spread."""
+    """One pass over groups, most important first. What it places and starts counts for those that come after."""
 
-    def __init__(self, view: DatabaseView, sight: Sight) -> None:
+    def __init__(self, view: DatabaseView, sight: Sight, crowd: Crowd, waiting: Waiting, sets: GroupSets) -> None:
         self._view = view
         self._sight = sight
-        self._loads: dict[NodeId, int] | None = None
+        self._crowd = crowd
+        self._pen = Pen(view, sight)
+        self._node_count = len(view.nodes())
+        self._gates = Gates(view, sight, crowd, sets)
+        self._assigning = Assigning(view, crowd, self._gates, self._pen, waiting)
+        self._deadlines_cluster_ms: list[int] = []
 
     def decide(self, groups: Iterable[GroupRecord]) -> list[Proposal]:
-        found = (self._decide(group) for group in groups)
-        return [proposal for proposal in found if proposal is not None]
+        standings = [standing_of(self._view, group, self._node_count) for group in groups]
+        ordered = sorted(standings, key=lambda each: (-each.settings.priority, each.group.name))
+        return [proposal for standing in ordered for proposal in self._decide(standing)]
 
-    def _decide(self, group: GroupRecord) -> Proposal | None:
-        assignment = self._view.assignment(group.name)
+    def deadlines_cluster_ms(self) -> Iterator[int]:
+        """When groups that wait must be looked at again."""
+        yield from self._deadlines_cluster_ms
+
+    def _decide(self, standing: Standing) -> Iterable[Proposal]:
+        assignment = standing.assignment
+        if assignment is not None and assignment.next_action_cluster_ms:
+            self._deadlines_cluster_ms.append(assignment.next_action_cluster_ms)
         if assignment is None:
-            return self._assign(group, None, PlacementCause.FIRST, "it had no owner yet")
-        member = self._view.membership(assignment.owner)
-        if member is None or is_over(assignment, member):
-            return self._take_over(group, assignment, member)
-        report = self._view.report(group.name)
-        if report is None or report.generation != assignment.generation:
-            report = None
-        if report is not None and report.is_released:
-            return self._hand_over(group, assignment)
+            return self._first(standing)
+        if not assignment.owner:
+            return self._again(standing, assignment)
+        if standing.is_lost:
+            return self._take_over(standing, assignment)
+        if standing.is_released:
+            return self._hand_over(standing, assignment)
         if assignment.order is Order.RELEASE:
-            return None
-        return self._move(group, assignment) or self._fail_over(group, assignment, report)
+            found = take_back(standing, assignment, self._pen)
+        else:
+            found = self._owned(standing, assignment)
+        return [found] if found is not None else []
+
+    def _owned(self, standing: Standing, assignment: AssignmentRecord) -> Proposal | None:
+        """The owner is well and keeps the group, unless one of these says otherwise; the first one wins."""
+        view, crowd, pen = self._view, self._crowd, self._pen
+        return (
+            fail_over(standing, assignment, crowd, pen)
+            or carry_out(standing, assignment, crowd, pen)
+            or drain_away(standing, assignment, view, crowd, pen)
+            or come_home(standing, assignment, view, crowd, pen)
+            or self._start_or_hold(standing, assignment)
+            or fail_back(standing, assignment, view, crowd, pen)
+        )
+
+    # ---- nobody has it ----
+
+    def _first(self, standing: Standing) -> list[Proposal]:
+        if standing.hands_off is not None:
+            return []
+        return self._assigning.assign(standing, PlacementCause.FIRST, "it had no owner yet")
+
+    def _again(self, standing: Standing, assignment: AssignmentRecord) -> list[Proposal]:
+        """It was held back without an owner; perhaps a node can take it now."""
+        if standing.hands_off is not None:
+            return []
+        since = f"it waited ({', '.join(assignment.status) or 'no node'})"
+        steps = assignment.because.steps
+        cause = PlacementCause.RETRY if assignment.generation else PlacementCause.FIRST
+        return self._assigning.assign(standing, cause, since, steps=steps)
 
     # ---- the owner is gone, or gave the group up ----
 
-    def _take_over(
-        self, group: GroupRecord, assignment: AssignmentRecord, member: MembershipRecord | None
-    ) -> Proposal | None:
+    def _take_over(self, standing: Standing, assignment: AssignmentRecord) -> list[Proposal]:
+        member = standing.member
         steps = member.steps if member is not None and member.state is MembershipState.DOWN else ()
         why = f"its owner {assignment.owner} was lost"
         if member is not None and member.evidence is not None:
             why += f" ({member.evidence.kind}: {member.evidence.text})"
-        return self._assign(group, assignment, PlacementCause.NODE_LOST, why, steps=steps)
+        if standing.is_hands_off or (standing.hands_off is not None and standing.has_status(GroupStatus.HANDS_OFF)):
+            return self._keep_hands_off(standing, assignment, why, steps)
+        if assignment.release_cause is ReleaseCause.PREEMPT:
+            return [self._assigning.set_aside(standing, assignment, steps)]
+        if self._is_cold(standing, assignment):
+            return self._start_cold(standing, assignment, why, steps)
+        return self._assigning.assign(standing, PlacementCause.NODE_LOST, why, steps=steps)
 
-    def _hand_over(self, group: GroupRecord, assignment: AssignmentRecord) -> Proposal | None:
+    def _keep_hands_off(
+        self, standing: Standing, assignment: AssignmentRecord, why: str, steps: tuple[Step, ...]
+    ) -> list[Proposal]:
+        if standing.has_status(GroupStatus.HANDS_OFF) or standing.hands_off is None:
+            return []
+        text = f"{why}; {standing.hands_off.text}: it stays down until that ends"
+        after = replace(
+            assignment,
+            status=(GroupStatus.HANDS_OFF,),
+            because=Decision("maintenance", text, (*steps, self._pen.step(text))),
+            next_action="another node gets it when the maintenance ends",
+        )
+        return [self._pen.write(standing, after, GROUP_HELD, f"{standing.group.name} stays down", text)]
+
+    def _is_cold(self, standing: Standing, assignment: AssignmentRecord) -> bool:
+        """Nothing was decided about it since the cluster came up with nothing running."""
+        formed = self._view.revision_of(keys.FORMATION)
+        decided = self._view.revision_of(keys.assignment(standing.group.name))
+        return decided < formed or standing.has_status(GroupStatus.WAITING_FOR_NODE)
+
+    def _start_cold(
+        self, standing: Standing, assignment: AssignmentRecord, why: str, steps: tuple[Step, ...]
+    ) -> list[Proposal]:
+        """Wait a while for the node that it would rather be on, or was on last."""
+        home = standing.group.preferred_owners[0] if standing.group.preferred_owners else assignment.owner
+        formation = self._view.formation()
+        until = formation.began_cluster_ms + self._sight.settings.group_wait_delay_ms
+        why = f"the whole cluster was down; {why}"
+        excluded = self._crowd.why_not(standing.group, home)
+        if not standing.is_wanted or excluded is None or self._sight.cluster_ms >= until:
+            return self._assigning.assign(standing, PlacementCause.COLD_START, why, target=home, steps=steps)
+        self._deadlines_cluster_ms.append(until)
+        if standing.has_status(GroupStatus.WAITING_FOR_NODE):
+            return []
+        text = f"cold start: it waits for {home} ({excluded.reason})"
+        after = replace(
+            assignment,
+            status=(GroupStatus.WAITING_FOR_NODE,),
+            because=Decision("cold start: wait for a node", text, (*steps, self._pen.step(text))),
+            waits_since_cluster_ms=max(1, self._sight.cluster_ms),
+            next_action="start elsewhere",
+            next_action_cluster_ms=until,
+        )
+        return [self._pen.write(standing, after, GROUP_HELD, f"{standing.group.name} waits for {home}", text)]
+
+    def _hand_over(self, standing: Standing, assignment: AssignmentRecord) -> list[Proposal]:
+        cause = assignment.release_cause
+        owner = assignment.owner
+        steps = (*assignment.because.steps, self._pen.step(f"{owner} released {standing.group.name}"))
+        if cause is ReleaseCause.PREEMPT:
+            return [self._assigning.set_aside(standing, assignment, steps)]
+        before = replace(
+            assignment,
+            left=with_left(assignment) if cause in _ON_PURPOSE else assignment.left,
+            moved_from=owner if cause in (ReleaseCause.MOVE, ReleaseCause.BALANCE) else NodeId(""),
+        )
+        why = assignment.because.text if cause is not ReleaseCause.NONE else f"{owner} is being stopped"
         target = assignment.target or None
-        steps = (*assignment.because.steps, Step(self._sight.wall_ms, f"{assignment.owner} released {group.name}"))
-        if assignment.release_cause is ReleaseCause.MOVE:
-            why = f"an operator moved it away from {assignment.owner}"
-            return self._assign(group, assignment, PlacementCause.MOVE, why, target=target, steps=steps)
-        if assignment.release_cause is ReleaseCause.FAILOVER:
-            why = assignment.because.text
-            return self._assign(group, assignment, PlacementCause.RESOURCE_FAILED, why, target=target, steps=steps)
-        why = f"{assignment.owner} is being stopped"
-        return self._assign(group, assignment, PlacementCause.NODE_LOST, why, steps=steps)
-
-    def _assign(
-        self,
-        group: GroupRecord,
-        before: AssignmentRecord | None,
-        cause: PlacementCause,
-        why: str,
-        *,
-        target: NodeId | None = None,
-        steps: tuple[Step, ...] = (),
-    ) -> Proposal | None:
-        current = before.owner if before is not None and cause is not PlacementCause.FIRST else None
-        placement = place(self._view, self._sight, group, cause, loads=self._load(), current=current, target=target)
-        if placement.chosen is None:
-            return self._unplaced(group, before, placement, why, steps)
-        owner = placement.chosen
-        member = self._view.membership(owner)
-        if member is None:
-            return None
-        generation = before.generation + 1 if before is not None else 1
-        text = f"{group.name} goes to {owner}: {why}"
-        after = AssignmentRecord(
-            group.name,
-            owner,
-            member.incarnation,
-            generation,
-            Order.RUN,
-            Decision(
-                f"placement: {cause}",
-                text,
-                (*steps, Step(self._sight.wall_ms, f"{self._sight.me} (leader) gave it to {owner}")),
-                placement.candidates,
-            ),
-            failovers=before.failovers if before is not None else (),
-            move_id=before.move_id if before is not None else (group.move.id if group.move else ""),
-            since_wall_ms=self._sight.wall_ms,
-            reset_id=group.reset_id,
+        return self._assigning.assign(
+            standing, _CAUSE_OF_RELEASE[cause], why, before=before, target=target, steps=steps
         )
-        self._load()[owner] = self._load().get(owner, 0) + 1
-        draft = self._draft(group, after).expect(keys.membership(owner))
-        if before is not None:
-            draft.expect(keys.membership(before.owner))
-        return self._propose(draft, group, GROUP_ASSIGNED, f"{group.name} is given to {owner}", why, node=owner)
 
-    def _unplaced(
-        self,
-        group: GroupRecord,
-        before: AssignmentRecord | None,
-        placement: Placement,
-        why: str,
-        steps: tuple[Step, ...],
-    ) -> Proposal | None:
-        """Nothing can be done now; say so once, where the owner before is known."""
-        rule = "placement: no node can take it"
-        if before is None or (before.because.rule == rule and before.because.candidates == placement.candidates):
+    # ---- the owner keeps it ----
+
+    def _start_or_hold(self, standing: Standing, assignment: AssignmentRecord) -> Proposal | None:
+        if assignment.order is Order.RUN:
+            return self._hold(standing, assignment)
+        if not standing.is_wanted:
+            return self._wait_no_more(standing, assignment)
+        if standing.hands_off is not None:
             return None
-        decision = Decision(rule, f"{why}; {placement.refusal}", steps, placement.candidates)
-        draft = self._draft(group, replace(before, because=decision))
-        return self._propose(draft, group, GROUP_UNPLACED, f"{group.name} has no node", decision.text)
-
-    # ---- the owner is well ----
-
-    def _move(self, group: GroupRecord, assignment: AssignmentRecord) -> Proposal | None:
-        move = group.move
-        if move is None or move.id == assignment.move_id:
-            return None
-        sight = self._sight
-        asked = Step(
-            move.asked_wall_ms,
-            f"{move.asked_by or 'an operator'} asked to move {group.name} to {move.target or 'the best node'}",
-        )
-        placement = place(
-            self._view,
-            sight,
-            group,
-            PlacementCause.MOVE,
-            loads=self._load(),
-            current=assignment.owner,
-            target=move.target or None,
-        )
-        problem = why_not(self._view, sight, group, move.target) if move.target else None
-        if problem is None and placement.chosen in (None, assignment.owner) and move.target != assignment.owner:
-            problem = "no other node can take it"
-        if problem is not None or move.target == assignment.owner:
-            text = f"the move was given up: {move.target or 'best node'}: {problem or 'it is there already'}"
-            decision = Decision("move: given up", text, (asked, Step(sight.wall_ms, text)), placement.candidates)
-            after = replace(assignment, move_id=move.id, because=decision)
-            return self._propose(self._draft(group, after), group, GROUP_RELEASE_ORDERED, text, "")
-        target = placement.chosen or NodeId("")
-        text = f"{group.name} leaves {assignment.owner} for {target}: an operator asked for it"
-        decision = Decision("move", text, (asked, Step(sight.wall_ms, text)), placement.candidates)
+        excluded = self._crowd.why_not(standing.group, assignment.owner)
+        if excluded is not None and standing.is_at_rest:
+            return self._leave_for_room(standing, assignment, excluded.reason)
+        wait = self._gates.wait(standing, assignment.owner, None)
+        if wait is not None:
+            return self._assigning.keep_waiting(standing, assignment, wait)
+        waited = f"after it was {', '.join(assignment.status)}" if assignment.status else "it is wanted online"
+        text = f"{standing.group.name} starts on {assignment.owner}: {waited}"
         after = replace(
             assignment,
-            order=Order.RELEASE,
-            target=target,
-            release_cause=ReleaseCause.MOVE,
-            move_id=move.id,
-            because=decision,
-            since_wall_ms=sight.wall_ms,
+            order=Order.RUN,
+            status=(),
+            start_id=standing.group.start_id,
+            waits_since_cluster_ms=0,
+            next_action="",
+            next_action_cluster_ms=0,
+            because=Decision("start", text, (*assignment.because.steps[-8:], self._pen.step(text))),
         )
-        draft = self._draft(group, after)
-        return self._propose(draft, group, GROUP_RELEASE_ORDERED, text, asked.text, node=assignment.owner)
+        self._crowd.placed(standing.group.name, assignment.owner, is_starting=True)
+        kind = GROUP_STARTED if assignment.status else None
+        return self._pen.write(standing, after, kind, text, waited, node=assignment.owner)
 
-    def _fail_over(
-        self, group: GroupRecord, assignment: AssignmentRecord, report: ReportRecord | None
-    ) -> Proposal | None:
-        failed = report.failed_over_by if report is not None else ResourceId("")
-        if report is None or not failed:
-            return self._unblock(group, assignment)
-        is_blocked = bool(assignment.blocked_until_cluster_ms)
-        if is_blocked and assignment.because.rule != NO_OTHER_NODE:
+    def _hold(self, standing: Standing, assignment: AssignmentRecord) -> Proposal | None:
+        """What is wanted no more and is at rest starts only through the gates again."""
+        if standing.is_wanted or not standing.is_at_rest or not standing.resources:
             return None
-        sight = self._sight
-        settings = group_settings(group, len(self._view.nodes()))
-        stamps = assignment.failovers if group.reset_id == assignment.reset_id else ()
-        window_ms = settings.failover_period_ms
-        recent = tuple(each for each in stamps if sight.cluster_ms - each.cluster_ms < window_ms)
-        placement = place(
-            self._view, sight, group, PlacementCause.RESOURCE_FAILED, loads=self._load(), current=assignment.owner
-        )
-        because = report.failed_over_because
-        steps = (Step(sight.wall_ms, f"{failed} failed on {assignment.owner} for good: {because}"),)
-        if len(recent) >= settings.failover_threshold:
-            why = f"{len(recent)} of {settings.failover_threshold} failovers are used up"
-            return self._block(group, assignment, placement, LIMIT_REACHED, f"{failed}: {because}; {why}", steps)
-        if placement.chosen in (None, assignment.owner):
-            why = f"{failed}: {because}; no other node can take it"
-            return None if is_blocked else self._block(group, assignment, placement, NO_OTHER_NODE, why, steps)
-        text = f"{failed} failed on {assignment.owner}: {because}"
-        after = replace(
+        also = (keys.report(standing.group.name),)
+        return self._pen.write(standing, replace(assignment, order=Order.HOLD), None, "", "", also=also)
+
+    def _wait_no_more(self, standing: Standing, assignment: AssignmentRecord) -> Proposal | None:
+        if not assignment.waits_since_cluster_ms:
+            return None
+        after = replace(assignment, status=(), waits_since_cluster_ms=0, next_action="", next_action_cluster_ms=0)
+        return self._pen.write(standing, after, None, "", "")
+
+    def _leave_for_room(self, standing: Standing, assignment: AssignmentRecord, reason: str) -> Proposal | None:
+        """It is to start, and its node cannot have it: look for another one while nothing of it runs."""
+        text = f"{standing.group.name} cannot start on {assignment.owner}: {reason}"
+        return self._pen.release(
+            standing,
             assignment,
-            order=Order.RELEASE,
-            target=placement.chosen,
-            release_cause=ReleaseCause.FAILOVER,
-            failovers=(*recent, FailoverStamp(sight.cluster_ms, failed, assignment.owner)),
-            because=Decision("failover: a resource failed", text, steps, placement.candidates),
-            since_wall_ms=sight.wall_ms,
-            reset_id=group.reset_id,
-            blocked_until_cluster_ms=0,
+            ReleaseCause.RULE,
+            rule="start: its node cannot take it",
+            text=text,
+            message=text,
+            rests_on_report=True,
         )
-        draft = self._draft(group, after).expect(keys.report(group.name))
-        message = f"{group.name} fails over from {assignment.owner}"
-        return self._propose(draft, group, GROUP_RELEASE_ORDERED, message, text, node=assignment.owner)
-
-    def _block(
-        self,
-        group: GroupRecord,
-        assignment: AssignmentRecord,
-        placement: Placement,
-        rule: str,
-        why: str,
-        steps: tuple[Step, ...],
-    ) -> Proposal:
-        """It rests where it is. The owner's own retry, an operator or a fresh report ends that."""
-        decision = Decision(rule, why, steps, placement.candidates)
-        after = replace(assignment, because=decision, blocked_until_cluster_ms=max(1, self._sight.cluster_ms))
-        draft = self._draft(group, after).expect(keys.report(group.name))
-        return self._propose(draft, group, GROUP_BLOCKED, f"{group.name} rests in failure", why, node=assignment.owner)
-
-    def _unblock(self, group: GroupRecord, assignment: AssignmentRecord) -> Proposal | None:
-        if not assignment.blocked_until_cluster_ms:
-            return None
-        after = replace(assignment, blocked_until_cluster_ms=0)
-        return Proposal(f"group/{group.name}", self._draft(group, after))
-
-    # ---- building blocks ----
-
-    def _load(self) -> dict[NodeId, int]:
-        if self._loads is None:
-            self._loads = {}
-            for _, assignment in self._view.items(AssignmentRecord):
-                if self._view.group(assignment.group) is None:
-                    continue  # a deleted group keeps its generation, and weighs nothing
-                self._loads[assignment.owner] = self._loads.get(assignment.owner, 0) + 1
-        return self._loads
-
-    def _draft(self, group: GroupRecord, after: AssignmentRecord) -> Draft:
-        return Draft(self._view).replace(after).expect(keys.group(group.name))
-
-    def _propose(
-        self, draft: Draft, group: GroupRecord, kind: Event, message: str, because: str, *, node: str = ""
-    ) -> Proposal:
-        draft.event(
-            EventRecord(
-                self._sight.wall_ms,
-                kind.name,
-                kind.level,
-                node=node,
-                group=group.name,
-                message=message,
-                because=because,
-            )
-        )
-        return Proposal(f"group/{group.name}", draft)
-
-
-def is_over(assignment: AssignmentRecord, member: MembershipRecord) -> bool:
-    """Whether the incarnation that the assignment names is proven to run nothing any more.
-
-    A membership record changes its incarnation, and becomes *down*, only together with evidence.
-    """
-    return member.incarnation != assignment.incarnation or member.state is MembershipState.DOWN

@@ -11,13 +11,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from clusterd.database import DatabaseView, Draft
+from clusterd.leader.formation import expect_formation, form, is_cold_start
 from clusterd.leader.proposal import FenceWish, Proposal
+from clusterd.leader.quarantine import is_quarantined, quarantine_until, with_exit
 from clusterd.leader.sight import Sight
 from clusterd.membership import Suspicion
 from clusterd.model import keys
-from clusterd.model.events import NODE_ENDED, NODE_EXPELLED, NODE_JOINED, Event
+from clusterd.model.events import NODE_ENDED, NODE_EXPELLED, NODE_JOINED, NODE_QUARANTINED, Event
 from clusterd.model.ids import Incarnation, NodeId
-from clusterd.model.records import EventRecord, Evidence, MembershipRecord, Step
+from clusterd.model.records import EventRecord, Evidence, MembershipRecord, NodeRecord, Step
 from clusterd.model.states import EvidenceKind, MembershipState
 
 FENCE_STATUS_AGAIN_MS = 500
@@ -26,13 +28,17 @@ FENCE_STATUS_AGAIN_MS = 500
 def decide_members(view: DatabaseView, sight: Sight) -> tuple[list[Proposal], list[FenceWish]]:
     proposals: list[Proposal] = []
     wishes: list[FenceWish] = []
+    is_cold = is_cold_start(view, sight)
     for node in view.nodes():
         record = view.membership(node.name) or MembershipRecord(node.name, MembershipState.JOINING)
-        after = _next_membership(record, view, sight)
+        after = _next_membership(record, node, view, sight)
         if after is not None:
-            proposals.append(_propose(view, sight, before=record, after=after))
+            proposal = _propose(view, sight, before=record, after=after)
+            if is_cold and after.state is MembershipState.UP:
+                form(proposal.draft, view, sight, node.name)
+            proposals.append(proposal)
         else:
-            wishes.extend(_fence_wishes(record, sight))
+            wishes.extend(_fence_wishes(record, node, sight))
     return proposals, wishes
 
 
@@ -62,23 +68,27 @@ def member_deadlines_ms(view: DatabaseView, sight: Sight) -> Iterator[int]:
             at_ms = expired_at_ms(record, view.revision_of(keys.membership(node.name)), sight)
             if at_ms is not None:
                 yield at_ms
+        if record and record.quarantined_until_cluster_ms > sight.cluster_ms:
+            yield sight.now_ms + record.quarantined_until_cluster_ms - sight.cluster_ms
 
 
 # ---- the steps ----
 
 
-def _next_membership(record: MembershipRecord, view: DatabaseView, sight: Sight) -> MembershipRecord | None:
+def _next_membership(
+    record: MembershipRecord, node: NodeRecord, view: DatabaseView, sight: Sight
+) -> MembershipRecord | None:
     match record.state:
         case MembershipState.UP | MembershipState.EXPELLING:
             evidence = _evidence(record, view, sight)
             if evidence is not None:
-                return _ended(record, evidence, sight)
-            return _expelled(record, sight) if record.state is MembershipState.UP else None
+                return _ended(record, evidence, view, sight)
+            return _expelled(record, node, sight) if record.state is MembershipState.UP else None
         case MembershipState.DOWN | MembershipState.JOINING:
-            return _admitted(record, sight)
+            return None if is_quarantined(record, node, sight) else _admitted(record, node, sight)
 
 
-def _admitted(record: MembershipRecord, sight: Sight) -> MembershipRecord | None:
+def _admitted(record: MembershipRecord, node: NodeRecord, sight: Sight) -> MembershipRecord | None:
     heartbeat = sight.detector.last(record.node)
     if heartbeat is None or not heartbeat.incarnation or heartbeat.is_leaving:
         return None
@@ -97,13 +107,18 @@ def _admitted(record: MembershipRecord, sight: Sight) -> MembershipRecord | None
         because=because,
         since_wall_ms=sight.wall_ms,
         steps=(Step(sight.wall_ms, f"admitted: {because}"),),
+        exits=() if node.clear_quarantine_id != record.clear_quarantine_id else record.exits,
+        clear_quarantine_id=node.clear_quarantine_id,
     )
 
 
-def _expelled(record: MembershipRecord, sight: Sight) -> MembershipRecord | None:
+def _expelled(record: MembershipRecord, node: NodeRecord, sight: Sight) -> MembershipRecord | None:
     is_me = record.node == sight.me
     suspicion = None if is_me else _suspicion(record.node, record.incarnation, sight, is_admitted=True)
-    if suspicion is not None:
+    if node.fence_id and node.fence_id == record.incarnation:
+        silent_ms = sight.detector.age_ms(record.node, sight.now_ms)
+        because = "an operator asked to end its run"
+    elif suspicion is not None:
         silent_ms = suspicion.silent_ms
         because = (
             f"a majority of the voters has not exchanged heartbeats with it for {silent_ms} ms "
@@ -152,10 +167,13 @@ def _suspicion(node: NodeId, incarnation: Incarnation, sight: Sight, *, is_admit
     )
 
 
-def _ended(record: MembershipRecord, evidence: Evidence, sight: Sight) -> MembershipRecord:
+def _ended(record: MembershipRecord, evidence: Evidence, view: DatabaseView, sight: Sight) -> MembershipRecord:
     steps = record.steps
+    last = sight.detector.last(record.node)
+    is_clean = last is not None and last.is_leaving
+    exits = record.exits if is_clean else with_exit(record, sight)
+    until_ms = 0 if is_clean else quarantine_until(record, exits, view, sight)
     if record.state is MembershipState.UP:
-        last = sight.detector.last(record.node)
         at_ms = last.received_ms if last else sight.now_ms
         steps = (Step(sight.wall_of(at_ms), f"last heartbeat of {record.node} reached {sight.me}"),)
         if record.node in sight.broken_links:
@@ -167,6 +185,8 @@ def _ended(record: MembershipRecord, evidence: Evidence, sight: Sight) -> Member
         evidence=evidence,
         since_wall_ms=sight.wall_ms,
         steps=(*steps, Step(evidence.wall_ms, f"evidence ({evidence.kind}): {evidence.text}")),
+        exits=exits,
+        quarantined_until_cluster_ms=until_ms,
     )
 
 
@@ -192,14 +212,15 @@ def _evidence(record: MembershipRecord, view: DatabaseView, sight: Sight) -> Evi
     return Evidence(EvidenceKind.EXPIRED, text, sight.wall_of(expired_ms))
 
 
-def _fence_wishes(record: MembershipRecord, sight: Sight) -> Iterator[FenceWish]:
+def _fence_wishes(record: MembershipRecord, node: NodeRecord, sight: Sight) -> Iterator[FenceWish]:
     """A broken link or a suspicion is a reason to look; only a committed expelling is a reason to shoot."""
     agent = sight.fence_agents.get(record.node)
     if agent is None or record.node == sight.me or not record.run_id:
         return
     if record.state is MembershipState.EXPELLING:
-        # A node that is heard obeys its own lease; only one that is silent is shot.
-        if sight.detector.age_ms(record.node, sight.now_ms) > sight.settings.silence_max_ms:
+        # A node that is heard obeys its own lease; only one that is silent, or that an operator named, is shot.
+        is_named = node.fence_id == record.incarnation
+        if is_named or sight.detector.age_ms(record.node, sight.now_ms) > sight.settings.silence_max_ms:
             yield FenceWish(record.node, record.run_id, "off", agent)
     elif record.state is MembershipState.UP and record.node in sight.broken_links:
         known = sight.fence.get(record.node)
@@ -211,6 +232,20 @@ def _fence_wishes(record: MembershipRecord, sight: Sight) -> Iterator[FenceWish]
 def _propose(view: DatabaseView, sight: Sight, *, before: MembershipRecord, after: MembershipRecord) -> Proposal:
     kind = _EVENT_OF_STATE[after.state]
     draft = Draft(view).replace(after)
+    if after.state is MembershipState.UP:
+        expect_formation(draft)
+    if after.quarantined_until_cluster_ms:
+        minutes = sight.settings.quarantine_duration_ms // 60_000
+        draft.event(
+            EventRecord(
+                sight.wall_ms,
+                NODE_QUARANTINED.name,
+                NODE_QUARANTINED.level,
+                node=after.node,
+                message=f"{after.node} is quarantined for {minutes} min",
+                because=f"it was lost {len(after.exits)} times within an hour",
+            )
+        )
     draft.event(
         EventRecord(
             sight.wall_ms,

@@ -88,6 +88,21 @@ GROUP_RELEASED = _event("group.released", "info", "The owner runs nothing of a g
 GROUP_BLOCKED = _event(
     "group.blocked", "error", "A group rests in failure; it is tried again later.", "group", "because"
 )
+GROUP_HELD = _event("group.held", "info", "A group waits before it starts.", "group", "because")
+GROUP_STARTED = _event("group.started", "info", "A group that waited may start.", "group", "owner")
+GROUP_PREEMPTED = _event(
+    "group.preempted", "warning", "A group was taken offline to make room for a more important one.", "group", "because"
+)
+GROUP_SET_READY = _event("group-set.readied", "info", "What waits for a group set may start.", "set")
+MOVE_QUEUED = _event("move.queued", "info", "A move waits until nothing forbids it.", "group", "because")
+MOVE_GIVEN_UP = _event("move.given-up", "warning", "A move was not carried out.", "group", "because")
+DRAIN_BEGUN = _event("drain.begun", "info", "The groups of a node begin to leave it.", "node")
+DRAIN_COMPLETED = _event("drain.completed", "info", "A drained node has no groups any more.", "node")
+DRAIN_FAILED = _event("drain.failed", "error", "Some groups cannot leave a drained node.", "node", "because")
+CLUSTER_FORMED = _event("cluster.formed", "info", "The cluster came up with nothing running: a cold start.", "number")
+NODE_QUARANTINED = _event(
+    "node.quarantined", "error", "A node was lost too often and gets no groups for a while.", "peer", "until"
+)
 GROUP_UNPLACED = _event("group.unplaced", "error", "No node can take a group.", "group", "because")
 GROUP_STATE_CHANGED = _event(
     "group.state-changed", "info", "A group's state changed.", "group", "was", "now", "because"

@@ -4,6 +4,8 @@ Three clocks: the node's own (everything is compared with it), the cluster's (wi
 leader or owner), and the wall (for people to read, compared with nothing).
 """
 
+MINUTES_PER_DAY = 24 * 60
+
 
 class ClusterClock:
     """A clock that the nodes share: it never goes back, and rests while no node runs.
@@ -31,6 +33,11 @@ class WallReading:
 
     def __init__(self) -> None:
         self.offset_ms = 0
+        self.local_offset_ms = 0
+
+    def local_minute(self, now_ms: int) -> int:
+        """The minute of the day, local time."""
+        return (self.read(now_ms) + self.local_offset_ms) // 60_000 % MINUTES_PER_DAY
 
     def read(self, now_ms: int) -> int:
         return now_ms + self.offset_ms

@@ -17,9 +17,13 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class WallClock:
-    """What to add to this node's own clock to get the time that people read. Compared with nothing."""
+    """What to add to this node's own clock to get the time that people read. Compared with nothing.
+
+    `local_offset_ms` is what to add to that to get the local time of day, by which failback windows go.
+    """
 
     offset_ms: int
+    local_offset_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

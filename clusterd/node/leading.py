@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from clusterd.leader import FenceKnowledge, FenceWish, Sight, decide
+from clusterd.leader import FenceKnowledge, FenceWish, Memory, Sight, decide
 from clusterd.model import keys
 from clusterd.model.events import DIGEST_DIFFERED, FENCE_ANSWERED, FENCE_ASKED, note
 from clusterd.model.ids import GroupId, NodeId, key_of
@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from clusterd.node.node import Node
 
 ASK_FENCE_AGAIN_MS = 1000
-_EVERYTHING = (keys.CLUSTER, keys.NODE, keys.MEMBERSHIP, keys.FENCE, keys.RESOURCE_TYPE)
+_EVERYTHING = (
+    keys.CLUSTER, keys.NODE, keys.MEMBERSHIP, keys.FENCE, keys.RESOURCE_TYPE, keys.RULE, keys.GROUP_SET,
+    keys.GROUP_SET_STATE, keys.DRAIN, keys.FORMATION, keys.FACTS,
+)  # fmt: skip
+BALANCE_AGAIN_MS = 30 * 60_000
+BALANCE_AFTER_JOIN_MS = 60_000
 
 
 class Leading:
@@ -33,6 +38,10 @@ class Leading:
         self._configuration: tuple[int, int] = (0, 0)
         self._configuration_learned_ms = 0
         self._last_leader: NodeId | None = None
+        self._leading_since_ms = 0
+        self._memory = Memory()
+        self._hour = -1
+        self._balance_at_ms: int | None = None
         self._was_leading = False
         self.is_due = True
         self.next_look_ms: int | None = None
@@ -44,8 +53,10 @@ class Leading:
         is_changed, self._last_leader = leader != self._last_leader, leader
         return is_changed
 
-    def database_changed(self, changed: set[str], *, is_restored: bool) -> None:
+    def database_changed(self, changed: set[str], *, is_restored: bool, now_ms: int) -> None:
         self.is_due = True
+        if any(key.startswith(keys.MEMBERSHIP) for key in changed):
+            self._balance_at_ms = now_ms + BALANCE_AFTER_JOIN_MS
         if is_restored or any(key.startswith(_EVERYTHING) for key in changed):
             self._is_all_dirty = True
             return
@@ -96,10 +107,15 @@ class Leading:
             return False
         if not self._was_leading:
             self._was_leading, self._is_all_dirty, self.is_due = True, True, True
+            self._leading_since_ms = now_ms
+            self._balance_at_ms = now_ms + BALANCE_AGAIN_MS
             self._node.presence.promises.clear()
         if not self.is_due and (self.next_look_ms is None or now_ms < self.next_look_ms):
             return False
         self.is_due = False
+        hour = self._node.wall.local_minute(now_ms) // 60
+        if hour != self._hour:
+            self._hour, self._is_all_dirty = hour, True  # failback windows open and close on the hour
         self._mend_voters(now_ms)
         return self._decide(now_ms)
 
@@ -134,7 +150,8 @@ class Leading:
         groups = {group for group in self._dirty if group not in busy}
         self._dirty -= groups
         node.presence.own_promises(now_ms)
-        decisions = decide(node.replica.view, self.sight(now_ms), groups=groups)
+        decisions = decide(node.replica.view, self.sight(now_ms), groups=groups, memory=self._memory)
+        self._balanced(now_ms)
         next_look_ms = decisions.next_look_ms
         # What is due already was proposed just now; its outcome says when to look again.
         self.next_look_ms = next_look_ms if next_look_ms is not None and next_look_ms > now_ms else None
@@ -167,7 +184,23 @@ class Leading:
             ended=presence.ended_elsewhere,
             fence=self._fence,
             fence_agents=self._fence_agents(),
+            term=node.replica.raft.term,
+            leading_since_ms=self._leading_since_ms,
+            local_minute=node.wall.local_minute(now_ms),
+            is_balancing_due=self._is_balancing_due(now_ms),
         )
+
+    def _is_balancing_due(self, now_ms: int) -> bool:
+        is_on = self._node.settings.auto_balancer_mode != "off"
+        return is_on and self._balance_at_ms is not None and now_ms >= self._balance_at_ms
+
+    def _balanced(self, now_ms: int) -> None:
+        """Once was enough: the next time is half an hour from now, or a while after a node has joined."""
+        if self._is_balancing_due(now_ms):
+            self._balance_at_ms = self._next_regular_balance_ms(now_ms)
+
+    def _next_regular_balance_ms(self, now_ms: int) -> int | None:
+        return now_ms + BALANCE_AGAIN_MS if self._node.settings.auto_balancer_mode == "always" else None
 
     def _fence_agents(self) -> dict[NodeId, str]:
         view = self._node.replica.view

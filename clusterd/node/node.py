@@ -129,7 +129,7 @@ class Node:
             case happened.Tick():
                 self._discount_lateness(now_ms)
             case happened.WallClock():
-                self.wall.offset_ms = event.offset_ms
+                self.wall.offset_ms, self.wall.local_offset_ms = event.offset_ms, event.local_offset_ms
             case happened.Received():
                 self._receive(event.link, event.envelope, now_ms)
             case happened.LinkOpened():
@@ -377,7 +377,7 @@ class Node:
         self.cluster_clock.advance_to(self.replica.database.cluster_ms, now_ms)
         self.settings = cluster_settings(self.replica.view.cluster())
         self.presence.quiet_max_ms = 3 * self.settings.same_subnet_delay_ms
-        self.leading.database_changed(changed, is_restored=is_restored)
+        self.leading.database_changed(changed, is_restored=is_restored, now_ms=now_ms)
         self.owning.database_changed(changed, is_restored=is_restored, now_ms=now_ms)
         self.do(Applied(self.replica.database.revision))
 

@@ -6,6 +6,7 @@ performs the effects. Nothing here waits: disk, peers, guard, hosts and fence ag
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -110,7 +111,8 @@ class Daemon:
 
     async def _keep_wall_clock(self) -> None:
         while True:
-            self.post(happened.WallClock(self._wall_ms() - now_ms()))
+            local_offset_ms = (time.localtime().tm_gmtoff or 0) * 1000
+            self.post(happened.WallClock(self._wall_ms() - now_ms(), local_offset_ms))
             await asyncio.sleep(WALL_REFRESH_S)
 
     def _fail(self, error: BaseException) -> None:

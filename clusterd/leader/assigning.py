@@ -1,0 +1,239 @@
+"""How does a group get an owner, or go without one? Pure. The last step of every way that leads to a node."""
+
+from dataclasses import replace
+
+from clusterd.database import DatabaseView
+from clusterd.leader.crowd import Crowd
+from clusterd.leader.gates import Gates, Wait
+from clusterd.leader.pen import Pen
+from clusterd.leader.placement import Placement, PlacementCause, Request
+from clusterd.leader.preempt import victims
+from clusterd.leader.proposal import Proposal
+from clusterd.leader.standing import Standing, standing_of
+from clusterd.leader.waiting import Waiting
+from clusterd.model import keys
+from clusterd.model.events import GROUP_ASSIGNED, GROUP_HELD, GROUP_PREEMPTED, GROUP_UNPLACED
+from clusterd.model.ids import Incarnation, NodeId
+from clusterd.model.records import AssignmentRecord, Decision, Step
+from clusterd.model.states import GroupStatus, Order, ReleaseCause
+
+NOWHERE = "placement: no node can take it"
+_STAYS_OUT = frozenset({PlacementCause.MOVE, PlacementCause.DRAIN, PlacementCause.FAILBACK, PlacementCause.BALANCE})
+
+
+class Assigning:
+    """Gives groups to nodes, within one pass."""
+
+    def __init__(self, view: DatabaseView, crowd: Crowd, gates: Gates, pen: Pen, waiting: Waiting) -> None:
+        self._view = view
+        self._crowd = crowd
+        self._gates = gates
+        self._pen = pen
+        self._waiting = waiting
+        self._has_made_room = False
+
+    def assign(
+        self,
+        standing: Standing,
+        cause: PlacementCause,
+        why: str,
+        *,
+        before: AssignmentRecord | None = None,
+        target: NodeId | None = None,
+        steps: tuple[Step, ...] = (),
+    ) -> list[Proposal]:
+        """Give the group to the best node, or say why none can take it. `before`: the present assignment, amended.
+
+        Nothing of it runs anywhere: that is proven before this is called.
+        """
+        before = before or standing.assignment
+        placement = self._place(standing, cause, before, target)
+        if placement.chosen is None:
+            return self._nowhere(standing, before, placement, why, steps)
+        owner = placement.chosen
+        member = self._view.membership(owner)
+        if member is None:
+            return []
+        wait = self._gates.wait(standing, owner, cause) if standing.is_wanted else None
+        after = self._given(standing, before, owner, member.incarnation, wait, cause)
+        text = f"{standing.group.name} goes to {owner}: {why}"
+        sight = self._pen.sight
+        given = f"{sight.me} (leader of term {sight.term}) gave it to {owner}"
+        after = replace(
+            after,
+            because=Decision(
+                f"placement: {cause}",
+                text if wait is None else f"{text}; it does not start yet: {wait.text}",
+                (*steps, self._pen.step(given)),
+                placement.candidates,
+            ),
+        )
+        self._crowd.placed(standing.group.name, owner, is_starting=after.order is Order.RUN)
+        also = [keys.membership(owner), keys.node(owner)]
+        if before is not None and before.owner:
+            also.append(keys.membership(before.owner))
+        message = f"{standing.group.name} is given to {owner}"
+        return [self._pen.write(standing, after, GROUP_ASSIGNED, message, why, node=owner, also=tuple(also))]
+
+    def keep_waiting(self, standing: Standing, assignment: AssignmentRecord, wait: Wait) -> Proposal | None:
+        """It has an owner and does not start yet; say so when the reason is another one."""
+        if assignment.status == (wait.status,) and assignment.next_action_cluster_ms == wait.until_cluster_ms:
+            return None
+        is_same = assignment.status == (wait.status,)
+        text = f"{standing.group.name} does not start yet: {wait.text}"
+        since = assignment.waits_since_cluster_ms if is_same else max(1, self._pen.sight.cluster_ms)
+        after = replace(
+            assignment,
+            status=(wait.status,),
+            because=Decision(f"start: {wait.status}", text, (*assignment.because.steps[-8:], self._pen.step(text))),
+            waits_since_cluster_ms=since,
+            next_action="start",
+            next_action_cluster_ms=wait.until_cluster_ms,
+            start_id=standing.group.start_id,
+        )
+        kind = None if is_same else GROUP_HELD
+        return self._pen.write(standing, after, kind, f"{standing.group.name} waits", wait.text, node=assignment.owner)
+
+    def set_aside(self, standing: Standing, assignment: AssignmentRecord, steps: tuple[Step, ...]) -> Proposal:
+        """It made room for a more important group, and comes back when there is room again."""
+        after = replace(
+            _without_owner(standing, assignment),
+            status=(GroupStatus.PREEMPTED,),
+            because=Decision("pre-emption", assignment.because.text, steps),
+            next_action="start again as soon as a node has room",
+            waits_since_cluster_ms=max(1, self._pen.sight.cluster_ms),
+            since_wall_ms=self._pen.sight.wall_ms,
+        )
+        message = f"{standing.group.name} has made room"
+        also = (keys.membership(assignment.owner),)
+        return self._pen.write(standing, after, GROUP_PREEMPTED, message, assignment.because.text, also=also)
+
+    # ---- where ----
+
+    def _place(
+        self, standing: Standing, cause: PlacementCause, before: AssignmentRecord | None, target: NodeId | None
+    ) -> Placement:
+        current = (before.owner or before.last_owner or None) if before is not None else None
+        move = standing.group.move
+        ignores_rules = cause is PlacementCause.MOVE and move is not None and move.ignores_rules
+        request = Request(standing.group, cause, current, target, ignores_rules)
+        placement = self._crowd.place(request)
+        if placement.chosen is None and cause in _STAYS_OUT:
+            # It has been released already: where it was is better than nowhere.
+            placement = self._crowd.place(replace(request, cause=PlacementCause.RETRY))
+        return placement
+
+    def _given(
+        self,
+        standing: Standing,
+        before: AssignmentRecord | None,
+        owner: NodeId,
+        incarnation: Incarnation,
+        wait: Wait | None,
+        cause: PlacementCause,
+    ) -> AssignmentRecord:
+        sight, group = self._pen.sight, standing.group
+        runs = standing.is_wanted and wait is None
+        return AssignmentRecord(
+            group.name,
+            owner,
+            incarnation,
+            before.generation + 1 if before is not None else 1,
+            Order.RUN if runs else Order.HOLD,
+            Decision("", ""),
+            failovers=before.failovers if before is not None else (),
+            move_id=before.move_id if before is not None else (group.move.id if group.move else ""),
+            since_wall_ms=sight.wall_ms,
+            reset_id=group.reset_id,
+            status=(wait.status,) if wait is not None else (),
+            last_owner=(before.owner or before.last_owner) if before is not None else NodeId(""),
+            left=before.left if before is not None else (),
+            drained_from=before.drained_from if before is not None else NodeId(""),
+            moved_from=before.moved_from if before is not None else NodeId(""),
+            start_id=group.start_id,
+            next_action="start" if wait is not None else "",
+            next_action_cluster_ms=wait.until_cluster_ms if wait is not None else 0,
+            waits_since_cluster_ms=self._gates.since_cluster_ms(standing, cause) if wait is not None else 0,
+        )
+
+    # ---- nowhere ----
+
+    def _nowhere(
+        self,
+        standing: Standing,
+        before: AssignmentRecord | None,
+        placement: Placement,
+        why: str,
+        steps: tuple[Step, ...],
+    ) -> list[Proposal]:
+        """No node can take it: a state with a reason, tried again whenever something changes, and said once."""
+        proposals = self._make_room(standing, placement)
+        is_known = before is not None and not before.owner and before.status == (placement.status,)
+        if is_known and before is not None and before.owner == "":
+            return proposals
+        was_aside = before is not None and not before.owner and before.status == (GroupStatus.PREEMPTED,)
+        if was_aside and placement.status is GroupStatus.PHYSICAL_RESOURCES_LACKING:
+            return proposals
+        text = f"{why}; {placement.refusal}"
+        empty = AssignmentRecord(
+            standing.group.name, NodeId(""), Incarnation(""), 0, Order.HOLD, Decision("", ""),
+            start_id=standing.group.start_id,
+        )  # fmt: skip
+        after = replace(
+            _without_owner(standing, before) if before is not None else empty,
+            status=(placement.status,),
+            because=Decision(NOWHERE, text, (*steps, self._pen.step(placement.refusal)), placement.candidates),
+            next_action="give it to a node as soon as one can take it",
+            waits_since_cluster_ms=max(1, self._pen.sight.cluster_ms),
+            since_wall_ms=self._pen.sight.wall_ms,
+        )
+        also = (keys.membership(before.owner),) if before is not None and before.owner else ()
+        message = f"{standing.group.name} has no node"
+        return [*proposals, self._pen.write(standing, after, GROUP_UNPLACED, message, text, also=also)]
+
+    def _make_room(self, standing: Standing, placement: Placement) -> list[Proposal]:
+        """Less important groups are taken offline for a more important one; one such change at a time."""
+        if placement.status is not GroupStatus.PHYSICAL_RESOURCES_LACKING or not standing.is_wanted:
+            return []
+        if self._waiting.is_making_room or self._has_made_room:
+            return []
+        found = victims(self._crowd, self._view, standing.group)
+        if found is None:
+            return []
+        self._has_made_room = True
+        node_count = len(self._view.nodes())
+        proposals = []
+        for name in found.groups:
+            group = self._view.group(name)
+            victim = standing_of(self._view, group, node_count) if group is not None else None
+            if victim is None or victim.assignment is None:
+                continue
+            text = (
+                f"{name} makes room on {found.node} for {standing.group.name}, whose priority is higher: {found.reason}"
+            )
+            proposals.append(
+                self._pen.release(
+                    victim,
+                    victim.assignment,
+                    ReleaseCause.PREEMPT,
+                    rule="pre-emption",
+                    text=text,
+                    message=text,
+                )
+            )
+        return proposals
+
+
+def _without_owner(standing: Standing, before: AssignmentRecord) -> AssignmentRecord:
+    return replace(
+        before,
+        owner=NodeId(""),
+        incarnation=Incarnation(""),
+        order=Order.HOLD,
+        target=NodeId(""),
+        release_cause=ReleaseCause.NONE,
+        last_owner=before.owner or before.last_owner,
+        next_action_cluster_ms=0,
+        blocked_until_cluster_ms=0,
+        start_id=standing.group.start_id,
+    )

@@ -1,0 +1,127 @@
+"""How is a node emptied? Pure. Pause first, so that nothing arrives; then every group leaves, in order of priority.
+
+The drain's own record says how far it has come. A group that cannot leave is named with the reason; the drain has failed
+when only such groups are left, unless it was asked to try again and again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from clusterd.database import DatabaseView, Draft
+from clusterd.leader.crowd import Crowd
+from clusterd.leader.pen import Pen
+from clusterd.leader.placement import PlacementCause, Request
+from clusterd.leader.proposal import Proposal
+from clusterd.leader.sight import Sight
+from clusterd.leader.standing import Standing
+from clusterd.model import keys
+from clusterd.model.events import DRAIN_BEGUN, DRAIN_COMPLETED, DRAIN_FAILED, Event
+from clusterd.model.ids import NodeId
+from clusterd.model.records import AssignmentRecord, DrainFailure, DrainRecord, EventRecord, NodeRecord, PauseRequest
+from clusterd.model.states import DrainState, Order, ReleaseCause
+
+
+def decide_drain(
+    node: NodeRecord, standings: Sequence[Standing], view: DatabaseView, crowd: Crowd, sight: Sight
+) -> Proposal | None:
+    """Begin, complete or give up the drain of `node`; `standings` are the groups that it owns, first to leave first."""
+    pause = node.pause
+    if pause is None or not pause.is_drain:
+        return None
+    record = view.drain(node.name)
+    if record is None or record.pause_id != pause.id:
+        begun = DrainRecord(
+            node.name,
+            pause.id,
+            DrainState.IN_PROGRESS,
+            tuple(each.group.name for each in standings),
+            since_wall_ms=sight.wall_ms,
+        )
+        text = f"{len(standings)} groups leave {node.name}" if standings else f"{node.name} has no groups"
+        return _write(view, sight, node, begun, DRAIN_BEGUN, text)
+    if record.state is not DrainState.IN_PROGRESS and not (record.state is DrainState.FAILED and pause.is_retried):
+        return None
+    failed = tuple(
+        DrainFailure(each.group.name, reason)
+        for each in standings
+        if (reason := obstacle(each, pause, crowd)) is not None
+    )
+    if not standings:
+        done = replace(record, state=DrainState.COMPLETED, failed=(), since_wall_ms=sight.wall_ms)
+        return _write(view, sight, node, done, DRAIN_COMPLETED, f"{node.name} is empty")
+    if len(failed) == len(standings) and (record.state is not DrainState.FAILED or failed != record.failed):
+        given_up = replace(record, state=DrainState.FAILED, failed=failed, since_wall_ms=sight.wall_ms)
+        text = "; ".join(f"{each.group}: {each.reason}" for each in failed)
+        return _write(view, sight, node, given_up, DRAIN_FAILED, f"{node.name} could not be emptied", text)
+    return None
+
+
+def drain_away(
+    standing: Standing, assignment: AssignmentRecord, view: DatabaseView, crowd: Crowd, pen: Pen
+) -> Proposal | None:
+    """Have a group leave the node that is being drained."""
+    node = standing.owner_node
+    pause = node.pause if node is not None else None
+    if node is None or pause is None or not pause.is_drain or assignment.order is Order.RELEASE:
+        return None
+    record = view.drain(node.name)
+    if record is None or record.pause_id != pause.id or obstacle(standing, pause, crowd) is not None:
+        return None
+    if record.state is not DrainState.IN_PROGRESS and not pause.is_retried:
+        return None
+    placement = crowd.place(_request(standing, pause))
+    text = f"{standing.group.name} leaves {node.name}, which is being drained by {pause.asked_by or 'an operator'}"
+    return pen.release(
+        standing,
+        replace(assignment, drained_from=node.name),
+        ReleaseCause.DRAIN,
+        rule="drain",
+        text=text,
+        message=text,
+        target=placement.chosen or NodeId(""),
+        candidates=placement.candidates,
+        caused_by=pause.id,
+    )
+
+
+def obstacle(standing: Standing, pause: PauseRequest, crowd: Crowd) -> str | None:
+    """Why a group cannot leave now; None when it can, or is leaving already."""
+    if standing.assignment is not None and standing.assignment.order is Order.RELEASE:
+        return None
+    if standing.hands_off is not None:
+        return standing.hands_off.text
+    if pause.is_forced:
+        return None
+    if standing.settings.is_locked:
+        return "it is locked from moving"
+    placement = crowd.place(_request(standing, pause))
+    return None if placement.chosen is not None else placement.refusal
+
+
+def _request(standing: Standing, pause: PauseRequest) -> Request:
+    return Request(standing.group, PlacementCause.DRAIN, current=standing.owner, target=pause.target or None)
+
+
+def _write(
+    view: DatabaseView,
+    sight: Sight,
+    node: NodeRecord,
+    record: DrainRecord,
+    kind: Event,
+    message: str,
+    because: str = "",
+) -> Proposal:
+    draft = Draft(view).replace(record).expect(keys.node(node.name))
+    pause_id = node.pause.id if node.pause is not None else ""
+    draft.event(
+        EventRecord(
+            sight.wall_ms,
+            kind.name,
+            kind.level,
+            node=node.name,
+            message=message,
+            because=because,
+            caused_by=pause_id,
+        )
+    )
+    return Proposal(f"drain/{node.name}", draft)

@@ -1,0 +1,121 @@
+"""Should a group go back to a node that it prefers, or was drained from? Pure. Each answer says why, also when it is no.
+
+A preferred node counts only from its next run on: a group that an operator moved away, or that failed there, does not go
+back to the same run of that node and start the circle again.
+"""
+
+from dataclasses import replace
+
+from clusterd.database import DatabaseView
+from clusterd.leader.crowd import Crowd
+from clusterd.leader.pen import Pen
+from clusterd.leader.proposal import Proposal
+from clusterd.leader.standing import Standing
+from clusterd.model.ids import NodeId, key_of
+from clusterd.model.records import AssignmentRecord, NodeRun
+from clusterd.model.states import FailbackMode, ReleaseCause
+
+MINUTES_PER_HOUR = 60
+MINUTES_PER_DAY = 24 * MINUTES_PER_HOUR
+
+
+def fail_back(
+    standing: Standing, assignment: AssignmentRecord, view: DatabaseView, crowd: Crowd, pen: Pen
+) -> Proposal | None:
+    """Take a settled group back to the most preferred node that has become active."""
+    target = failback_target(standing, view, crowd)
+    if target is None or not is_in_window(standing.settings.failback_window, pen.sight.local_minute):
+        return None
+    if reason_to_stay(standing) is not None:
+        return None
+    text = (
+        f"{standing.group.name} goes back to {target}, which it prefers to {assignment.owner} and which is active again"
+    )
+    return pen.release(
+        standing,
+        assignment,
+        ReleaseCause.FAILBACK,
+        rule="failback",
+        text=text,
+        message=f"{standing.group.name} goes back to {target}",
+        target=target,
+    )
+
+
+def come_home(
+    standing: Standing, assignment: AssignmentRecord, view: DatabaseView, crowd: Crowd, pen: Pen
+) -> Proposal | None:
+    """Settle what becomes of a drained group once the node that it was drained from was resumed."""
+    home = view.node(assignment.drained_from) if assignment.drained_from else None
+    if not assignment.drained_from or (home is not None and home.pause is not None):
+        return None
+    mode = home.resume.failback if home is not None and home.resume is not None else FailbackMode.NONE
+    if home is None or mode is not FailbackMode.IMMEDIATE or home.name == assignment.owner:
+        return _forget_drain(standing, assignment, mode, pen)
+    if crowd.why_not(standing.group, home.name) is not None or reason_to_stay(standing, needs_online=False) is not None:
+        return None
+    text = f"{standing.group.name} goes back to {home.name}, which it was drained from and which was resumed"
+    return pen.release(
+        standing,
+        replace(assignment, drained_from=NodeId("")),
+        ReleaseCause.FAILBACK,
+        rule="resume: failback",
+        text=text,
+        message=f"{standing.group.name} goes back to {home.name}",
+        target=home.name,
+        caused_by=home.resume.id if home.resume is not None else "",
+    )
+
+
+def failback_target(standing: Standing, view: DatabaseView, crowd: Crowd) -> NodeId | None:
+    """The most preferred node above the present owner that can take the group and began its run after the group left it."""
+    if not standing.settings.may_fail_back or standing.assignment is None:
+        return None
+    left = set(standing.assignment.left)
+    for name in standing.group.preferred_owners:
+        if key_of(name) == key_of(standing.owner):
+            return None
+        node, member = view.node(name), view.membership(name)
+        if node is None or member is None or NodeRun(node.name, member.incarnation) in left:
+            continue
+        if crowd.why_not(standing.group, node.name) is None:
+            return node.name
+    return None
+
+
+def reason_to_stay(standing: Standing, *, needs_online: bool = True) -> str | None:
+    """Why the cluster does not move this group by itself now; None when it may."""
+    if standing.hands_off is not None:
+        return standing.hands_off.text
+    if standing.settings.is_locked:
+        return "it is locked from moving"
+    if standing.assignment is not None and standing.assignment.status:
+        return f"it is {', '.join(standing.assignment.status)}"
+    if needs_online and not standing.is_online:
+        return "it is not online"
+    return None
+
+
+def is_in_window(window: tuple[int, int] | None, minute: int) -> bool:
+    """Whether a minute of the day lies between the two hours; one may pass midnight, one of no length is a whole day."""
+    if window is None:
+        return True
+    start, end = (hour * MINUTES_PER_HOUR for hour in window)
+    if start == end:
+        return True
+    return start <= minute < end if start < end else minute >= start or minute < end
+
+
+def minutes_until(window: tuple[int, int], minute: int) -> int:
+    """How long until the window opens; 0 inside it."""
+    if is_in_window(window, minute):
+        return 0
+    return (window[0] * MINUTES_PER_HOUR - minute) % MINUTES_PER_DAY
+
+
+def _forget_drain(standing: Standing, assignment: AssignmentRecord, mode: FailbackMode, pen: Pen) -> Proposal:
+    """By policy means: as if the node had just become active, so that failback rules may apply to it again."""
+    left = assignment.left
+    if mode is FailbackMode.POLICY:
+        left = tuple(each for each in left if each.node != assignment.drained_from)
+    return pen.write(standing, replace(assignment, drained_from=NodeId(""), left=left), None, "", "")

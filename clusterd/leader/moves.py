@@ -1,0 +1,151 @@
+"""What becomes of an operator's wish to move a group? Pure.
+
+A wish is carried out, given up with the reason, or, where the operator said so, waited for. Taking it back ends the waiting,
+and also a release that the owner has not finished: the group then goes on where it is, under the same generation.
+"""
+
+from dataclasses import replace
+
+from clusterd.leader.crowd import Crowd
+from clusterd.leader.pen import Pen
+from clusterd.leader.placement import Placement, PlacementCause, Request
+from clusterd.leader.proposal import Proposal
+from clusterd.leader.standing import Standing
+from clusterd.model import keys
+from clusterd.model.events import GROUP_ASSIGNED, MOVE_GIVEN_UP, MOVE_QUEUED
+from clusterd.model.ids import NodeId
+from clusterd.model.records import AssignmentRecord, Decision, MoveRequest, Step
+from clusterd.model.states import GroupStatus, Order, ReleaseCause
+
+QUEUED = "move: waits"
+
+
+def carry_out(standing: Standing, assignment: AssignmentRecord, crowd: Crowd, pen: Pen) -> Proposal | None:
+    """What to do about the newest move request of a group that has an owner and is not on its way."""
+    move = standing.group.move
+    if move is None or move.id == assignment.move_id:
+        return _leave_queue(standing, assignment, pen)
+    asked = _asked(standing, move)
+    placement = crowd.place(_request(standing, move, assignment.owner))
+    if move.target == assignment.owner:
+        return _give_up(standing, assignment, move, asked, placement, "it is there already", pen)
+    problem = _problem(standing, move, placement, crowd)
+    if problem is not None:
+        if move.is_queued:
+            return _queue(standing, assignment, asked, placement, problem, pen)
+        return _give_up(standing, assignment, move, asked, placement, problem, pen)
+    target = placement.chosen or NodeId("")
+    text = (
+        f"{standing.group.name} leaves {assignment.owner} for {target}: {move.asked_by or 'an operator'} asked for it"
+    )
+    return pen.release(
+        standing,
+        replace(assignment, move_id=move.id, drained_from=NodeId("")),
+        ReleaseCause.MOVE,
+        rule="move",
+        text=text,
+        message=text,
+        target=target,
+        steps=(asked,),
+        candidates=placement.candidates,
+        caused_by=move.id,
+    )
+
+
+def take_back(standing: Standing, assignment: AssignmentRecord, pen: Pen) -> Proposal | None:
+    """The owner is giving the group up for a move that nobody wants any more: it may keep it.
+
+    Safe with the same generation: the owner's release and this exclude each other, since each expects the other's record
+    to be unchanged.
+    """
+    is_move = assignment.release_cause is ReleaseCause.MOVE
+    if not is_move or standing.group.move is not None or not assignment.move_id:
+        return None
+    text = f"the move was cancelled: {standing.group.name} stays on {assignment.owner}"
+    after = replace(
+        assignment,
+        order=Order.RUN if standing.is_wanted else Order.HOLD,
+        target=NodeId(""),
+        release_cause=ReleaseCause.NONE,
+        because=Decision("move: cancelled", text, (*assignment.because.steps, pen.step(text))),
+        since_wall_ms=pen.sight.wall_ms,
+    )
+    also = (keys.report(standing.group.name), keys.membership(assignment.owner))
+    return pen.write(standing, after, GROUP_ASSIGNED, text, "", node=assignment.owner, also=also)
+
+
+def _request(standing: Standing, move: MoveRequest, owner: NodeId) -> Request:
+    return Request(
+        standing.group,
+        PlacementCause.MOVE,
+        current=owner,
+        target=move.target or None,
+        ignores_rules=move.ignores_rules,
+    )
+
+
+def _asked(standing: Standing, move: MoveRequest) -> Step:
+    where = move.target or "the best node"
+    return Step(move.asked_wall_ms, f"{move.asked_by or 'an operator'} asked to move {standing.group.name} to {where}")
+
+
+def _problem(standing: Standing, move: MoveRequest, placement: Placement, crowd: Crowd) -> str | None:
+    if standing.hands_off is not None:
+        return standing.hands_off.text
+    if standing.settings.is_locked and not move.ignores_lock:
+        return "it is locked from moving"
+    if move.target:
+        excluded = crowd.why_not(standing.group, move.target, ignores_rules=move.ignores_rules)
+        return excluded.reason if excluded is not None else None
+    return None if placement.chosen is not None else "no other node can take it"
+
+
+def _give_up(
+    standing: Standing,
+    assignment: AssignmentRecord,
+    move: MoveRequest,
+    asked: Step,
+    placement: Placement,
+    problem: str,
+    pen: Pen,
+) -> Proposal:
+    text = f"the move was given up: {move.target or 'best node'}: {problem}"
+    after = replace(
+        assignment,
+        move_id=move.id,
+        status=_without_queue(assignment),
+        because=Decision("move: given up", text, (asked, pen.step(text)), placement.candidates),
+    )
+    return pen.write(standing, after, MOVE_GIVEN_UP, text, problem, caused_by=move.id)
+
+
+def _queue(
+    standing: Standing, assignment: AssignmentRecord, asked: Step, placement: Placement, problem: str, pen: Pen
+) -> Proposal | None:
+    if standing.has_status(GroupStatus.WAITING_IN_QUEUE_FOR_MOVE):
+        return None
+    text = f"the move waits: {problem}"
+    after = replace(
+        assignment,
+        status=(*assignment.status, GroupStatus.WAITING_IN_QUEUE_FOR_MOVE),
+        because=Decision(QUEUED, text, (asked, pen.step(text)), placement.candidates),
+        next_action="move as soon as nothing forbids it",
+    )
+    return pen.write(standing, after, MOVE_QUEUED, f"{standing.group.name}: {text}", asked.text)
+
+
+def _leave_queue(standing: Standing, assignment: AssignmentRecord, pen: Pen) -> Proposal | None:
+    if not standing.has_status(GroupStatus.WAITING_IN_QUEUE_FOR_MOVE):
+        return None
+    text = f"the move was cancelled: {standing.group.name} stays on {assignment.owner}"
+    after = replace(
+        assignment,
+        status=_without_queue(assignment),
+        next_action="",
+        because=Decision("move: cancelled", text, (*assignment.because.steps, pen.step(text))),
+    )
+    return pen.write(standing, after, MOVE_GIVEN_UP, text, "")
+
+
+def _without_queue(assignment: AssignmentRecord) -> tuple[str, ...]:
+    return tuple(each for each in assignment.status if each != GroupStatus.WAITING_IN_QUEUE_FOR_MOVE)

@@ -1,0 +1,123 @@
+"""How does a group stand, as far as a decision about it needs to know? Pure. One reading of the database, with its words."""
+
+from dataclasses import dataclass
+
+from clusterd.database import DatabaseView
+from clusterd.model.ids import NodeId
+from clusterd.model.maintenance import HandsOff, group_hands_off
+from clusterd.model.records import (
+    AssignmentRecord,
+    GroupRecord,
+    MembershipRecord,
+    NodeRecord,
+    NodeRun,
+    ReportRecord,
+    ResourceRecord,
+)
+from clusterd.model.settings import GroupSettings, group_settings
+from clusterd.model.states import PENDING_STATES, GroupStatus, MembershipState, Order, ResourceState, Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A group with everything that was committed about it. `report` is only of the present generation."""
+
+    group: GroupRecord
+    settings: GroupSettings
+    resources: tuple[ResourceRecord, ...]
+    assignment: AssignmentRecord | None
+    report: ReportRecord | None
+    member: MembershipRecord | None
+    owner_node: NodeRecord | None
+    hands_off: HandsOff | None
+    """Maintenance that somebody asked for; it is in force once the owner has said so."""
+
+    @property
+    def owner(self) -> NodeId:
+        return self.assignment.owner if self.assignment else NodeId("")
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anything of it is to be online."""
+        if self.group.wanted is not Wanted.ONLINE:
+            return False
+        return not self.resources or any(each.wanted is Wanted.ONLINE for each in self.resources)
+
+    @property
+    def is_lost(self) -> bool:
+        """Its owner's incarnation is over, with proof."""
+        return self.assignment is not None and bool(self.owner) and is_over(self.assignment, self.member)
+
+    @property
+    def is_released(self) -> bool:
+        return self.report is not None and self.report.is_released
+
+    @property
+    def is_hands_off(self) -> bool:
+        """Maintenance is in force. One that was asked for during a recovery is not, until the recovery has ended."""
+        return self.hands_off is not None and self.report is not None and self.report.is_hands_off
+
+    @property
+    def is_at_rest(self) -> bool:
+        """The owner said that everything of it is offline."""
+        return self.report is not None and all(
+            each.state is ResourceState.OFFLINE and not each.may_run for each in self.report.resources
+        )
+
+    @property
+    def is_coming_online(self) -> bool:
+        """It has begun to start, or has started."""
+        return self.report is not None and any(
+            each.state in PENDING_STATES or each.state is ResourceState.ONLINE for each in self.report.resources
+        )
+
+    @property
+    def is_online(self) -> bool:
+        """Everything that is wanted is online."""
+        if self.report is None or not self.is_wanted:
+            return False
+        states = {each.name: each.state for each in self.report.resources}
+        wanted = [each.name for each in self.resources if each.wanted is Wanted.ONLINE]
+        return all(states.get(name) is ResourceState.ONLINE for name in wanted)
+
+    def has_status(self, status: GroupStatus) -> bool:
+        return self.assignment is not None and status in self.assignment.status
+
+    @property
+    def is_running(self) -> bool:
+        """It has an owner that was told to run it."""
+        return self.assignment is not None and bool(self.owner) and self.assignment.order is Order.RUN
+
+
+def is_over(assignment: AssignmentRecord, member: MembershipRecord | None) -> bool:
+    """Whether it is proven that the incarnation which the assignment names runs nothing any more."""
+    if member is None:
+        return False
+    return member.incarnation != assignment.incarnation or member.state is MembershipState.DOWN
+
+
+def standing_of(view: DatabaseView, group: GroupRecord, node_count: int) -> Standing:
+    """Everything about `group` in this database."""
+    assignment = view.assignment(group.name)
+    report = view.report(group.name)
+    if report is not None and (assignment is None or report.generation != assignment.generation):
+        report = None
+    owner = assignment.owner if assignment is not None else ""
+    owner_node = view.node(owner) if owner else None
+    return Standing(
+        group,
+        group_settings(group, node_count),
+        tuple(view.resources_of(group.name)),
+        assignment,
+        report,
+        view.membership(owner) if owner else None,
+        owner_node,
+        group_hands_off(view.cluster(), owner_node, group),
+    )
+
+
+def with_left(assignment: AssignmentRecord) -> tuple[NodeRun, ...]:
+    """The runs of nodes that the group has left, with the present owner's: the newest of each node."""
+    runs = {each.node: each for each in assignment.left}
+    runs[assignment.owner] = NodeRun(assignment.owner, assignment.incarnation)
+    return tuple(runs[node] for node in sorted(runs))

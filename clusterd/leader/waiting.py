@@ -1,0 +1,61 @@
+"""Which groups must be looked at again although nothing about them changed? Pure.
+
+A group that waits (for room, for others, for a node, for the end of maintenance) waits for something elsewhere. They are
+few; every pass looks at all of them, so nothing that they wait for has to know them.
+"""
+
+from clusterd.database import DatabaseView
+from clusterd.model import keys
+from clusterd.model.ids import GroupId
+from clusterd.model.records import AssignmentRecord
+from clusterd.model.states import Order, ReleaseCause
+
+
+class Waiting:
+    """The groups that wait, kept up to date from the changes of the database."""
+
+    def __init__(self) -> None:
+        self._revision = -1
+        self._groups: set[GroupId] = set()
+        self._preempted: set[GroupId] = set()
+
+    def refresh(self, view: DatabaseView) -> None:
+        """Take in what changed since the last call."""
+        if view.revision == self._revision:
+            return
+        changes = view.database.changes_since(self._revision) if 0 <= self._revision < view.revision else None
+        if changes is None:
+            self._groups, self._preempted = set(), set()
+            changed = {key.removeprefix(keys.ASSIGNMENT) for key, _ in view.items(AssignmentRecord)}
+        else:
+            changed = {
+                key.removeprefix(keys.ASSIGNMENT) for _, key in changes if keys.prefix_of(key) == keys.ASSIGNMENT
+            }
+        for name in changed:
+            self._look(view, GroupId(name))
+        self._revision = view.revision
+
+    @property
+    def groups(self) -> frozenset[GroupId]:
+        return frozenset(self._groups)
+
+    @property
+    def is_making_room(self) -> bool:
+        """Whether a group is being taken offline for another: until that is done, no more are."""
+        return bool(self._preempted)
+
+    def _look(self, view: DatabaseView, name: GroupId) -> None:
+        assignment = view.assignment(name)
+        is_waiting = assignment is not None and (
+            not assignment.owner or bool(assignment.status) or bool(assignment.drained_from)
+        )
+        is_leaving = (
+            assignment is not None
+            and assignment.order is Order.RELEASE
+            and assignment.release_cause is ReleaseCause.PREEMPT
+        )
+        for found, groups in ((is_waiting, self._groups), (is_leaving, self._preempted)):
+            if found:
+                groups.add(name)
+            else:
+                groups.discard(name)
