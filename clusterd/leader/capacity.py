@@ -165,7 +165,12 @@ def _fullest(crowd: Crowd, able: Sequence[NodeId], size: int) -> Iterator[tuple[
 def _play(crowd: Crowd, view: DatabaseView, nodes: tuple[NodeId, ...]) -> Loss:
     lost = {key_of(node) for node in nodes}
     crowd.suppose_lost(nodes)
-    waiting = [key for node in nodes for key in crowd.held_by(node) if crowd.seats[key].home in lost]
+    waiting = [
+        key
+        for node in nodes
+        for key in crowd.held_by(node)
+        if crowd.seats[key].home in lost and crowd.seats[key].places
+    ]
     waiting = [key for key in dict.fromkeys(waiting) if crowd.seats[key].needs.is_wanted]
     waiting.sort(key=lambda key: (-crowd.seats[key].needs.priority, key))
     placed: dict[str, NodeId] = {}

@@ -190,7 +190,7 @@ class Crowd:
         return self._tally.load(key_of(node))
 
     def held_by(self, node: NodeId) -> list[str]:
-        """Keys of the groups that weigh on a node, in order."""
+        """Keys of the groups that belong to a node or weigh on it, in order."""
         return sorted(self._tally.holds.get(key_of(node), ()))
 
     # ---- answers ----

@@ -26,7 +26,7 @@ class Tally:
     def __init__(self) -> None:
         self.loads: dict[str, Load] = {}
         self.holds: dict[str, set[str]] = {}
-        """Groups that weigh on a node."""
+        """Groups that belong to a node or weigh on it."""
         self._classes: dict[str, dict[str, set[str]]] = {}
         self._order: list[_Rank] = []
         self._rank: dict[str, _Rank] = {}
@@ -67,12 +67,14 @@ class Tally:
             load.groups += sign
             load.starting += sign if seat.is_starting else 0
             self._moved(seat.home)
+            _note(self.holds, seat.home, key, sign)
         needs = seat.needs
         for place in seat.places:
             load = self.load(place)
             load.memory_mib += sign * needs.memory_mib
             load.cores += sign * needs.cores
-            _note(self.holds, place, key, sign)
+            if place != seat.home:
+                _note(self.holds, place, key, sign)
             for name in needs.classes:
                 _note(self._classes.setdefault(name, {}), place, key, sign)
             if needs.memory_mib or place != seat.home:
