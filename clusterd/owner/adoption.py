@@ -8,13 +8,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from clusterd.database import DatabaseView
+from clusterd.model import keys
 from clusterd.model.dependencies import parse_dependency
-from clusterd.model.ids import GroupId, Incarnation, ResourceId, key_of
-from clusterd.model.records import AssignmentRecord, GroupRecord, ResourceRecord, ResourceReport
-from clusterd.model.settings import resource_settings
+from clusterd.model.ids import GroupId, Incarnation, NodeId, ResourceId, key_of
+from clusterd.model.records import AssignmentRecord, GroupRecord, ResourceRecord, ResourceReport, ResourceTypeRecord
+from clusterd.model.settings import ResourceSettings, TypeSettings, resource_settings, type_settings
 from clusterd.model.states import ResourceState
+from clusterd.model.type_times import own_times
 from clusterd.owner.commands import HostCall, Hosted, Verb
 from clusterd.owner.group import OwnedGroup, provider_order
+from clusterd.owner.hands_off import note_wishes
 from clusterd.owner.hosts import Hosts
 from clusterd.owner.machine import Held
 
@@ -76,6 +79,7 @@ def groups_generation(groups: Mapping[str, OwnedGroup], resource: str) -> int | 
 
 def take_group(
     view: DatabaseView,
+    node: NodeId,
     known: OwnedGroup | None,
     assignment: AssignmentRecord,
     record: GroupRecord,
@@ -96,16 +100,19 @@ def take_group(
         group.is_released = report.is_released
         group.failed_over_by, group.failed_over_because = report.failed_over_by, report.failed_over_because
         group.reset_id = report.reset_id
+        group.was_online, group.steps, group.waits_for_node = report.was_online, report.steps, report.waits_for_node
     group.records = records
+    note_wishes(view, node, group)
     for name, resource in records.items():
-        group.settings[name] = resource_settings(resource)
+        group.settings[name] = _settings(view, node, resource)
         group.dependencies[name] = parse_dependency(resource.depends_on)
         if name not in group.held:
             held = _first_held(resource.name, reports.get(name))
             hosted = adoption.claim(name, assignment.generation)
-            group.held[name] = _adopted(held, hosted) if hosted else _restored(held, reports.get(name), group)
+            before = reports.get(name) if group.last_report is not None else None
+            group.held[name] = _adopted(held, hosted, before) if hosted else _restored(held, before)
             if name not in reports:
-                group.held[name] = replace(group.held[name], fail_id=resource.fail_id)
+                group.held[name] = replace(group.held[name], fail_id=resource.fail_id, kill_id=resource.kill_id)
     dependencies = {name: group.dependencies[name] for name in group.held if name in group.dependencies}
     group.order = provider_order(dependencies)
     return group
@@ -118,7 +125,19 @@ def adopt_late(group: OwnedGroup, adoption: Adoption) -> None:
             continue
         hosted = adoption.claim(name, group.assignment.generation)
         if hosted is not None:
-            group.held[name] = _adopted(held, hosted)
+            group.held[name] = _adopted(held, hosted, _reported(group, name))
+
+
+def _reported(group: OwnedGroup, name: str) -> ResourceReport | None:
+    resources = group.last_report.resources if group.last_report is not None else ()
+    return next((each for each in resources if key_of(each.name) == name), None)
+
+
+def _settings(view: DatabaseView, node: NodeId, resource: ResourceRecord) -> ResourceSettings:
+    """The resource's own settings over its type's: what operators set for it, and what the type says itself."""
+    known = view.get(ResourceTypeRecord, keys.resource_type(resource.type, node))
+    own = own_times(known.schema) if known is not None else TypeSettings()
+    return resource_settings(resource, type_settings(view.type_settings(resource.type), own))
 
 
 def _last_reports(view: DatabaseView, record: GroupRecord) -> dict[str, ResourceReport]:
@@ -135,40 +154,53 @@ def _first_held(shown: ResourceId, before: ResourceReport | None) -> Held:
         sequence=before.sequence,
         restarts=before.restarts,
         fail_id=before.fail_id,
+        kill_id=before.kill_id,
         since_wall_ms=before.since_wall_ms,
     )
 
 
-def _adopted(held: Held, hosted: Hosted) -> Held:
-    if hosted.state is not ResourceState.ONLINE:
+def _adopted(held: Held, hosted: Hosted, before: ResourceReport | None) -> Held:
+    """What a host runs goes on. What maintenance was in force for stays what it was."""
+    is_hands_off = before is not None and before.is_hands_off
+    held = replace(held, may_run=True, pid=hosted.pid, is_hands_off=is_hands_off)
+    if hosted.state is ResourceState.ONLINE:
         return replace(
             held,
-            state=ResourceState.FAILED,
+            state=ResourceState.ONLINE,
             sequence=held.sequence + 1,
-            may_run=True,
-            cause="it was between two states when this node's daemon restarted; it is stopped and started afresh",
-            next_action="resume",
-            next_action_cluster_ms=1,
+            embedded_failure=hosted.embedded_failure,
+            cause="it went on running while this node's daemon restarted",
         )
+    if before is not None and is_hands_off and before.state is not ResourceState.ONLINE:
+        return replace(held, state=before.state, cause=before.cause)
     return replace(
         held,
-        state=hosted.state,
+        state=ResourceState.FAILED,
         sequence=held.sequence + 1,
-        may_run=True,
-        pid=hosted.pid,
-        cause="it went on running while this node's daemon restarted",
+        cause=_FAILED_MEANWHILE if is_hands_off else _BETWEEN_STATES,
+        next_action="" if is_hands_off else "resume",
+        next_action_cluster_ms=0 if is_hands_off else 1,
     )
 
 
-def _restored(held: Held, before: ResourceReport | None, group: OwnedGroup) -> Held:
-    """A restarted daemon goes on with the failure policy where its predecessor reported it."""
-    if before is None or group.last_report is None or before.state is not ResourceState.FAILED:
+def _restored(held: Held, before: ResourceReport | None) -> Held:
+    """A restarted daemon goes on with the failure policy, and with maintenance, where its predecessor reported it."""
+    if before is None:
+        return held
+    held = replace(held, is_hands_off=before.is_hands_off, evidence=before.evidence if before.may_run else "")
+    if before.is_hands_off and before.state is ResourceState.ONLINE:
+        # No host runs it any more, and nobody may start it: that is said, and judged when maintenance ends.
+        return replace(held, state=ResourceState.FAILED, sequence=held.sequence + 1, cause=_FAILED_MEANWHILE)
+    if before.state is not ResourceState.FAILED and not before.is_hands_off:
         return held
     return replace(
         held,
         state=before.state,
-        since_wall_ms=before.since_wall_ms,
         cause=before.cause,
         next_action=before.next_action,
         next_action_cluster_ms=before.next_action_cluster_ms,
     )
+
+
+_BETWEEN_STATES = "it was between two states when this node's daemon restarted; it is stopped and started afresh"
+_FAILED_MEANWHILE = "it failed while this node's daemon restarted (hands off: nothing is touched)"

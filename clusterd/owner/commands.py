@@ -9,12 +9,16 @@ from clusterd.model.settings import ResourceSettings
 from clusterd.model.states import ResourceState
 
 SHARED_HOST = "shared"
+KILLED = "killed"
+"""The reason of a terminate that kills first and asks nobody."""
 
 
 class Verb(StrEnum):
     ONLINE = "online"
     OFFLINE = "offline"
     TERMINATE = "terminate"
+    TIMES = "times"
+    """Check by the times of this call from now on. Nothing waits for the answer."""
 
 
 class CallOutcome(StrEnum):
@@ -60,6 +64,7 @@ class Hosted:
     generation: int
     state: ResourceState
     pid: int
+    embedded_failure: str = ""
 
 
 @dataclass(frozen=True, slots=True)

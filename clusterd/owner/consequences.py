@@ -11,6 +11,7 @@ from clusterd.owner.group import OwnedGroup
 from clusterd.owner.machine import Happening, Held, advance
 from clusterd.owner.plan import Now
 from clusterd.owner.policy import after_failure, retry_only
+from clusterd.owner.steps import step_text, with_step
 
 STOP_AGAIN_MS = 2000
 NEVER_MS = 1 << 53
@@ -43,12 +44,14 @@ def stop_answered(desk: Desk, group: OwnedGroup, name: str, call: HostCall, answ
         desk.hosts.displace(held.name)
         desk.hosts.forget_calls(held.name)
         desk.stop_again_ms.pop(name, None)
-        apply(desk, group, name, Happening.OFFLINE_DONE, answer.message, now)
+        trouble = f"it was terminated, for it did not stop in good order: {held.stop_trouble}"
+        apply(desk, group, name, Happening.OFFLINE_DONE, trouble if held.stop_trouble else answer.message, now)
     elif answer.outcome is CallOutcome.HUNG:
         kill_host_of(desk, name, f"hung call {call.verb} of {held.name}")
-    elif call.verb is Verb.OFFLINE:
-        # What does not stop gracefully is terminated; FAILED is only what it is called until that is confirmed.
-        apply(desk, group, name, Happening.STOP_FAILED, answer.message, now)
+    elif call.verb is Verb.OFFLINE and held.state is ResourceState.OFFLINE_PENDING:
+        # What does not stop in good order is terminated. It is offline when that succeeds, and failed when it does not.
+        group.held[name] = replace(held, stop_trouble=answer.message)
+        desk.mark(group)
     else:
         group.held[name] = replace(held, evidence=answer.message)
         apply(desk, group, name, Happening.STOP_FAILED, answer.message, now)
@@ -62,13 +65,17 @@ def apply(desk: Desk, group: OwnedGroup, name: str, what: Happening, because: st
     if after is before:
         return
     if after.state is ResourceState.FAILED:
-        after = judge(desk, group, name, after, now)
+        after = judge(desk, group, name, after, now, is_counted=what is not Happening.STOP_FAILED)
     if after.state is ResourceState.ONLINE and group.failed_over_by == after.name:
         group.failed_over_by, group.failed_over_because = ResourceId(""), ""
     if what is Happening.STOPPED_ITSELF:
         # It rests until somebody asks for it: what ends by itself at once would otherwise start for ever.
-        after = replace(after, may_run=True, next_action="rest", next_action_cluster_ms=NEVER_MS)
+        may_run = before.may_run if before.is_hands_off else True
+        after = replace(after, may_run=may_run, next_action="rest", next_action_cluster_ms=NEVER_MS)
+    if after.state is ResourceState.OFFLINE or what is Happening.ONLINE_ASKED:
+        after = replace(after, embedded_failure="")
     group.held[name] = after
+    group.steps = with_step(group.steps, now.wall_ms, step_text(desk.node, before, after, what, now.wall_ms))
     desk.mark(group)
     desk.notes.append(
         note(
@@ -82,10 +89,17 @@ def apply(desk: Desk, group: OwnedGroup, name: str, what: Happening, because: st
     )
 
 
-def judge(desk: Desk, group: OwnedGroup, name: str, held: Held, now: Now) -> Held:
-    """The failure policy; what is not wanted here now only has to be stopped, and comes back when it is wanted."""
-    record = group.records.get(name)
-    if not group.is_wanted_here or desk.is_node_stopping or record is None or record.wanted != "online":
+def judge(desk: Desk, group: OwnedGroup, name: str, held: Held, now: Now, *, is_counted: bool = True) -> Held:
+    """The failure policy.
+
+    What is not wanted here now only has to be stopped, and comes back when it is wanted. What cannot be online because of a
+    provider, or did not stop, has not failed by itself: it comes back, and that does not count.
+    """
+    if held.is_hands_off:
+        text = group.hands_off or group.hands_off_resources.get(name, "hands off")
+        return replace(held, cause=f"{held.cause} ({text})", next_action="", next_action_cluster_ms=0)
+    is_wanted = name in group.wanted and not desk.is_node_stopping
+    if not is_wanted or not is_counted or not group.dependencies[name].is_satisfied(group.online):
         return replace(held, next_action="resume", next_action_cluster_ms=1)
     verdict = after_failure(group.settings[name], held.restarts, desk.node, now.cluster_ms)
     if verdict.asks_for_other_node:
@@ -109,3 +123,17 @@ def kill_host_of(desk: Desk, name: str, because: str) -> None:
         desk.hosts.set_apart(held.name)
         desk.kills.append(kill)
         desk.notes.append(note(HOST_HUNG, host=host, resource=held.name, call=because))
+
+
+def complained(desk: Desk, group: OwnedGroup, name: str, what: Happening, message: str, now: Now) -> None:
+    """The workload inside a resource that is online complains, or does not any more."""
+    held, action = group.held[name], group.settings[name].embedded_failure_action
+    if action == "none" or held.state is not ResourceState.ONLINE:
+        return
+    text = (message or "it gave no reason") if what is Happening.EMBEDDED_FAILED else ""
+    if text == held.embedded_failure:
+        return
+    group.held[name] = replace(held, embedded_failure=text)
+    desk.mark(group)
+    if text and action == "recover" and not held.is_hands_off:
+        apply(desk, group, name, Happening.CHECK_FAILED, f"the workload inside: {text}", now)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from clusterd.model.events import STALE_REFUSED, Note, note
 from clusterd.model.ids import Incarnation, NodeId, key_of
+from clusterd.model.settings import ResourceSettings
 from clusterd.owner.commands import KillHost
 from clusterd.owner.group import OwnedGroup
 from clusterd.owner.hosts import Hosts
@@ -26,13 +27,18 @@ class Desk:
     notes: list[Note] = field(default_factory=list)
     kills: list[KillHost] = field(default_factory=list)
     stale_count: int = 0
+    told: dict[str, ResourceSettings] = field(default_factory=dict)
+    """By which settings a host checks what it runs."""
     is_node_stopping: bool = False
+    keeps_groups: bool = False
+    """A stopping node takes its groups offline and does not give them up: they wait for it."""
 
     def begin(self, incarnation: Incarnation) -> None:
         """Whatever was known of another incarnation is over."""
         self.incarnation, self.hosts = incarnation, Hosts()
         self.groups, self.group_of = {}, {}
         self.dirty, self.look_again_ms, self.stop_again_ms = set(), {}, {}
+        self.told = {}
 
     def find(self, name: str) -> tuple[OwnedGroup | None, Held | None]:
         """The group that holds a resource, and the resource in its hands."""

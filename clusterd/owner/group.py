@@ -2,7 +2,7 @@
 
 A resource *stays* online when it is wanted, online, and enough of its providers stay. What is online and does not stay goes
 offline once nothing that needs it is left; what is wanted comes online once enough of its providers stay. Branches that do
-not depend on each other move at the same time.
+not depend on each other move at the same time. What maintenance is in force for is left out: it stays what it is.
 """
 
 from collections.abc import Mapping
@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 from clusterd.model.dependencies import Dependency
 from clusterd.model.ids import Incarnation, ResourceId, key_of
-from clusterd.model.records import AssignmentRecord, GroupRecord, ReportRecord, ResourceRecord
+from clusterd.model.records import AssignmentRecord, GroupRecord, ReportRecord, ResourceRecord, Step
 from clusterd.model.settings import ResourceSettings
-from clusterd.model.states import Order, ResourceState, Wanted
+from clusterd.model.states import PENDING_STATES, GroupStatus, Order, ResourceState, Wanted
 from clusterd.owner.machine import Held
 
 
@@ -27,7 +27,14 @@ class OwnedGroup:
     dependencies: dict[str, Dependency] = field(default_factory=dict)
     order: tuple[str, ...] = ()
     held: dict[str, Held] = field(default_factory=dict)
+    hands_off: str = ""
+    """Who asked to keep hands off all of it; empty: nobody. `Held.is_hands_off` says what that is in force for."""
+    hands_off_resources: dict[str, str] = field(default_factory=dict)
+    """The same for single resources."""
     is_released: bool = False
+    waits_for_node: bool = False
+    was_online: bool = False
+    steps: tuple[Step, ...] = ()
     failed_over_by: ResourceId = ResourceId("")
     failed_over_because: str = ""
     reset_id: str = ""
@@ -48,6 +55,22 @@ class OwnedGroup:
             and self.record.wanted is Wanted.ONLINE
         )
 
+    @property
+    def wanted(self) -> set[str]:
+        """What should be online here."""
+        if not self.is_wanted_here:
+            return set()
+        return {name for name, record in self.records.items() if record.wanted is Wanted.ONLINE}
+
+    @property
+    def is_hands_off(self) -> bool:
+        """Whether maintenance is in force for everything of it."""
+        return all(held.is_hands_off for held in self.held.values()) if self.held else bool(self.hands_off)
+
+    @property
+    def online(self) -> set[str]:
+        return {name for name, held in self.held.items() if held.state is ResourceState.ONLINE}
+
 
 @dataclass(frozen=True, slots=True)
 class Intent:
@@ -56,6 +79,8 @@ class Intent:
     to_bring_online: tuple[str, ...]
     to_take_offline: Mapping[str, str]
     """With the reason for each."""
+    to_cancel: tuple[str, ...]
+    """What is coming online although a provider was lost meanwhile."""
     unwanted: frozenset[str]
     waits_for: Mapping[str, str]
     """Resources that are wanted but must wait, with what for."""
@@ -63,17 +88,23 @@ class Intent:
 
 def intend(group: OwnedGroup, *, is_node_stopping: bool) -> Intent:
     """Compare what is with what is wanted, for every resource of the group."""
-    is_wanted = group.is_wanted_here and not is_node_stopping
-    wanted = {name for name, record in group.records.items() if is_wanted and record.wanted is Wanted.ONLINE}
+    wanted = set() if is_node_stopping else group.wanted
+    untouched = {name for name, held in group.held.items() if held.is_hands_off}
     stays: set[str] = set()
     to_bring: list[str] = []
+    to_cancel: list[str] = []
     waits: dict[str, str] = {}
     for name in group.order:
         held = group.held[name]
-        if name not in wanted:
+        if name in untouched:
+            if held.state is ResourceState.ONLINE:
+                stays.add(name)
+        elif name not in wanted:
             continue
-        if not group.dependencies[name].is_satisfied(stays):
+        elif not group.dependencies[name].is_satisfied(stays):
             waits[name] = f"waits for its providers {group.dependencies[name]}"
+            if held.state is ResourceState.ONLINE_PENDING:
+                to_cancel.append(name)
         elif held.state is ResourceState.ONLINE:
             stays.add(name)
         elif held.state in (ResourceState.OFFLINE, ResourceState.FAILED):
@@ -83,20 +114,43 @@ def intend(group: OwnedGroup, *, is_node_stopping: bool) -> Intent:
         for name in reversed(group.order)
         if group.held[name].state is ResourceState.ONLINE and name not in stays and not _is_needed(group, name)
     }
-    ready = tuple(name for name in to_bring if not _is_needed(group, name))
-    return Intent(ready, to_take, frozenset(group.held) - wanted, waits)
+    ready = tuple(name for name in to_bring if not _is_needed(group, name, but_for=untouched))
+    return Intent(ready, to_take, tuple(to_cancel), frozenset(group.held) - wanted - untouched, waits)
 
 
-def _is_needed(group: OwnedGroup, provider: str) -> bool:
-    """Whether something that cannot do without `provider` still runs."""
-    online = {name for name, held in group.held.items() if held.state is ResourceState.ONLINE}
-    without = online - {provider}
+def under_way(group: OwnedGroup, intent: Intent) -> set[str]:
+    """What is moving, or about to: maintenance that is asked for now waits for it."""
+    found: set[str] = set()
+    for name in group.order:
+        held = group.held[name]
+        is_started = name in intent.to_bring_online and not _rests(held)
+        is_stopped = name in intent.to_take_offline or (held.may_run and _is_down(held) and not held.evidence)
+        providers = {key_of(each) for each in group.dependencies[name].providers}
+        is_waiting = name in intent.waits_for and bool(providers & found)
+        if held.state in PENDING_STATES or is_started or is_stopped or is_waiting:
+            found.add(name)
+    return found
+
+
+def _rests(held: Held) -> bool:
+    """Whether nothing but time, or a person, brings it back."""
+    return held.next_action in ("retry", "rest") or (held.state is ResourceState.FAILED and not held.next_action)
+
+
+def _is_down(held: Held) -> bool:
+    return held.state in (ResourceState.OFFLINE, ResourceState.FAILED)
+
+
+def _is_needed(group: OwnedGroup, provider: str, but_for: set[str] | None = None) -> bool:
+    """Whether something that cannot do without `provider` still runs (`but_for` what is not looked at)."""
+    without = group.online - {provider}
     for name, dependency in group.dependencies.items():
         held = group.held[name]
         is_running = held.may_run or held.state is not ResourceState.OFFLINE
         is_done = held.state is ResourceState.FAILED and not held.may_run
         is_provider = provider in {key_of(each) for each in dependency.providers}
-        if is_provider and is_running and not is_done and not dependency.is_satisfied(without):
+        is_looked_at = is_provider and name not in (but_for or ())
+        if is_looked_at and is_running and not is_done and not dependency.is_satisfied(without):
             return True
     return False
 
@@ -108,14 +162,14 @@ def _why_offline(group: OwnedGroup, name: str, wanted: set[str], is_node_stoppin
         return "provider-lost"
     if group.assignment.order is Order.RELEASE:
         return "moving"
-    return "user-requested"
+    if name not in group.records:
+        return "deleting"
+    return "preempted" if GroupStatus.PREEMPTED in group.assignment.status else "user-requested"
 
 
 def is_empty_here(group: OwnedGroup) -> bool:
     """Whether it is certain that nothing of the group runs on this node."""
-    return all(
-        not held.may_run and held.state in (ResourceState.OFFLINE, ResourceState.FAILED) for held in group.held.values()
-    )
+    return all(not held.may_run and _is_down(held) for held in group.held.values())
 
 
 def provider_order(dependencies: Mapping[str, Dependency]) -> tuple[str, ...]:

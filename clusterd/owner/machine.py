@@ -34,6 +34,9 @@ class Happening(StrEnum):
     STOPPED_ITSELF = "stopped-itself"
     HOST_LOST = "host-lost"
     RECYCLED = "recycled"
+    CHECK_PASSED = "check-passed"
+    EMBEDDED_FAILED = "embedded-failed"
+    EMBEDDED_WELL = "embedded-well"
 
 
 class Arc(NamedTuple):
@@ -47,7 +50,7 @@ ARCS: dict[tuple[ResourceState, Happening], Arc] = {
     (ONLINE_PENDING, Happening.ONLINE_DONE): Arc(ONLINE, "its resource type reported success"),
     (ONLINE_PENDING, Happening.ONLINE_FAILED): Arc(FAILED, "it did not come online"),
     (ONLINE_PENDING, Happening.NOT_ON_THIS_NODE): Arc(OFFLINE, "it cannot run on this node"),
-    (ONLINE_PENDING, Happening.OFFLINE_ASKED): Arc(OFFLINE_PENDING, "it is wanted no more while it was coming online"),
+    (ONLINE_PENDING, Happening.OFFLINE_ASKED): Arc(OFFLINE_PENDING, "it is stopped while it was coming online"),
     (ONLINE_PENDING, Happening.CHECK_FAILED): Arc(FAILED, "it failed while it was coming online"),
     (ONLINE_PENDING, Happening.HOST_LOST): Arc(FAILED, "its resource host ended"),
     (ONLINE, Happening.OFFLINE_ASKED): Arc(OFFLINE_PENDING, "its owner takes it offline"),
@@ -58,9 +61,12 @@ ARCS: dict[tuple[ResourceState, Happening], Arc] = {
     (OFFLINE_PENDING, Happening.STOP_FAILED): Arc(FAILED, "it could not be stopped"),
     (OFFLINE_PENDING, Happening.HOST_LOST): Arc(OFFLINE, "its resource host ended, and with it everything of it"),
     (FAILED, Happening.RECYCLED): Arc(OFFLINE, "it is not wanted, and nothing of it runs here"),
+    (FAILED, Happening.CHECK_PASSED): Arc(ONLINE, "its checks pass again, and nobody touched it"),
 }
 
 _LATE = "an answer or event of an attempt that is over"
+_NOT_FAILED = "only what failed and was left alone comes back by itself"
+_INSIDE = "noted beside the state; where it is to be recovered, it comes as a failed check"
 IGNORED: dict[tuple[ResourceState, Happening], str] = {
     (OFFLINE, Happening.ONLINE_DONE): _LATE,
     (OFFLINE, Happening.ONLINE_FAILED): _LATE,
@@ -101,6 +107,12 @@ IGNORED: dict[tuple[ResourceState, Happening], str] = {
     (FAILED, Happening.CHECK_FAILED): "it is failed already",
     (FAILED, Happening.STOPPED_ITSELF): "it is failed already",
     (FAILED, Happening.HOST_LOST): "it is failed already",
+    **{(state, Happening.CHECK_PASSED): _NOT_FAILED for state in (OFFLINE, ONLINE_PENDING, ONLINE, OFFLINE_PENDING)},
+    **{
+        (state, happening): _INSIDE
+        for state in (OFFLINE, ONLINE_PENDING, ONLINE, OFFLINE_PENDING, FAILED)
+        for happening in (Happening.EMBEDDED_FAILED, Happening.EMBEDDED_WELL)
+    },
 }
 
 
@@ -124,6 +136,12 @@ class Held:
     next_action_cluster_ms: int = 0
     fail_id: str = ""
     evidence: str = ""
+    kill_id: str = ""
+    is_hands_off: bool = False
+    """Maintenance is in force: it is watched, and not touched."""
+    embedded_failure: str = ""
+    stop_trouble: str = ""
+    """Why it is terminated now: it did not go offline in good order."""
 
 
 def advance(held: Held, happening: Happening, *, because: str, wall_ms: int) -> Held:
@@ -141,4 +159,5 @@ def advance(held: Held, happening: Happening, *, because: str, wall_ms: int) -> 
         cause=f"{arc.because}: {because}" if because else arc.because,
         next_action="",
         next_action_cluster_ms=0,
+        stop_trouble="",
     )

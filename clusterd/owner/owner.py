@@ -13,7 +13,7 @@ from clusterd.model.ids import GroupId, Incarnation, NodeId, ResourceId, key_of
 from clusterd.model.states import ResourceState
 from clusterd.owner.adoption import Adoption, adopt_late, take_group
 from clusterd.owner.commands import SHARED_HOST, CallAnswer, CallOutcome, Hosted, StartHost, Verb
-from clusterd.owner.consequences import apply, online_answered, stop_answered
+from clusterd.owner.consequences import apply, complained, online_answered, stop_answered
 from clusterd.owner.desk import Desk
 from clusterd.owner.group import OwnedGroup, is_empty_here, is_mine
 from clusterd.owner.machine import Happening
@@ -43,9 +43,9 @@ class Owner:
             self._desk.begin(incarnation)
             self._desk.hosts.expect(hosts)
 
-    def stop(self) -> None:
-        """The node is being stopped: everything is taken offline and given up."""
-        self._desk.is_node_stopping = True
+    def stop(self, *, keeps_groups: bool = False) -> None:
+        """The node is being stopped: everything is taken offline, and given up unless it is to wait for the node."""
+        self._desk.is_node_stopping, self._desk.keeps_groups = True, keeps_groups
         self.mark_all()
 
     def take(self, view: DatabaseView, groups: Iterable[GroupId] | None = None) -> None:
@@ -68,7 +68,7 @@ class Owner:
         if known is not None and known.assignment.generation != assignment.generation and not is_empty_here(known):
             known.is_given_up = True  # a new generation begins only when nothing of the old one is left
         else:
-            group = desk.groups[name] = take_group(view, known, assignment, record, self._adoption)
+            group = desk.groups[name] = take_group(view, desk.node, known, assignment, record, self._adoption)
             if known is not group and self._is_inherited:
                 group.is_confirmed = False
             desk.group_of.update(dict.fromkeys(group.held, group))
@@ -98,7 +98,7 @@ class Owner:
             guilty = {lost[0].resource}
         for resource in guilty:
             desk.hosts.set_apart(resource)
-        for name in served:
+        for name in self._providers_first(served):
             group, held = desk.find(name)
             if group is None or held is None:
                 continue
@@ -138,13 +138,21 @@ class Owner:
         desk.dirty.add(key_of(call.group))
 
     def happened(self, resource: ResourceId, generation: int, what: Happening, message: str, now: Now) -> None:
-        """A host reports by itself: a health check failed, a workload ended."""
+        """A host reports by itself: a health check failed or passes again, a workload ended or complains."""
         name = key_of(resource)
         group, held = self._desk.find(name)
         if group is None or held is None or generation != group.assignment.generation:
             self._desk.count_stale(f"event of {resource} for generation {generation}")
             return
-        apply(self._desk, group, name, what, message, now)
+        if what in (Happening.EMBEDDED_FAILED, Happening.EMBEDDED_WELL):
+            complained(self._desk, group, name, what, message, now)
+        elif what is not Happening.CHECK_PASSED or held.is_hands_off:
+            apply(self._desk, group, name, what, message, now)
+
+    def _providers_first(self, names: Sequence[str]) -> list[str]:
+        """What fails with its provider has not failed by itself: the provider is looked at first."""
+        place = {name: at for group in self._desk.groups.values() for at, name in enumerate(group.order)}
+        return sorted(names, key=lambda name: (place.get(name, 0), name))
 
     def reported(self, group: GroupId, *, has_succeeded: bool, proposal: ReportProposal) -> None:
         """The outcome of a report's commit is known."""
@@ -203,7 +211,8 @@ class Owner:
     @property
     def is_everything_reported(self) -> bool:
         return all(
-            group.is_given_up or (group.last_report is not None and group.last_report.is_released)
+            group.is_given_up
+            or (group.last_report is not None and (group.last_report.is_released or group.last_report.waits_for_node))
             for group in self._desk.groups.values()
         )
 

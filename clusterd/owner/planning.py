@@ -5,71 +5,111 @@ from dataclasses import replace
 from clusterd.database import DatabaseView
 from clusterd.model.ids import ResourceId
 from clusterd.model.states import Order, ResourceState
-from clusterd.owner.commands import HostCall, Verb
+from clusterd.owner.commands import KILLED, HostCall, Verb
 from clusterd.owner.consequences import apply
 from clusterd.owner.desk import Desk
 from clusterd.owner.group import OwnedGroup, intend, is_empty_here
+from clusterd.owner.hands_off import begin_hands_off, end_hands_off
 from clusterd.owner.machine import Happening
 from clusterd.owner.plan import Now, OwnerPlan
 from clusterd.owner.policy import with_restart
-from clusterd.owner.reports import propose_report, report_of
+from clusterd.owner.reports import propose_report, report_of, says_the_same
 
 
 def plan_group(desk: Desk, view: DatabaseView, group: OwnedGroup, now: Now, plan: OwnerPlan) -> None:
     """Compare what is with what is wanted, act on the difference, and report it. A given-up group is only stopped."""
-    _obey_operator(desk, group, now)
+    end_hands_off(desk, group, now)
+    _obey_operator(desk, group, now, plan)
     intent = intend(group, is_node_stopping=desk.is_node_stopping)
+    if begin_hands_off(desk, group, intent):
+        intent = intend(group, is_node_stopping=desk.is_node_stopping)
     for name in sorted(intent.unwanted):
         _settle_unwanted(desk, group, name, now, plan)
     for name, reason in intent.to_take_offline.items():
         apply(desk, group, name, Happening.OFFLINE_ASKED, _REASON_TEXT[reason], now)
         _call(desk, group, name, Verb.OFFLINE, reason, now, plan)
+    for name in intent.to_cancel:
+        _cancel_online(desk, group, name, _REASON_TEXT["provider-lost"], now, plan)
     for name in intent.to_bring_online:
         _bring_online(desk, group, name, now, plan)
     for name, held in group.held.items():
+        if held.is_hands_off:
+            continue
         if held.state in (ResourceState.FAILED, ResourceState.OFFLINE) and held.may_run:
             _stop_rest(desk, group, name, now, plan)
+        elif held.state is ResourceState.OFFLINE_PENDING and held.stop_trouble:
+            _call(desk, group, name, Verb.TERMINATE, "failed", now, plan)
         elif held.state is ResourceState.OFFLINE_PENDING and not desk.hosts.is_busy(name, is_terminating=True):
             _call(desk, group, name, Verb.OFFLINE, "user-requested", now, plan)
+        elif held.state is ResourceState.ONLINE:
+            _keep_times(desk, group, name, plan)
     _drop_removed(desk, group)
     if group.is_given_up:
         return
-    is_leaving = desk.is_node_stopping or group.assignment.order is Order.RELEASE
-    if is_leaving and is_empty_here(group):
-        group.is_released = True
+    _conclude(desk, group)
     _report(desk, view, group, now, plan)
 
 
-def _obey_operator(desk: Desk, group: OwnedGroup, now: Now) -> None:
-    """Requests that are facts in the database and are carried out once."""
-    if group.reset_id != group.record.reset_id:
+def _conclude(desk: Desk, group: OwnedGroup) -> None:
+    """What is true of the group as a whole from now on, under this generation."""
+    wanted = group.wanted
+    group.was_online |= bool(wanted) and wanted <= group.online
+    if not is_empty_here(group):
+        return
+    if group.assignment.order is Order.RELEASE or (desk.is_node_stopping and not desk.keeps_groups):
+        group.is_released = True
+    elif desk.is_node_stopping:
+        group.waits_for_node = True
+
+
+def _obey_operator(desk: Desk, group: OwnedGroup, now: Now, plan: OwnerPlan) -> None:
+    """Requests that are facts in the database and are carried out once; during maintenance they wait for its end."""
+    if group.reset_id != group.record.reset_id and not any(held.is_hands_off for held in group.held.values()):
         group.reset_id = group.record.reset_id
         group.failed_over_by, group.failed_over_because = ResourceId(""), ""
         for name, held in group.held.items():
             group.held[name] = (
-                replace(held, restarts=(), next_action="restart", next_action_cluster_ms=1)
+                replace(held, restarts=(), next_action="resume", next_action_cluster_ms=1)
                 if held.state is ResourceState.FAILED
                 else replace(held, restarts=(), next_action="", next_action_cluster_ms=0)
             )
     for name, record in group.records.items():
         held = group.held[name]
+        if held.is_hands_off:
+            continue
         if record.fail_id != held.fail_id:
             group.held[name] = replace(held, fail_id=record.fail_id)
             apply(desk, group, name, Happening.CHECK_FAILED, "an operator asked it to fail", now)
+        if record.kill_id != held.kill_id:
+            group.held[name] = replace(group.held[name], kill_id=record.kill_id)
+            _kill(desk, group, name, now, plan)
+
+
+def _kill(desk: Desk, group: OwnedGroup, name: str, now: Now, plan: OwnerPlan) -> None:
+    """Kill everything of it, beside whatever is under way. What was online has failed then."""
+    if not group.held[name].may_run:
+        return
+    desk.hosts.supersede(group.held[name].name)
+    apply(desk, group, name, Happening.CHECK_FAILED, "an operator had everything of it killed", now)
+    _call(desk, group, name, Verb.TERMINATE, KILLED, now, plan, is_urgent=True)
 
 
 def _settle_unwanted(desk: Desk, group: OwnedGroup, name: str, now: Now, plan: OwnerPlan) -> None:
     held = group.held[name]
     if held.state is ResourceState.ONLINE_PENDING:
-        desk.hosts.supersede(held.name)
-        apply(desk, group, name, Happening.OFFLINE_ASKED, "", now)
-        _call(desk, group, name, Verb.TERMINATE, "wanted no more", now, plan)
+        _cancel_online(desk, group, name, "it is wanted no more", now, plan)
     elif held.state is ResourceState.FAILED and not held.may_run:
         apply(desk, group, name, Happening.RECYCLED, "", now)
     elif held.state is ResourceState.OFFLINE and held.next_action:
         group.held[name] = replace(held, next_action="", next_action_cluster_ms=0)
-    if group.failed_over_by == held.name and group.assignment.order is Order.RUN:
+    if group.failed_over_by == held.name and group.assignment.order is not Order.RELEASE:
         group.failed_over_by, group.failed_over_because = ResourceId(""), ""
+
+
+def _cancel_online(desk: Desk, group: OwnedGroup, name: str, because: str, now: Now, plan: OwnerPlan) -> None:
+    desk.hosts.supersede(group.held[name].name)
+    apply(desk, group, name, Happening.OFFLINE_ASKED, because, now)
+    _call(desk, group, name, Verb.TERMINATE, because, now, plan)
 
 
 def _bring_online(desk: Desk, group: OwnedGroup, name: str, now: Now, plan: OwnerPlan) -> None:
@@ -87,7 +127,8 @@ def _bring_online(desk: Desk, group: OwnedGroup, name: str, now: Now, plan: Owne
     if not desk.hosts.is_up(host):
         return
     if held.next_action == "restart":
-        held = replace(held, restarts=with_restart(held.restarts, desk.node, now.cluster_ms))
+        period_ms = group.settings[name].restart_period_ms
+        held = replace(held, restarts=with_restart(held.restarts, desk.node, now.cluster_ms, period_ms))
     elif held.next_action == "retry":
         held = replace(held, restarts=())
         group.failed_over_by, group.failed_over_because = ResourceId(""), ""
@@ -107,22 +148,52 @@ def _stop_rest(desk: Desk, group: OwnedGroup, name: str, now: Now, plan: OwnerPl
         _call(desk, group, name, Verb.TERMINATE, "failed", now, plan)
 
 
-def _call(desk: Desk, group: OwnedGroup, name: str, verb: Verb, reason: str, now: Now, plan: OwnerPlan) -> None:
-    """Send a call unless one of its kind is under way; what stops something waits between attempts."""
+def _keep_times(desk: Desk, group: OwnedGroup, name: str, plan: OwnerPlan) -> None:
+    """A host that checks by other times than those in force is told. Nobody waits for its answer."""
+    settings = group.settings[name]
+    if desk.told.get(name) == settings:
+        return
     held = group.held[name]
-    if desk.hosts.is_busy(name, is_terminating=verb is Verb.TERMINATE):
+    host, _ = desk.hosts.ensure(held.name, settings)
+    if desk.hosts.is_up(host):
+        desk.told[name] = settings
+        plan.calls.append(_host_call(desk, group, name, host, Verb.TIMES, ""))
+
+
+def _call(
+    desk: Desk,
+    group: OwnedGroup,
+    name: str,
+    verb: Verb,
+    reason: str,
+    now: Now,
+    plan: OwnerPlan,
+    *,
+    is_urgent: bool = False,
+) -> None:
+    """Send a call unless one of its kind is under way (an urgent one takes its place)."""
+    held = group.held[name]
+    if desk.hosts.is_busy(name, is_terminating=verb is Verb.TERMINATE) and not is_urgent:
         return
     host, start = desk.hosts.ensure(held.name, group.settings[name])
     if start is not None:
         plan.starts.append(start)
     if not desk.hosts.is_up(host):
         return
+    call = _host_call(desk, group, name, host, verb, reason)
+    desk.hosts.began(call, now.now_ms)
+    plan.calls.append(call)
+    if verb is Verb.ONLINE:
+        desk.told[name] = group.settings[name]
+
+
+def _host_call(desk: Desk, group: OwnedGroup, name: str, host: str, verb: Verb, reason: str) -> HostCall:
     record = group.records.get(name)
-    call = HostCall(
+    return HostCall(
         desk.hosts.next_call_id(),
         host,
         verb,
-        held.name,
+        group.held[name].name,
         record.type if record else "",
         group.record.name,
         group.assignment.generation,
@@ -131,8 +202,6 @@ def _call(desk: Desk, group: OwnedGroup, name: str, verb: Verb, reason: str, now
         group.settings[name],
         reason,
     )
-    desk.hosts.began(call, now.now_ms)
-    plan.calls.append(call)
 
 
 def _report(desk: Desk, view: DatabaseView, group: OwnedGroup, now: Now, plan: OwnerPlan) -> None:
@@ -141,7 +210,7 @@ def _report(desk: Desk, view: DatabaseView, group: OwnedGroup, now: Now, plan: O
     if not group.is_confirmed:
         _heed_predecessor(view, group)
     report = report_of(group, desk.node, desk.incarnation)
-    if report != group.last_report or not group.is_confirmed:
+    if not says_the_same(report, group.last_report) or not group.is_confirmed:
         group.is_reporting = True
         plan.reports.append(propose_report(view, group, report, now.wall_ms))
 
@@ -168,4 +237,6 @@ _REASON_TEXT = {
     "provider-lost": "a resource that it depends on is not online",
     "moving": "the group leaves this node",
     "user-requested": "an operator asked for it",
+    "deleting": "it was deleted",
+    "preempted": "it made room for a group of higher priority",
 }

@@ -21,6 +21,8 @@ class Dials:
     never_answers: bool = False
     ignores_stop: bool = False
     not_here_on: frozenset[str] = frozenset()
+    dies_at_stop: bool = False
+    """It does not stop in good order, but can be killed."""
     starts_late_ms: int = 0
     """A plug-in that starts its workload that long after it said it was done."""
 
@@ -32,6 +34,9 @@ class _Hosted:
     asked_us: int
     run: Run | None = None
     starts: int = 0
+    complaint: str = ""
+    is_well: bool = True
+    """What a check says while it runs."""
 
 
 @dataclass(slots=True)
@@ -51,6 +56,8 @@ class SimHost:
     is_frozen: bool = False
     is_alive: bool = True
     pid: int = 0
+    times: dict[str, int] = field(default_factory=dict)
+    """The check intervals that it was told to change."""
     _hosted: dict[str, _Hosted] = field(default_factory=dict)
     _waiting: list[Callable[[], None]] = field(default_factory=list)
 
@@ -66,10 +73,13 @@ class SimHost:
         if is_stale or (known is not None and call.generation < known.call.generation):
             self.answer(call.call_id, CallAnswer(CallOutcome.STALE, "an older generation, or past the lease"))
             return
-        if call.verb is Verb.ONLINE:
-            self._online(call, asked_us)
-        else:
-            self._stop(call)
+        match call.verb:
+            case Verb.ONLINE:
+                self._online(call, asked_us)
+            case Verb.TIMES:
+                self.times[call.resource] = call.settings.is_alive_poll_interval_ms
+            case _:
+                self._stop(call)
 
     def inventory(self) -> tuple[Hosted, ...]:
         return tuple(
@@ -80,6 +90,7 @@ class SimHost:
                 each.call.generation,
                 each.state,
                 1 if each.run else 0,
+                each.complaint,
             )
             for name, each in sorted(self._hosted.items())
         )
@@ -99,6 +110,27 @@ class SimHost:
             self.happen(ResourceId(resource), hosted.call.generation, Happening.CHECK_FAILED, "its process ended")
             return True
         return False
+
+    def check(self, resource: str, *, is_well: bool) -> bool:
+        """The next check of a running workload says no, or yes again after one that failed. False: it does not run here."""
+        hosted = self._hosted.get(resource)
+        if hosted is None or hosted.run is None or hosted.run.ended_us is not None or hosted.is_well is is_well:
+            return False
+        hosted.is_well = is_well
+        hosted.state = ResourceState.ONLINE if is_well else ResourceState.FAILED
+        what = Happening.CHECK_PASSED if is_well else Happening.CHECK_FAILED
+        self.happen(ResourceId(resource), hosted.call.generation, what, "" if is_well else "it answers nothing")
+        return True
+
+    def complain(self, resource: str, message: str) -> bool:
+        """The workload inside complains, or (no message) does not any more. False: it does not run here."""
+        hosted = self._hosted.get(resource)
+        if hosted is None or hosted.run is None or hosted.run.ended_us is not None:
+            return False
+        hosted.complaint = message
+        what = Happening.EMBEDDED_FAILED if message else Happening.EMBEDDED_WELL
+        self.happen(ResourceId(resource), hosted.call.generation, what, message)
+        return True
 
     def kill(self) -> None:
         """SIGKILL of the host and of everything in its containments. What would have started later is contained too."""
@@ -163,6 +195,9 @@ class SimHost:
             return
         if dials.ignores_stop:
             self.answer(call.call_id, CallAnswer(CallOutcome.STILL_RUNNING, "pid 1 does not end"))
+            return
+        if dials.dies_at_stop and call.verb is Verb.OFFLINE:
+            self.answer(call.call_id, CallAnswer(CallOutcome.FAILED, "its stop command ended with status 1"))
             return
         hosted = self._hosted.pop(call.resource, None)
         if hosted is not None:
