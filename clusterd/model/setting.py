@@ -1,6 +1,6 @@
 """What is known of one common property? Pure. The vocabulary of the settings tables."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -31,7 +31,8 @@ class Setting:
     """One property. `words` are values that have a name; `least` and `most` bound every other number.
 
     Stored are whole numbers in `unit`, the word of a choice, true or false, a text, or a list of names. The reference
-    numbers its choices from `first_choice` on. A text has at most `most` characters.
+    numbers its choices from `first_choice` on. A text has at most `most` characters, and `problem` says what else is wrong
+    with one.
     """
 
     scope: Scope
@@ -48,6 +49,7 @@ class Setting:
     words: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     too_small: str = ""
     too_large: str = ""
+    problem: Callable[[str], str | None] | None = None
     is_only_raised: bool = False  # a running cluster may raise it, never lower it
 
 

@@ -24,7 +24,6 @@ from clusterd.model.states import RestartAction
 
 CLOCK_RATE_ERROR = 0.01
 MARGIN_MS = 100
-SILENCE_LEAST_MS = 300
 SECOND_MS = 1000
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
@@ -81,7 +80,8 @@ class GroupSettings:
     priority: int = 2000
     may_fail_back: bool = False
     failback_window: tuple[int, int] | None = None
-    """First and last hour, local time, of the window; None: at any time. It passes midnight when first > last."""
+    """From one hour until the other, local time; None: at any time. It passes midnight when the first is later, and is a
+    whole day when they are the same."""
     anti_affinity_class_names: tuple[str, ...] = ()
     cold_start_setting: str = "always-start"
     group_start_delay_ms: int = 0
@@ -253,42 +253,6 @@ def resource_settings(record: ResourceRecord, of_type: TypeSettings = TypeSettin
         memory_demand_mib=_number(values, "memory_demand"),
         core_demand=_number(values, "core_demand"),
     )
-
-
-def cluster_problems(settings: ClusterSettings) -> list[str]:
-    """Relations between the cluster's times that do not hold; checked whenever one of them changes.
-
-    * run_lease ≥ 2 · same_subnet_delay + 100 ms: one lost heartbeat must not cost a healthy node its workloads.
-    * silence limit ≥ 300 ms: a busy processor or a slow disk alone delays a heartbeat by as much.
-
-    The relation that keeps two copies from running, takeover ≥ (L + K)(1 + ε) + margin, needs no check: the waiting time
-    is computed from L and K (`ClusterSettings.expiry_ms`). The silence limit may be on either side of the lease: when it is
-    shorter a node is expelled earlier, and its successor still waits for the lease.
-    """
-    problems: list[str] = []
-    lease_least_ms = 2 * settings.same_subnet_delay_ms + MARGIN_MS
-    if settings.run_lease_ms < lease_least_ms:
-        problems.append(
-            f"run_lease is {settings.run_lease_ms} ms; with same_subnet_delay {settings.same_subnet_delay_ms} ms it must "
-            f"be at least {lease_least_ms} ms, or one lost heartbeat stops a healthy node's workloads"
-        )
-    if settings.silence_max_ms < SILENCE_LEAST_MS:
-        problems.append(
-            f"same_subnet_delay × same_subnet_threshold is {settings.silence_max_ms} ms; the silence limit must be at least "
-            f"{SILENCE_LEAST_MS} ms, or a busy processor costs a healthy node its workloads"
-        )
-    return problems
-
-
-def resource_problems(settings: ResourceSettings) -> list[str]:
-    """Relations between a resource's times that do not hold."""
-    retry_ms = settings.retry_period_on_failure_ms
-    if retry_ms is not None and retry_ms < settings.restart_period_ms:
-        return [
-            f"retry_period_on_failure is {retry_ms} ms; it must be at least restart_period "
-            f"({settings.restart_period_ms} ms), or a failed resource is retried before its restarts are forgotten"
-        ]
-    return []
 
 
 def _in_force(scope: Scope, given: Properties) -> dict[str, Json]:

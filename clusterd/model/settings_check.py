@@ -1,7 +1,7 @@
 """Is what an operator wrote for a common property acceptable, and what is stored for it? Pure.
 
-The only way in: unknown names are refused with the nearest valid one, values become whole numbers in the property's unit,
-and relations between properties are checked. All problems are found at once.
+The only way in: unknown names are refused with the nearest valid one, and values become whole numbers in the property's
+unit. All problems are found at once. `settings_relations` says what contradicts each other.
 """
 
 import difflib
@@ -10,9 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from clusterd.model.durations import BadDuration, duration_text, parse_duration
-from clusterd.model.ids import GroupId, ResourceId, name_problem
-from clusterd.model.records import ClusterRecord, Json, Properties, ResourceRecord
-from clusterd.model.settings import cluster_problems, cluster_settings, resource_problems, resource_settings
+from clusterd.model.ids import NAME_LENGTH_MAX
+from clusterd.model.records import Json
 from clusterd.model.settings_catalogue import ALL_ONES, NOT_YET, Kind, Scope, Setting, settings_of
 
 _TRUE = frozenset({"true", "yes", "on", "1"})
@@ -82,16 +81,6 @@ def check_properties(scope: Scope, given: Mapping[str, Json]) -> CheckedProperti
     return checked
 
 
-def relation_problems(scope: Scope, values: Properties) -> list[str]:
-    """Relations between properties, defaults included, that would not hold with `values` stored."""
-    if scope is Scope.CLUSTER:
-        return cluster_problems(cluster_settings(ClusterRecord(id="", name="", properties=values)))
-    if scope is Scope.RESOURCE:
-        from_values = ResourceRecord(ResourceId(""), GroupId(""), "", properties=values)
-        return resource_problems(resource_settings(from_values))
-    return []
-
-
 class BadValue(Exception):
     """A value that the property cannot have; the text says which it can."""
 
@@ -159,6 +148,9 @@ def _text(setting: Setting, value: Json) -> str:
         raise BadValue(f"{setting.name} has at most {setting.most} characters, not {len(value)}")
     if not value.isprintable():
         raise BadValue(f"{setting.name} has only characters that can be printed, in one line")
+    problem = setting.problem(value) if setting.problem is not None else None
+    if problem is not None:
+        raise BadValue(f"{setting.name}: {problem}")
     return value
 
 
@@ -168,10 +160,14 @@ def _names(setting: Setting, value: Json) -> list[Json]:
         raise BadValue(f"{setting.name} is a list of names, not {_shown(value)}")
     if len(given) > setting.most:
         raise BadValue(f"{setting.name} has at most {setting.most} names, not {len(given)}")
-    problem = next((found for each in given if (found := name_problem(str(each)))), None)
-    if problem is not None:
-        raise BadValue(f"{setting.name}: {problem}")
-    return list(dict.fromkeys(given))
+    names = [str(each).strip() for each in given]
+    for each in names:
+        if len(each) > NAME_LENGTH_MAX or not each.isprintable() or "," in each:
+            raise BadValue(
+                f"{setting.name}: {_shown(each)} is no such name: "
+                f"at most {NAME_LENGTH_MAX} characters that can be printed, without commas"
+            )
+    return list(dict.fromkeys(names))
 
 
 def _number(setting: Setting, value: Json) -> int:
@@ -180,7 +176,7 @@ def _number(setting: Setting, value: Json) -> int:
         number = ALL_ONES  # the reference prints 0xFFFFFFFF as -1 in places
     if number == ALL_ONES and ALL_ONES in setting.words.values():
         return number
-    if setting.name == "is_alive_poll_interval" and number == 1:
+    if setting.scope is Scope.RESOURCE and setting.name == "is_alive_poll_interval" and number == 1:
         return ALL_ONES  # the reference's other way to say "as the type says"
     if not setting.least <= number <= setting.most:
         least, most = value_text(setting, setting.least), value_text(setting, setting.most)

@@ -2,6 +2,7 @@
 
 from types import MappingProxyType
 
+from clusterd.model.fault_domains import fault_domain_problem, site_problem
 from clusterd.model.setting import ALL_ONES, Kind, Scope, Setting
 
 _DETECTED = MappingProxyType({"detected": ALL_ONES})
@@ -97,8 +98,8 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         Scope.CLUSTER, "preferred_site", "PreferredSite", Kind.TEXT, "",
-        "Site on which groups without a preferred site of their own are placed first.",
-        most=64,
+        "Site on which groups without a preferred site of their own are placed first; some node must be there.",
+        most=63, problem=site_problem,
     ),
     Setting(
         Scope.CLUSTER, "quarantine_threshold", "QuarantineThreshold", Kind.COUNT, 3,
@@ -136,7 +137,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         Scope.NODE, "fault_domain", "FaultDomain", Kind.TEXT, "",
         "Where the machine stands, from the outside in, as in site:east/rack:r1/chassis:c2.",
-        most=256,
+        most=256, problem=fault_domain_problem,
     ),
     Setting(
         Scope.NODE, "avoid_placement", "AvoidPlacement", Kind.SWITCH, False,

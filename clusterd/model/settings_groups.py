@@ -2,6 +2,7 @@
 
 from types import MappingProxyType
 
+from clusterd.model.fault_domains import site_problem
 from clusterd.model.setting import ALL_ONES, Kind, Scope, Setting
 
 _NONE = MappingProxyType({"none": ALL_ONES})
@@ -70,8 +71,8 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         Scope.GROUP, "preferred_site", "PreferredSite", Kind.TEXT, "",
-        "Site on which the group is placed first.",
-        most=64,
+        "Site on which the group is placed first; some node must be there.",
+        most=63, problem=site_problem,
     ),
     Setting(
         Scope.GROUP, "locked_from_moving", "LockedFromMoving", Kind.SWITCH, False,
@@ -91,7 +92,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         Scope.GROUP_SET, "startup_count", "StartupCount", Kind.COUNT, ALL_ONES,
-        "How many groups of the set must have come that far.",
+        "How many groups of the set must have come that far; at most as many as it has.",
         least=1, words=_ALL,
         too_large="The set is never ready, and its dependents wait for group_dependency_timeout.",
     ),

@@ -112,6 +112,8 @@ def test_every_problem_at_once_with_line_path_and_nearest_name() -> None:
         "line 13, groups[0].resources[0].depends_on: 'b' at character 1: names stand in brackets, as in [b]; "
         "write it like ([a] or [b]) and ([c])",
         "line 14, groups[0].resources[1]: a resource needs a type, as in type: generic_service",
+        "line 14, groups[0].resources[1].name: there is a resource A on line 11 already: names are unique without regard "
+        "to case",
         "line 15, groups[0].resources[1].restart.treshold: a restart has no key treshold: did you mean threshold?",
         "line 16, groups[0].resources[1].properties.restart_period: restart_period is a duration, not [1]",
         "line 16, groups[0].resources[1].properties.restart_threshold: restart_threshold stands in its short form "
@@ -190,8 +192,9 @@ def test_plain_scalars_mean_what_they_look_like(text: str, value: object) -> Non
 
 
 def test_aliases_name_properties_that_exist() -> None:
-    for table in ALIASES.values():
-        assert set(table.values()) <= set(settings_of(Scope.RESOURCE))
+    for scope, aliases in ALIASES.items():
+        for table in aliases.values():
+            assert {name for names in table.values() for name in names} <= set(settings_of(scope))
 
 
 def test_an_export_reads_back_the_same() -> None:

@@ -8,7 +8,6 @@ from clusterd.model.records import ClusterRecord, GroupRecord, ResourceRecord
 from clusterd.model.settings import (
     PROFILES,
     TypeSettings,
-    cluster_problems,
     cluster_settings,
     group_settings,
     resource_settings,
@@ -17,11 +16,11 @@ from clusterd.model.settings_catalogue import ALL_ONES, NOT_YET, SETTINGS, Kind,
 from clusterd.model.settings_check import (
     canonical_value,
     check_properties,
-    relation_problems,
     snake_case,
     value_text,
     written_value,
 )
+from clusterd.model.settings_relations import relation_problems
 from clusterd.model.states import RestartAction
 
 # ---- durations ----
@@ -150,8 +149,18 @@ def test_values_that_are_accepted(scope: Scope, name: str, value: object, stored
             "there is no cluster property same_subnet_treshold: did you mean same_",
         ),
         (Scope.GROUP, "persistent_state", 1, "persistent_state cannot be set: what is wanted survives every restart"),
-        (Scope.GROUP, "DefaultOwner", 1, "DefaultOwner cannot be set: it is the last owner, and follows from moves; lea"),
-        (Scope.GROUP, "zzz", 1, "there is no group property zzz: valid are anti_affinity_class_names, auto_failback_type"),
+        (
+            Scope.GROUP,
+            "DefaultOwner",
+            1,
+            "DefaultOwner cannot be set: it is the last owner, and follows from moves; lea",
+        ),
+        (
+            Scope.GROUP,
+            "zzz",
+            1,
+            "there is no group property zzz: valid are anti_affinity_class_names, auto_failback_type",
+        ),
         (
             Scope.GROUP,
             "failover_period",
@@ -206,7 +215,7 @@ def test_cluster_defaults_and_profiles() -> None:
     fast = cluster_settings(ClusterRecord("", "", PROFILES["fast"]))
     assert (fast.silence_max_ms, fast.run_lease_ms, fast.stop_budget_ms, fast.expiry_ms) == (500, 500, 250, 858)
     for profile in PROFILES.values():
-        assert cluster_problems(cluster_settings(ClusterRecord("", "", profile))) == []
+        assert relation_problems(Scope.CLUSTER, profile) == []
         assert set(profile) <= set(settings_of(Scope.CLUSTER))
 
 

@@ -1,6 +1,6 @@
 """What does a manifest ask for? Pure.
 
-A group or resource that a manifest names is described as a whole: a property left out has its default. `wanted` left out
+What a manifest names is described as a whole: a property left out has its default. `wanted` left out
 leaves the present wish alone (a new one is wanted online), so applying a manifest starts or stops nothing by surprise.
 """
 
@@ -10,16 +10,25 @@ from dataclasses import dataclass, field
 from clusterd.model.ids import GroupId, NodeId, ResourceId
 from clusterd.model.manifest.problems import ManifestProblem
 from clusterd.model.records import Json, Properties
-from clusterd.model.states import Wanted
+from clusterd.model.settings_catalogue import Scope
+from clusterd.model.states import RuleKind, Wanted
 
-# Short forms: key → the properties that its own keys stand for.
-ALIASES: Mapping[str, Mapping[str, str]] = {
-    "restart": {
-        "action": "restart_action",
-        "threshold": "restart_threshold",
-        "period": "restart_period",
-        "delay": "restart_delay",
-        "retry": "retry_period_on_failure",
+# Short forms: key → the properties that its own keys stand for; several stand in one text, as in 22-6.
+ALIASES: Mapping[Scope, Mapping[str, Mapping[str, tuple[str, ...]]]] = {
+    Scope.RESOURCE: {
+        "restart": {
+            "action": ("restart_action",),
+            "threshold": ("restart_threshold",),
+            "period": ("restart_period",),
+            "delay": ("restart_delay",),
+            "retry": ("retry_period_on_failure",),
+        },
+    },
+    Scope.GROUP: {
+        "failback": {
+            "type": ("auto_failback_type",),
+            "window": ("failback_window_start", "failback_window_end"),
+        },
     },
 }
 
@@ -65,6 +74,39 @@ class GroupSpec:
     wanted: Wanted | None = None
     properties: Properties = field(default_factory=dict)
     resources: tuple[ResourceSpec, ...] = ()
+    is_whole: bool = True
+    """False: some of its resources could not be read, so what is missing may only seem so."""
+
+
+@dataclass(frozen=True, slots=True)
+class PropertiesSpec:
+    """A node or a resource type as the manifest wants it: there is nothing to it but its properties."""
+
+    name: str
+    places: Places
+    properties: Properties = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSpec:
+    """An affinity rule as the manifest wants it."""
+
+    name: str
+    places: Places
+    kind: RuleKind
+    groups: tuple[str, ...] = ()
+    is_enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSetSpec:
+    """A group set as the manifest wants it."""
+
+    name: str
+    places: Places
+    groups: tuple[str, ...] = ()
+    providers: tuple[str, ...] = ()
+    properties: Properties = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +116,7 @@ class Manifest:
     cluster_places: Places
     cluster_properties: Properties = field(default_factory=dict)
     groups: tuple[GroupSpec, ...] = ()
+    nodes: tuple[PropertiesSpec, ...] = ()
+    resource_types: tuple[PropertiesSpec, ...] = ()
+    group_sets: tuple[GroupSetSpec, ...] = ()
+    rules: tuple[RuleSpec, ...] = ()
