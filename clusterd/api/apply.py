@@ -1,39 +1,45 @@
 """What would applying this manifest change, and may it? Pure. Nothing of a refused manifest is stored.
 
-A group that the manifest names gets exactly the configuration written there. Resources of it that the manifest leaves out,
-and groups that it leaves out, are kept, unless `prune` is asked for: then they are deleted, which needs them offline.
+What the manifest names gets exactly the configuration written there (of the cluster only the properties named). What it
+leaves out is kept, unless `prune` is asked for: then resources, groups, group sets and rules that it does not name are
+deleted; groups and resources must be offline for that. Everything is judged as it would be after the change, and all
+problems are told at once, with those that the text alone shows.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from clusterd.api.apply_policies import Policies
 from clusterd.api.checks import (
     PartProblem,
     cluster_property_refusals,
     delete_refusals,
     group_dependency_problems,
     known_nodes,
+    known_site,
     known_type,
     private_values,
     refuse,
     running_refusals,
 )
-from clusterd.api.edits import delete_group, group_differences, put_cluster, put_resource
+from clusterd.api.edits import delete_group, group_differences, put_group, put_resource, with_known_site
+from clusterd.api.edits_settings import put_cluster, put_node, put_type
 from clusterd.api.observed import ObservedGroup, observe_group
 from clusterd.api.plans import Asked, Plan, Planner
 from clusterd.database import DatabaseView, Draft
 from clusterd.model import keys
 from clusterd.model.events import CONFIGURATION_APPLIED
 from clusterd.model.ids import key_of
-from clusterd.model.manifest import BadManifest, GroupSpec, Manifest, ManifestProblem, ResourceSpec
-from clusterd.model.records import GroupRecord, ResourceRecord
+from clusterd.model.manifest import BadManifest, GroupSpec, Manifest, ManifestProblem, PropertiesSpec, ResourceSpec
+from clusterd.model.records import ClusterRecord, GroupRecord, NodeRecord, ResourceRecord, TypeSettingsRecord
 from clusterd.model.states import Wanted
 
 
-def apply_manifest(manifest: Manifest, *, prune: bool) -> Planner:
-    """The planner for a parsed manifest. Raises BadManifest with every problem, or Refused."""
+def apply_manifest(manifest: Manifest, *, prune: bool, problems: Sequence[ManifestProblem] = ()) -> Planner:
+    """The planner for a manifest that was read with `problems`. Raises BadManifest with all of them, or Refused."""
 
     def plan(view: DatabaseView, asked: Asked) -> Plan:
-        return _Application(view, asked, manifest, prune=prune).plan()
+        return _Application(view, asked, manifest, problems, prune=prune).plan()
 
     return plan
 
@@ -41,53 +47,87 @@ def apply_manifest(manifest: Manifest, *, prune: bool) -> Planner:
 class _Application:
     """One manifest against one state of the database."""
 
-    def __init__(self, view: DatabaseView, asked: Asked, manifest: Manifest, *, prune: bool) -> None:
+    def __init__(
+        self, view: DatabaseView, asked: Asked, manifest: Manifest, problems: Sequence[ManifestProblem], *, prune: bool
+    ) -> None:
         self._view = view
         self._asked = asked
         self._manifest = manifest
         self._prune = prune
-        self._problems: list[ManifestProblem] = []
+        self._problems: list[ManifestProblem] = list(problems)
         self._refusals: list[str] = []
         self._plan = Plan(Draft(view))
+        self._nodes = {each.name: each for each in view.nodes()}
 
     def plan(self) -> Plan:
-        self._cluster()
+        for node_spec in self._manifest.nodes:
+            self._node(node_spec)
+        cluster = self._cluster()
+        for type_spec in self._manifest.resource_types:
+            self._type(type_spec)
         for spec in self._manifest.groups:
             self._group(spec)
+        policies = Policies(self._view, self._asked, self._manifest, self._plan, prune=self._prune)
+        self._problems += policies.apply(cluster, list(self._nodes.values()))
         if self._problems:
             raise BadManifest(self._problems)
+        self._refusals += policies.refusals
         if self._prune:
             self._prune_groups()
         refuse(self._refusals, "the manifest cannot be applied now", hint="nothing was changed")
         return self._plan
 
-    # ---- the cluster ----
+    # ---- the cluster, nodes and types ----
 
-    def _cluster(self) -> None:
-        before = self._view.cluster()
-        after = replace(before, properties={**before.properties, **self._manifest.cluster_properties})
-        if after == before:
-            return
-        found = cluster_property_refusals(before, after)
-        self._problems += [self._manifest.cluster_places.problem("properties", text) for text in found]
-        if not found:
+    def _cluster(self) -> ClusterRecord:
+        """The cluster as it will be."""
+        before, places = self._view.cluster(), self._manifest.cluster_places
+        properties = {**before.properties, **self._manifest.cluster_properties}
+        wished = str(properties.get("preferred_site", ""))
+        if wished and wished != before.properties.get("preferred_site"):
+            properties["preferred_site"], found = known_site(wished, self._nodes.values())
+            self._problems += [places.problem(each.part, each.message) for each in found]
+        after = replace(before, properties=properties)
+        refusals = cluster_property_refusals(before, after) if after != before else []
+        self._problems += [places.problem("properties", text) for text in refusals]
+        if not refusals:
             put_cluster(self._plan, self._asked, before, after)
+        return after
+
+    def _node(self, spec: PropertiesSpec) -> None:
+        [*names], found = known_nodes(self._view, [spec.name], "name")
+        self._problems += [spec.places.problem("name", each.message) for each in found]
+        for name in names:
+            before = self._nodes[name]
+            after: NodeRecord = replace(before, properties=dict(spec.properties))
+            self._nodes[name] = after
+            put_node(self._view, self._asked, self._plan, before, after)
+
+    def _type(self, spec: PropertiesSpec) -> None:
+        kind, found = known_type(self._view, spec.name)
+        self._problems += [spec.places.problem("name", each.message) for each in found]
+        if kind is not None:
+            before = self._view.type_settings(kind.name)
+            after = TypeSettingsRecord(kind.name, dict(spec.properties))
+            put_type(self._view, self._asked, self._plan, before, after)
 
     # ---- groups ----
 
     def _group(self, spec: GroupSpec) -> None:
         before = self._view.group(spec.name)
         owners, found = known_nodes(self._view, spec.preferred_owners, "preferred_owners")
-        self._add(spec, found)
         after = replace(
             before or GroupRecord(spec.name),
             preferred_owners=owners,
             properties=dict(spec.properties),
             wanted=spec.wanted or (before.wanted if before else Wanted.ONLINE),
         )
+        after, site_problems = with_known_site(self._nodes.values(), before, after)
+        self._add(spec, [*found, *site_problems])
         group = observe_group(self._view, before, is_quorate=self._asked.status.is_quorate) if before else None
         records = [(each, self._record(each, after)) for each in spec.resources]
-        self._check_dependencies(after, records)
+        if spec.is_whole:
+            self._check_dependencies(after, records)
         changed = len(self._plan.changes)
         if before is None:
             self._plan.add("create", "group", spec.name)
@@ -97,13 +137,13 @@ class _Application:
             self._resource(resource_spec, record, group)
         self._left_out(group, spec)
         if len(self._plan.changes) > changed:
-            self._commit_group(after, changed)
+            self._commit_group(before, after, changed)
         if after.wanted is Wanted.ONLINE and (records or (group and group.resources)):
             self._plan.wait_for.append(f"group {after.name} settled")
 
-    def _commit_group(self, after: GroupRecord, first: int) -> None:
+    def _commit_group(self, before: GroupRecord | None, after: GroupRecord, first: int) -> None:
         """Put the group even when only a resource changed: it guards checks that span its resources."""
-        self._plan.draft.replace(after)
+        put_group(self._view, self._plan, before, after)
         told = "; ".join(str(each) for each in self._plan.changes[first:])
         self._plan.event(self._asked, CONFIGURATION_APPLIED, f"applied: {told}", group=after.name)
 
@@ -129,9 +169,8 @@ class _Application:
                 f"{', '.join(names)} of {spec.name} is kept although the manifest leaves it out; --prune deletes it"
             )
             return
-        kept_records = {key_of(each.name) for each in spec.resources}
         self._refusals += [
-            each for each in delete_refusals(group, names) if key_of(each.split(" depends on ")[0]) not in kept_records
+            each for each in delete_refusals(group, names) if key_of(each.split(" depends on ")[0]) not in named
         ]
         for each in left:
             is_wanted = each.record.wanted is Wanted.ONLINE and group.record.wanted is Wanted.ONLINE
@@ -156,7 +195,7 @@ class _Application:
         before = self._view.resource(spec.name)
         owners, found = known_nodes(self._view, spec.possible_owners, "possible_owners")
         self._add(spec, found)
-        kind, type_problems = known_type(self._view, spec.type)
+        kind, type_problems = known_type(self._view, spec.type) if spec.type else (None, [])
         self._add(spec, type_problems)
         private = dict(spec.private)
         if kind is not None:
@@ -179,7 +218,7 @@ class _Application:
             self._plan.draft.replace(after)
             self._plan.add("create", "resource", after.name, f"in group {after.group}", f"type {after.type}")
             return
-        found = running_refusals(group, before, after)
+        found = running_refusals(group, before, after) if spec.type else []
         self._add(spec, [each for each in found if each.part != "depends_on"])
         self._refusals += [each.message for each in found if each.part == "depends_on"]
         if found or after == before:

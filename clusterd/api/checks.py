@@ -11,10 +11,18 @@ from clusterd.database import DatabaseView
 from clusterd.model.dependencies import Dependency, dependency_problems, parse_dependency
 from clusterd.model.errors import BadInput, Refused
 from clusterd.model.ids import NodeId, key_of
-from clusterd.model.records import ClusterRecord, Json, Properties, ResourceRecord, ResourceTypeRecord
-from clusterd.model.settings import cluster_settings
+from clusterd.model.records import (
+    ClusterRecord,
+    Json,
+    NodeRecord,
+    Properties,
+    ResourceRecord,
+    ResourceTypeRecord,
+)
+from clusterd.model.settings import node_settings
 from clusterd.model.settings_catalogue import Scope, settings_of
 from clusterd.model.settings_check import nearest, snake_case, value_text
+from clusterd.model.settings_relations import relation_problems
 from clusterd.model.states import PENDING_STATES, ResourceState
 from clusterd.resource_api.properties import validate
 
@@ -36,20 +44,43 @@ def refuse_bad(problems: Sequence[PartProblem], what: str) -> None:
 # ---- references ----
 
 
-def known_nodes(view: DatabaseView, names: Iterable[str], part: str) -> tuple[tuple[NodeId, ...], list[PartProblem]]:
-    """The nodes under their own spelling, and the names that are none."""
-    found: list[NodeId] = []
+def known_names(
+    names: Iterable[str], there: Iterable[str], part: str, kind: str
+) -> tuple[tuple[str, ...], list[PartProblem]]:
+    """The things under their own spelling, and the names that are none."""
+    by_key = {key_of(each): each for each in there}
+    found: list[str] = []
     problems: list[PartProblem] = []
     for number, name in enumerate(names):
-        record = view.node(name)
-        if record is None:
-            there = nearest(name, [str(each.name) for each in view.nodes()]).replace("valid are", "there are")
-            problems.append(PartProblem(f"{part}[{number}]", f"there is no node {name}: {there}"))
-        elif record.name in found:
+        own = by_key.get(key_of(name))
+        if own is None:
+            hint = nearest(name, by_key.values()).replace("valid are", "there are") if by_key else "there is none yet"
+            problems.append(PartProblem(f"{part}[{number}]", f"there is no {kind} {name}: {hint}"))
+        elif own in found:
             problems.append(PartProblem(f"{part}[{number}]", f"{name} is named twice"))
         else:
-            found.append(record.name)
+            found.append(own)
     return tuple(found), problems
+
+
+def known_nodes(view: DatabaseView, names: Iterable[str], part: str) -> tuple[tuple[NodeId, ...], list[PartProblem]]:
+    found, problems = known_names(names, [each.name for each in view.nodes()], part, "node")
+    return tuple(NodeId(each) for each in found), problems
+
+
+def known_site(name: str, nodes: Iterable[NodeRecord]) -> tuple[str, list[PartProblem]]:
+    """The site in the spelling of the nodes that are there; empty text names none."""
+    if not name:
+        return "", []
+    sites = {node_settings(each).site for each in nodes} - {""}
+    own = next((each for each in sorted(sites) if key_of(each) == key_of(name)), None)
+    if own is not None:
+        return own, []
+    if sites:
+        hint = nearest(name, sites).replace("valid are", "there are")
+    else:
+        hint = f"first say where nodes are: clusterctl node set NODE fault_domain=site:{name}"
+    return name, [PartProblem("properties.preferred_site", f"no node is at site {name}: {hint}")]
 
 
 def known_type(view: DatabaseView, name: str) -> tuple[ResourceTypeRecord | None, list[PartProblem]]:
@@ -158,7 +189,7 @@ def cluster_property_refusals(before: ClusterRecord, after: ClusterRecord) -> li
 
     A node that has not heard of a shorter lease yet still holds the longer one, and its successor would not wait for it.
     """
-    refusals = cluster_problems(cluster_settings(after))
+    refusals = relation_problems(Scope.CLUSTER, after.properties)
     for name, setting in settings_of(Scope.CLUSTER).items():
         was, now = before.properties.get(name, setting.default), after.properties.get(name, setting.default)
         if setting.is_only_raised and isinstance(was, int) and isinstance(now, int) and now < was:

@@ -1,37 +1,41 @@
-"""What do create, set, depend and delete change in the database? Pure. Planners for one object at a time.
+"""What do create, set, depend and delete of groups and resources change in the database? Pure. Planners, one object each.
 
 A value of None in given properties means "back to the default". New groups and resources are wanted offline, as in the
 reference: nothing starts before it is complete and somebody says so.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from clusterd.api.checks import (
     PartProblem,
     changed_parts,
-    cluster_property_refusals,
     delete_refusals,
     group_dependency_problems,
     known_nodes,
+    known_site,
     known_type,
     private_values,
     refuse,
     refuse_bad,
     running_refusals,
 )
+from clusterd.api.edits_rules import forget_group
 from clusterd.api.observed import observe_group
 from clusterd.api.plans import Asked, Plan, Planner
+from clusterd.api.property_edits import merged, refuse_name, refuse_other_revision
 from clusterd.api.views import find_group, find_resource, observe
 from clusterd.database import DatabaseView, Draft
 from clusterd.model import keys
 from clusterd.model.dependencies import BadDependency, parse_dependency
-from clusterd.model.errors import Conflict, Refused
+from clusterd.model.errors import Refused
 from clusterd.model.events import CONFIGURATION_APPLIED
-from clusterd.model.ids import GroupId, ResourceId, key_of, name_problem
-from clusterd.model.records import ClusterRecord, GroupRecord, Json, ResourceRecord
+from clusterd.model.ids import GroupId, ResourceId, key_of
+from clusterd.model.records import GroupRecord, Json, NodeRecord, ResourceRecord
+from clusterd.model.settings import type_settings
 from clusterd.model.settings_catalogue import Scope
-from clusterd.model.settings_check import check_properties, find_setting, relation_problems
+from clusterd.model.settings_check import find_setting
+from clusterd.model.settings_relations import group_notes, resource_notes
 from clusterd.model.states import GroupState, Wanted
 
 
@@ -56,33 +60,14 @@ class ResourceEdit:
     revision: int | None = None
 
 
-def cluster_set(properties: Mapping[str, Json]) -> Planner:
-    def plan(view: DatabaseView, asked: Asked) -> Plan:
-        made = Plan(Draft(view))
-        before = view.cluster()
-        after = replace(before, properties=_merged(Scope.CLUSTER, before.properties, properties))
-        put_cluster(made, asked, before, after)
-        return made
-
-    return plan
-
-
-def put_cluster(plan: Plan, asked: Asked, before: ClusterRecord, after: ClusterRecord) -> None:
-    refuse(cluster_property_refusals(before, after), "the cluster's times would not fit together")
-    if after != before:
-        plan.draft.replace(after)
-        plan.add("update", "cluster", before.name, *changed_parts(before.properties, after.properties))
-        plan.event(asked, CONFIGURATION_APPLIED, f"cluster: {'; '.join(plan.changes[-1].details)}")
-
-
 def group_create(name: str, edit: GroupEdit) -> Planner:
     def plan(view: DatabaseView, asked: Asked) -> Plan:
-        _refuse_name(name)
+        refuse_name(name)
         if view.group(name) is not None:
             raise Refused(f"there is a group {name} already", hint=f"to change it: clusterctl group set {name} …")
         made = Plan(Draft(view))
         after = _edited_group(view, GroupRecord(GroupId(name), wanted=Wanted.OFFLINE), edit)
-        made.draft.replace(after)
+        put_group(view, made, None, after)
         made.add("create", "group", name)
         made.event(asked, CONFIGURATION_APPLIED, f"group {name} created", group=name)
         return made
@@ -93,11 +78,11 @@ def group_create(name: str, edit: GroupEdit) -> Planner:
 def group_set(name: str, edit: GroupEdit) -> Planner:
     def plan(view: DatabaseView, asked: Asked) -> Plan:
         before = find_group(view, name)
-        _refuse_other_revision(view, keys.group(name), edit.revision)
+        refuse_other_revision(view, keys.group(name), edit.revision)
         made = Plan(Draft(view))
         after = _edited_group(view, before, edit)
         if after != before:
-            made.draft.replace(after)
+            put_group(view, made, before, after)
             made.add("update", "group", before.name, *group_differences(before, after))
             details = "; ".join(made.changes[-1].details)
             made.event(asked, CONFIGURATION_APPLIED, f"group {before.name}: {details}", group=before.name)
@@ -106,12 +91,23 @@ def group_set(name: str, edit: GroupEdit) -> Planner:
     return plan
 
 
+def put_group(view: DatabaseView, plan: Plan, before: GroupRecord | None, after: GroupRecord) -> None:
+    """Store a group, if what it names is still there, and say which of its settings have no effect."""
+    plan.draft.replace(after)
+    for each in after.preferred_owners:
+        plan.draft.expect(keys.node(each))
+    if before is None or (after.properties, after.preferred_owners) != (before.properties, before.preferred_owners):
+        plan.notes += group_notes(after.properties, after.preferred_owners)
+
+
 def group_delete(name: str) -> Planner:
-    """Delete a group with its resources; it must be offline, and wanted so."""
+    """Delete a group with its resources, also from rules and sets; it must be offline, and wanted so."""
 
     def plan(view: DatabaseView, asked: Asked) -> Plan:
-        made = Plan(Draft(view), wait_for=[f"group {find_group(view, name).name} deleted"])
-        delete_group(view, asked, made, name)
+        record = find_group(view, name)
+        made = Plan(Draft(view), wait_for=[f"group {record.name} deleted"])
+        delete_group(view, asked, made, record.name)
+        forget_group(view, asked, made, record.name)
         return made
 
     return plan
@@ -129,6 +125,7 @@ def delete_group(view: DatabaseView, asked: Asked, plan: Plan, name: str) -> Non
     refuse(delete_refusals(group, names), f"group {record.name} cannot be deleted", hint=hint)
     plan.draft.delete(keys.group(record.name))
     plan.draft.expect(keys.assignment(record.name)).expect(keys.report(record.name))
+    plan.draft.expect(keys.CLUSTER)  # whoever names the group in a rule or set puts the cluster's record
     for each in names:
         plan.draft.delete(keys.resource(each))
     plan.add("delete", "group", record.name, *([f"with {', '.join(names)}"] if names else []))
@@ -137,7 +134,7 @@ def delete_group(view: DatabaseView, asked: Asked, plan: Plan, name: str) -> Non
 
 def resource_create(name: str, group_name: str, type_name: str, edit: ResourceEdit) -> Planner:
     def plan(view: DatabaseView, asked: Asked) -> Plan:
-        _refuse_name(name)
+        refuse_name(name)
         group = find_group(view, group_name)
         there = view.resource(name)
         if there is not None:
@@ -148,6 +145,7 @@ def resource_create(name: str, group_name: str, type_name: str, edit: ResourceEd
         after = _edited_resource(view, asked, new, edit)
         made.draft.replace(after).replace(group)
         made.add("create", "resource", name, f"in group {group.name}", f"type {after.type}")
+        made.notes += resource_notes(after.properties, type_settings(view.type_settings(after.type)))
         text = f"resource {name} created in group {group.name}"
         made.event(asked, CONFIGURATION_APPLIED, text, group=group.name, resource=name)
         return made
@@ -158,7 +156,7 @@ def resource_create(name: str, group_name: str, type_name: str, edit: ResourceEd
 def resource_set(name: str, edit: ResourceEdit) -> Planner:
     def plan(view: DatabaseView, asked: Asked) -> Plan:
         before = find_resource(view, name)
-        _refuse_other_revision(view, keys.resource(name), edit.revision)
+        refuse_other_revision(view, keys.resource(name), edit.revision)
         made = Plan(Draft(view))
         after = _edited_resource(view, asked, before, edit)
         if after != before:
@@ -176,6 +174,10 @@ def put_resource(view: DatabaseView, asked: Asked, plan: Plan, before: ResourceR
     """Store a changed resource and say when the change is felt."""
     plan.draft.replace(after)
     plan.add("update", "resource", before.name, *resource_differences(before, after))
+    plan.notes += resource_notes(after.properties, type_settings(view.type_settings(after.type)))
+    if after.depends_on != before.depends_on:
+        # What may change depends on what is online, and that is in the owner's report.
+        plan.draft.expect(keys.assignment(before.group)).expect(keys.report(before.group))
     group = observe(view, asked.status, before.group)
     is_running = any(key_of(each.record.name) == key_of(before.name) and each.pid for each in group.resources)
     if is_running and after.private != before.private:
@@ -243,8 +245,21 @@ def _edited_group(view: DatabaseView, before: GroupRecord, edit: GroupEdit) -> G
         refuse_bad(problems, f"group {before.name}")
         after = replace(after, preferred_owners=owners)
     if edit.properties is not None:
-        after = replace(after, properties=_merged(Scope.GROUP, before.properties, edit.properties))
+        after = replace(after, properties=merged(Scope.GROUP, before.properties, edit.properties))
+        after, problems = with_known_site(view.nodes(), before, after)
+        refuse_bad(problems, f"group {before.name}")
     return replace(after, wanted=edit.wanted) if edit.wanted is not None else after
+
+
+def with_known_site(
+    nodes: Iterable[NodeRecord], before: GroupRecord | None, after: GroupRecord
+) -> tuple[GroupRecord, list[PartProblem]]:
+    """The group with its preferred site in the nodes' spelling; one that it had before is not asked about again."""
+    wished = str(after.properties.get("preferred_site", ""))
+    if before is not None and wished == before.properties.get("preferred_site", ""):
+        return after, []
+    site, problems = known_site(wished, nodes)
+    return (replace(after, properties={**after.properties, "preferred_site": site}) if wished else after), problems
 
 
 def _edited_resource(view: DatabaseView, asked: Asked, before: ResourceRecord, edit: ResourceEdit) -> ResourceRecord:
@@ -260,13 +275,13 @@ def _edited_resource(view: DatabaseView, asked: Asked, before: ResourceRecord, e
     given = edit.properties or {}
     common = {name: value for name, value in given.items() if find_setting(Scope.RESOURCE, name)}
     private = {name: value for name, value in given.items() if name not in common}
-    after = replace(after, properties=_merged(Scope.RESOURCE, before.properties, common))
+    after = replace(after, properties=merged(Scope.RESOURCE, before.properties, common))
     kind, type_problems = known_type(view, before.type)
     problems += type_problems
     if kind is not None:
         without = {name for name, value in private.items() if value is None}
-        merged = {**before.private, **private}
-        values, found = private_values(kind.schema, {k: v for k, v in merged.items() if k not in without})
+        wished = {**before.private, **private}
+        values, found = private_values(kind.schema, {k: v for k, v in wished.items() if k not in without})
         problems += found
         after = replace(after, type=kind.name, private=values)
     refuse_bad(problems, f"resource {before.name}")
@@ -288,29 +303,3 @@ def _refuse_relations(view: DatabaseView, asked: Asked, before: ResourceRecord, 
     refuse(told, f"the dependencies of {before.name} are refused")
     group = observe_group(view, find_group(view, before.group), is_quorate=asked.status.is_quorate)
     refuse([each.message for each in running_refusals(group, before, after)], f"resource {before.name} cannot change")
-
-
-def _merged(scope: Scope, before: Mapping[str, Json], given: Mapping[str, Json]) -> dict[str, Json]:
-    """Present values with the given ones over them; None takes a value away. Raises BadInput with every problem."""
-    without = {found.name for name, value in given.items() if value is None and (found := find_setting(scope, name))}
-    checked = check_properties(scope, {name: value for name, value in given.items() if value is not None})
-    unknown = check_properties(
-        scope, {name: 0 for name in given if given[name] is None and not find_setting(scope, name)}
-    )
-    problems = [PartProblem(each.name, each.text) for each in (*checked.problems, *unknown.problems)]
-    merged = {name: value for name, value in {**before, **checked.values}.items() if name not in without}
-    if not problems and scope is not Scope.CLUSTER:
-        problems = [PartProblem("", text) for text in relation_problems(scope, merged)]
-    refuse_bad(problems, f"{scope} properties")
-    return merged
-
-
-def _refuse_name(name: str) -> None:
-    problem = name_problem(name)
-    refuse_bad([PartProblem("name", problem)] if problem else [], f"{name!r}")
-
-
-def _refuse_other_revision(view: DatabaseView, key: str, revision: int | None) -> None:
-    present = view.revision_of(key)
-    if revision is not None and revision != present:
-        raise Conflict(f"{key} is at revision {present}, not {revision}", key=key, revision=present)
