@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from clusterd.checkers import dependency_breaches, limit_breaches
 from clusterd.model.dependencies import parse_dependency
 from clusterd.model.ids import GroupId, NodeId
-from clusterd.model.records import GroupRecord, MoveRequest
+from clusterd.model.records import GroupRecord, MoveRequest, Properties
 from clusterd.model.states import Wanted
 from clusterd.sim.cluster import SimCluster, SimSettings
 from clusterd.sim.host import Dials
@@ -41,6 +41,10 @@ class Weather:
     has_bad_network: bool = True
 
 
+# A node that is lost every other second, and a cluster that is down every minute, are what a storm is made of.
+IMPATIENT: Properties = {"cluster_group_wait_delay": 3, "quarantine_threshold": 1000}
+
+
 class Storm:
     """One run: `blow` for a while, `calm`, `judge`."""
 
@@ -60,6 +64,7 @@ class Storm:
             profile=rng.choice(("default", "fast")),
             has_fence=rng.random() < 0.4,
             seed=seed,
+            properties=IMPATIENT,
         )
         self.cluster = SimCluster(settings(drawn))
         budget_ms = 250 if self.cluster.settings.profile == "fast" else 500

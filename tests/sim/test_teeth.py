@@ -1,6 +1,7 @@
 """Would the simulator notice? Each test breaks one rule of the run lease, and two copies must be found soon."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -16,10 +17,15 @@ SEEDS = range(60)
 HARSH = Weather(duration_ms=40_000, between_ms=(50, 2500), has_bad_resources=False)
 
 
+def with_long_leases(drawn: SimSettings) -> SimSettings:
+    """Nodes are expelled long before their leases run out, so that what waits for the lease has something to wait for."""
+    return replace(drawn, properties={**drawn.properties, "run_lease": 5000})
+
+
 def seeds_until_two_copies() -> int | None:
     """How many storms it takes; None: too many."""
     for seed in SEEDS:
-        storm = Storm(seed, HARSH)
+        storm = Storm(seed, HARSH, settings=with_long_leases)
         storm.prepare()
         storm.blow()
         if storm.cluster.overlaps():
@@ -97,8 +103,6 @@ def _thawed_and_cut_off() -> int:
 
 
 def _move_home(cluster: SimCluster) -> Callable[..., object]:
-    from dataclasses import replace
-
     from clusterd.model.ids import NodeId
     from clusterd.model.records import MoveRequest
 
@@ -112,7 +116,7 @@ def _one_way_deafness() -> int:
     """The owner cannot be heard by the leader; one voter still acknowledges it for a while, in both directions."""
     found = 0
     for seed in SEEDS:
-        storm = Storm(seed, HARSH)
+        storm = Storm(seed, HARSH, settings=with_long_leases)
         storm.prepare()
         storm.blow()
         found += len(storm.cluster.overlaps())
