@@ -4,7 +4,7 @@ From the front: the asked target, nodes without a conflict, nodes with a group t
 placement is to be avoided, and last the one where it failed.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from clusterd.leader.placement import ENDED_THERE, LEAVING, Exclusion, Placement, PlacementCause, Request, nearest
@@ -28,6 +28,8 @@ class Choice:
     """Nodes as the placement policy ranks them."""
     barred: Mapping[str, Exclusion]
     rivals: Mapping[str, str]
+    avoided: Collection[str]
+    """Nodes where placement is to be avoided."""
     cluster_site: str
     is_reserving: bool
 
@@ -131,11 +133,12 @@ def _site_rank(choice: Choice, node: str) -> int:
 def _behind(choice: Choice, able: Sequence[str]) -> dict[str, tuple[int, str]]:
     """Nodes that are tried after the others, how far behind, and why."""
     found: dict[str, tuple[int, str]] = {}
-    for node in able:
+    last = choice.current if choice.request.cause in ENDED_THERE else ""
+    for node in {*choice.rivals, *choice.avoided, last}.intersection(able):
         rival = choice.rivals.get(node)
-        if node == choice.current and choice.request.cause in ENDED_THERE:
+        if node == last:
             found[node] = (4, "it can take it, as the last: the group comes from there")
-        elif choice.rooms[node].settings.avoid_placement:
+        elif node in choice.avoided:
             found[node] = (3 if rival else 2, "it can take it, behind all others: placement is to be avoided there")
         elif rival:
             found[node] = (1, f"it can take it, behind others: {rival}")
@@ -148,7 +151,7 @@ def _basis(choice: Choice, node: str, basis: str) -> str:
         return "it was asked for"
     if node == choice.current and choice.request.cause in ENDED_THERE:
         return "no other node can take it"
-    if choice.rooms[node].settings.avoid_placement:
+    if node in choice.avoided:
         return "placement is to be avoided there, but no other node can take it"
     if node in choice.rivals:
         return f"no node without a conflict can take it ({choice.rivals[node]})"

@@ -54,6 +54,7 @@ class Crowd:
         self._rules: Mapping[str, tuple[RuleRecord, ...]] = {}
         self._installed: dict[str, set[str]] = {}
         self._shared: dict[object, dict[str, Exclusion]] = {}
+        self._avoided: set[str] = set()
         self._also: dict[str, Candidate] = {}
         self._before_placed: dict[str, Seat] = {}
 
@@ -143,6 +144,7 @@ class Crowd:
     def _open(self, rooms: dict[str, Room]) -> None:
         if rooms != self.rooms:
             self.rooms = rooms
+            self._avoided = {key for key, room in rooms.items() if room.settings.avoid_placement}
             self._shared.clear()
         self._tally.rank(rooms, is_reserving=self.settings.placement_policy == "reserve")
 
@@ -207,9 +209,11 @@ class Crowd:
             by_policy=self._tally.order,
             barred=barred,
             rivals=self._rivals(key, needs),
+            avoided=self._avoided,
             cluster_site=self.settings.preferred_site,
             is_reserving=self.settings.placement_policy == "reserve",
         )
+        self._forget_told()
         return choose(choice, self._groups_at, self._also_able)
 
     def why_not(self, group: GroupRecord, node: NodeId, *, ignores_rules: bool = False) -> Exclusion | None:
@@ -315,12 +319,13 @@ class Crowd:
     def _groups_at(self, node: str) -> int:
         return self._tally.load(node).groups
 
+    def _forget_told(self) -> None:
+        for node in self._tally.changed:
+            self._also.pop(node, None)
+        self._tally.changed.clear()
+
     def _also_able(self, node: str) -> Candidate:
         """What is said about a node that is merely not the best; the same for every group until its load changes."""
-        changed = self._tally.changed
-        for each in changed:
-            self._also.pop(each, None)
-        changed.clear()
         found = self._also.get(node)
         if found is None:
             reason = f"it can take it too; it has {count_text(self._groups_at(node))}"

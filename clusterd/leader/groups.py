@@ -183,7 +183,11 @@ class GroupDecisions:
             left=with_left(assignment) if cause in _ON_PURPOSE else assignment.left,
             moved_from=owner if cause in (ReleaseCause.MOVE, ReleaseCause.BALANCE) else NodeId(""),
         )
-        why = assignment.because.text if cause is not ReleaseCause.NONE else f"{owner} is being stopped"
+        whys = {
+            ReleaseCause.NONE: f"{owner} is being stopped",
+            ReleaseCause.MOVE: f"an operator moved it away from {owner}",
+        }
+        why = whys.get(cause, assignment.because.text)
         target = assignment.target or None
         return self._assigning.assign(
             standing, _CAUSE_OF_RELEASE[cause], why, before=before, target=target, steps=steps

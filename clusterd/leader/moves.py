@@ -44,7 +44,7 @@ def carry_out(standing: Standing, assignment: AssignmentRecord, crowd: Crowd, pe
         ReleaseCause.MOVE,
         rule="move",
         text=text,
-        message=text,
+        message=f"{standing.group.name} leaves {assignment.owner} for {target}",
         target=target,
         steps=(asked,),
         candidates=placement.candidates,

@@ -91,7 +91,7 @@ class Pen:
             after,
             GROUP_RELEASE_ORDERED,
             message,
-            text,
+            "" if message == text else text,
             node=assignment.owner,
             also=also,
             caused_by=caused_by,
