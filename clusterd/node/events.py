@@ -167,6 +167,16 @@ class StopAsked:
     because: str
 
 
+@dataclass(frozen=True, slots=True)
+class MachineMeasured:
+    """What the machine has, and how busy it is: all processors together over five minutes, memory in use now."""
+
+    memory_mib: int
+    cores: int
+    processor_percent: int
+    memory_percent: int
+
+
 Event: TypeAlias = (
     Tick
     | WallClock
@@ -188,4 +198,5 @@ Event: TypeAlias = (
     | CommitAsked
     | ReadAsked
     | StopAsked
+    | MachineMeasured
 )

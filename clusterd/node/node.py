@@ -161,6 +161,7 @@ class Node:
                 | happened.CallAnswered()
                 | happened.ResourceHappened()
                 | happened.StopAsked()
+                | happened.MachineMeasured()
             ):
                 self.owning.take(event, now_ms)
             case _:

@@ -13,17 +13,16 @@ from clusterd.model.events import (
     note,
 )
 from clusterd.model.ids import GroupId, Incarnation
-from clusterd.model.records import ResourceRecord, ResourceTypeRecord
+from clusterd.model.records import ResourceRecord
 from clusterd.model.states import MembershipState
 from clusterd.node import events as happened
 from clusterd.node.effects import Effect, EndIncarnation, Left, RenewLease
-from clusterd.node.proposals import ForOwner, ForTypes
+from clusterd.node.proposals import ForOwner
+from clusterd.node.publishing import Publishing
 from clusterd.owner import Owner, ReportProposal
 
 if TYPE_CHECKING:
     from clusterd.node.node import Node
-
-LEAVE_PATIENCE_MS = 30_000
 
 
 class Owning:
@@ -37,8 +36,7 @@ class Owning:
         self._asked_deadline_ms = 0
         self._had_lease = False
         self._told_to_end = Incarnation("")
-        self._types: dict[tuple[str, str], ResourceTypeRecord] = {}
-        self._types_in_flight = False
+        self._publishing = Publishing(node)
         self._settling: list[tuple[int, ReportProposal, bool]] = []
         self._leave_by_ms: int | None = None
         self._leave_because = ""
@@ -61,9 +59,13 @@ class Owning:
         | happened.CallProgressed
         | happened.CallAnswered
         | happened.ResourceHappened
-        | happened.StopAsked,
+        | happened.StopAsked
+        | happened.MachineMeasured,
         now_ms: int,
     ) -> None:
+        if isinstance(event, happened.MachineMeasured):
+            self._measured(event)
+            return
         self._is_due = True
         now = self._node.now(now_ms)
         match event:
@@ -81,7 +83,7 @@ class Owning:
                 self._begin(Incarnation(""), 0, now_ms)
             case happened.HostUp():
                 for record in event.types:
-                    self._types[keys.resource_type(record.name, record.node), record.version] = record
+                    self._publishing.know_type(record)
                 self.owner.host_up(event.host, event.pid, event.hosted)
             case happened.HostEnded():
                 self.owner.host_ended(event.host, event.because, are_workloads_gone=event.are_workloads_gone, now=now)
@@ -101,7 +103,8 @@ class Owning:
     def database_changed(self, changed: set[str], *, is_restored: bool, now_ms: int) -> None:
         self._is_due = True
         view = self._node.replica.view
-        if is_restored or keys.CLUSTER in changed:
+        touches_all = {keys.CLUSTER, keys.node(self._node.me)} & changed
+        if is_restored or touches_all or any(self._is_of_types(key) for key in changed):
             self._take_groups()
         groups: set[GroupId] = set()
         for key in changed:
@@ -118,6 +121,13 @@ class Owning:
             self._take_groups(groups)
         if keys.membership(self._node.me) in changed or is_restored:
             self._obey_membership(now_ms)
+
+    def _is_of_types(self, key: str) -> bool:
+        """Whether the settings of resources may have changed with a record of their type."""
+        prefix = keys.prefix_of(key)
+        return prefix == keys.TYPE_SETTINGS or (
+            prefix == keys.RESOURCE_TYPE and key.endswith(f"/{self._node.me.casefold()}")
+        )
 
     def _take_groups(self, groups: Collection[GroupId] | None = None) -> None:
         """Nothing is taken from a database that may be older than what the hosts run."""
@@ -138,7 +148,12 @@ class Owning:
             self.owner.reported(proposal.group, has_succeeded=has_succeeded, proposal=proposal)
 
     def types_settled(self) -> None:
-        self._types_in_flight = False
+        self._publishing.settled()
+
+    def _measured(self, event: happened.MachineMeasured) -> None:
+        """The load rides on heartbeats; only another size of the machine is worth a look."""
+        self._node.presence.measured(event.processor_percent, event.memory_percent)
+        self._is_due |= self._publishing.know_machine(memory_mib=event.memory_mib, cores=event.cores)
 
     # ---- the lease ----
 
@@ -242,38 +257,18 @@ class Owning:
         for proposal in plan.reports:
             transaction = proposal.draft.build(self._node.next_request_id())
             self._node.submit(ForOwner(proposal), transaction, now_ms)
-        has_proposed = self._publish_types(now_ms) or bool(plan.reports)
+        has_proposed = (self._had_read and self._publishing.publish(now_ms)) or bool(plan.reports)
         self._leave_if_done(now_ms)
         return has_proposed
-
-    def _publish_types(self, now_ms: int) -> bool:
-        """Tell the cluster what this node's hosts can run, when it knows something else."""
-        if self._types_in_flight or not self._had_read:
-            return False
-        view = self._node.replica.view
-        news = [
-            record
-            for record in self._types.values()
-            if view.get(ResourceTypeRecord, keys.resource_type(record.name, record.node)) != record
-        ]
-        if not news:
-            return False
-        self._types_in_flight = True
-        draft = self._node.draft()
-        for record in news:
-            draft.put(record)
-        names = tuple(record.name for record in news)
-        self._node.submit(ForTypes(names), draft.build(self._node.next_request_id()), now_ms)
-        return True
 
     # ---- leaving ----
 
     def _leave(self, because: str, now_ms: int) -> None:
         if self._leave_by_ms is not None:
             return
-        self._leave_by_ms = now_ms + LEAVE_PATIENCE_MS
+        self._leave_by_ms = now_ms + self._node.settings.shutdown_timeout_ms
         self._leave_because = because
-        self.owner.stop()
+        self.owner.stop(keeps_groups=not self._node.settings.drain_on_shutdown)
         self._node.presence.is_leaving = True
         self._node.beat(now_ms)
 

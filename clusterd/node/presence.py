@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from clusterd.leader import Promise
+from clusterd.leader.sight import NodeLoad
 from clusterd.membership import ConfigurationId, Detector, RunLease
 from clusterd.membership.detector import Heartbeat as Beat
 from clusterd.model.ids import Incarnation, NodeId
@@ -46,6 +47,8 @@ class Presence:
         """The present incarnation is to end, though its guard has not proved that yet: it is announced no more."""
         self.quiet_max_ms = 0
         """How long a live node may be silent: three heartbeats."""
+        self.loads: dict[NodeId, NodeLoad] = {}
+        """How busy each node last said it is, this one too."""
         self._replica = replica
         self._lease = RunLease()
         self._pending_acks: dict[NodeId, Ack] = {}
@@ -113,6 +116,7 @@ class Presence:
         wants_answer: bool,
     ) -> Heartbeat:
         start_ms = self.lease_start_ms()
+        load = self.loads.get(self.identity.node, NodeLoad(0, 0))
         digest_revision, digest = self._replica.digest()
         heartbeat = Heartbeat(
             daemon_run=self.identity.daemon_run,
@@ -130,6 +134,8 @@ class Presence:
             state_digest=digest,
             digest_revision=digest_revision,
             is_leaving=self.is_leaving,
+            processor_percent=load.processor_percent,
+            memory_percent=load.memory_percent,
         )
         if peer == self._replica.raft.leader:
             for refusal in self._replica.acknowledger.refusals(self._replica.raft.durable_index, now_ms):
@@ -142,6 +148,10 @@ class Presence:
                     )
                 )
         return heartbeat
+
+    def measured(self, processor_percent: int, memory_percent: int) -> None:
+        """How busy this node is; the next heartbeats say it."""
+        self.loads[self.identity.node] = NodeLoad(processor_percent, memory_percent)
 
     # ---- heartbeats in ----
 
@@ -175,6 +185,7 @@ class Presence:
             ),
             is_direct=is_direct,
         )
+        self.loads[sender] = NodeLoad(heartbeat.processor_percent, heartbeat.memory_percent)
         if heartbeat.ended_incarnations:
             self._note_ended(sender, [Incarnation(each) for each in heartbeat.ended_incarnations])
         # A replica that lost its data does not know whom it promised to acknowledge no more.
