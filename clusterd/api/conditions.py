@@ -1,21 +1,46 @@
 """Is what somebody waits for true yet, and can it still become true? Pure.
 
-group web online [on n2]      group web settled          resource web-server failed [on n2]
-node n1 up                    cluster healthy            group web moved by ID     resource web-server failed by ID
+group web online [on n2]     group web settled | nowhere | hands-off | hands-on | deleted     group web moved by ID
+resource db failed [on n2]   resource db failed by ID | killed by ID | hands-off | hands-on
+node n1 up | down | paused   node n1 drained [by ID] | trusted | hands-off | hands-on | ended RUN
+cluster healthy              cluster hands-off | hands-on
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from clusterd.api.observed import ObservedGroup
+from clusterd.api.finding import find_group, find_node, find_resource, observe
+from clusterd.api.maintenance import groups_on, waiting_groups
+from clusterd.api.node_views import current_drain, drain_text, is_quarantined, node_state, pause_view
+from clusterd.api.observed import ObservedGroup, ObservedResource, observe_groups
 from clusterd.api.port import NodeStatus
-from clusterd.api.views import because, find_group, find_node, find_resource, node_state, observe, status_document
+from clusterd.api.views import because, next_action, status_document
 from clusterd.database import DatabaseView
-from clusterd.model.errors import BadInput, NotFound
+from clusterd.model.errors import BadInput
 from clusterd.model.ids import key_of
-from clusterd.model.states import GroupState, NodeState, Order, ResourceState, Wanted
+from clusterd.model.settings_check import nearest
+from clusterd.model.states import (
+    DrainState,
+    GroupState,
+    GroupStatus,
+    MembershipState,
+    NodeState,
+    Order,
+    ResourceState,
+    Wanted,
+)
 
-HINT = "write 'group web online', 'group web online on n2', 'resource db online', 'node n1 up' or 'cluster healthy'"
+HINT = (
+    "write 'group web online', 'group web online on n2', 'resource db online', 'node n1 up', 'node n1 drained' "
+    "or 'cluster healthy'"
+)
+HANDS = ("hands-off", "hands-on")
+_WORDS: dict[str, tuple[str, ...]] = {
+    "group": (*GroupState, "settled", "nowhere", "deleted", "moved", *HANDS),
+    "resource": (*ResourceState, "killed", *HANDS),
+    "node": (*NodeState, "drained", "trusted", "ended", *HANDS),
+    "cluster": ("healthy", *HANDS),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,25 +56,77 @@ Condition = Callable[[DatabaseView, NodeStatus], Answer]
 
 
 def parse_condition(text: str) -> Condition:
-    """The condition in `text`. Raises BadInput; whether the object exists is asked at each look."""
+    """The condition in `text`. Raises BadInput; a look raises NotFound for a name that there is not."""
     words = text.split()
     match words:
         case ["cluster", "healthy"]:
             return _healthy
-        case ["group", name, state, *rest] if state in (*GroupState, "settled") and len(rest) in (0, 2):
-            return _group(name, state, _node_of(text, rest))
-        case ["group", name, "moved", "by", request_id]:
+        case ["cluster", word] if word in HANDS:
+            return lambda view, status: _hands(view, status, "the cluster", "", is_on=word == "hands-off")
+        case ["group", name, *rest]:
+            found = _group_condition(text, name, rest)
+        case ["resource", name, *rest]:
+            found = _resource_condition(text, name, rest)
+        case ["node", name, *rest]:
+            found = _node_condition(name, rest)
+        case _:
+            found = None
+    if found is None:
+        raise BadInput(f"{text!r} is nothing that can be waited for{_nearest_word(words)}", hint=HINT)
+    return found
+
+
+def _nearest_word(words: list[str]) -> str:
+    if len(words) < 2 or words[0] not in _WORDS:
+        return ""
+    word = words[1] if words[0] == "cluster" else words[2] if len(words) > 2 else ""
+    return f": {nearest(word, _WORDS[words[0]])}" if word and word not in _WORDS[words[0]] else ""
+
+
+def _group_condition(text: str, name: str, rest: list[str]) -> Condition | None:
+    match rest:
+        case ["moved", "by", request_id]:
             return lambda view, status: _moved(view, status, name, request_id)
-        case ["group", name, "deleted"]:
+        case ["deleted"]:
             return lambda view, _: _deleted(view, name)
-        case ["resource", name, "failed", "by", request_id]:
-            return lambda view, status: _failed_by(view, status, name, request_id)
-        case ["resource", name, state, *rest] if state in list(ResourceState) and len(rest) in (0, 2):
-            return _resource(name, state, _node_of(text, rest))
-        case ["node", name, state] if state in list(NodeState):
+        case ["nowhere"]:
+            return lambda view, status: _nowhere(observe(view, status, name))
+        case [word] if word in HANDS:
+            return lambda view, status: _group_hands(observe(view, status, name), is_on=word == "hands-off")
+        case [state, *place] if state in (*GroupState, "settled") and len(place) in (0, 2):
+            return _group(name, state, _node_of(text, place))
+        case _:
+            return None
+
+
+def _resource_condition(text: str, name: str, rest: list[str]) -> Condition | None:
+    match rest:
+        case [("failed" | "killed") as done, "by", request_id]:
+            return lambda view, status: _done_by(view, status, name, done, request_id)
+        case [word] if word in HANDS:
+            return lambda view, status: _resource_hands(view, status, name, is_on=word == "hands-off")
+        case [state, *place] if state in list(ResourceState) and len(place) in (0, 2):
+            return _resource(name, state, _node_of(text, place))
+        case _:
+            return None
+
+
+def _node_condition(name: str, rest: list[str]) -> Condition | None:
+    match rest:
+        case ["drained"]:
+            return lambda view, _: _drained(view, name, "")
+        case ["drained", "by", request_id]:
+            return lambda view, _: _drained(view, name, request_id)
+        case ["trusted"]:
+            return lambda view, status: _trusted(view, status, name)
+        case ["ended", incarnation]:
+            return lambda view, _: _ended(view, name, incarnation)
+        case [word] if word in HANDS:
+            return lambda view, status: _hands(view, status, f"node {name}", name, is_on=word == "hands-off")
+        case [state] if state in list(NodeState):
             return lambda view, _: _node(view, name, state)
         case _:
-            raise BadInput(f"{text!r} is nothing that can be waited for", hint=HINT)
+            return None
 
 
 def _node_of(text: str, rest: list[str]) -> str:
@@ -70,25 +147,53 @@ def _deleted(view: DatabaseView, name: str) -> Answer:
 
 def _group(name: str, state: str, node: str) -> Condition:
     def look(view: DatabaseView, status: NodeStatus) -> Answer:
-        try:
-            group = observe(view, status, name)
-        except NotFound as error:
-            return Answer(False, error.message)
+        group = observe(view, status, name)
         is_state = group.is_settled if state == "settled" else group.state.value == state
         is_there = not node or key_of(group.owner or "") == key_of(node)
-        return Answer(is_state and is_there and not _is_leaving(group), _group_now(group))
+        is_reached = is_state and is_there and not _is_leaving(group)
+        failed = failed_for_good(group, status) if state in ("settled", GroupState.ONLINE) else ""
+        return Answer(is_reached, failed or _group_now(group), is_impossible=bool(failed) and not is_reached)
 
     return look
 
 
+def failed_for_good(group: ObservedGroup, status: NodeStatus) -> str:
+    """Why nothing will bring it online within any patience, in a sentence; empty when something still may.
+
+    A timed retry after an hour counts as nothing. Until the owner knows what was asked for last, everything is open.
+    """
+    assignment, report = group.assignment, group.report
+    if assignment is None or report is None or group.state is not GroupState.FAILED:
+        return ""
+    if assignment.order is Order.RELEASE or report.reset_id != group.record.reset_id:
+        return ""
+    if report.failed_over_by and not assignment.blocked_until_cluster_ms:
+        return ""  # the leader has not decided yet
+    hopeless = [each for each in group.resources if _is_hopeless(each)]
+    if not hopeless:
+        return ""
+    step = next_action(group, status)
+    later = f"; {step['what']} at {step['at']}" if step is not None and step["at"] else ""
+    told = "; ".join(f"{each.record.name}: {each.cause}" for each in hopeless)
+    return f"group {group.record.name} failed on {group.owner} and is not tried again now: {told}{later}"
+
+
+def _is_hopeless(resource: ObservedResource) -> bool:
+    is_wanted = resource.wanted_state is ResourceState.ONLINE
+    is_failed = resource.state is ResourceState.FAILED and resource.report is not None
+    return is_wanted and is_failed and resource.report is not None and resource.report.next_action in _RESTS
+
+
+_RESTS = frozenset({"", "retry", "rest"})
+
+
+def _nowhere(group: ObservedGroup) -> Answer:
+    return Answer(group.owner is None, _group_now(group))
+
+
 def _resource(name: str, state: str, node: str) -> Condition:
     def look(view: DatabaseView, status: NodeStatus) -> Answer:
-        try:
-            record = find_resource(view, name)
-            group = observe(view, status, record.group)
-        except NotFound as error:
-            return Answer(False, error.message)
-        found = next(each for each in group.resources if key_of(each.record.name) == key_of(name))
+        group, found = _find(view, status, name)
         is_there = not node or key_of(group.owner or "") == key_of(node)
         now = f"resource {found.record.name} is {found.state} on {group.owner or 'no node'}: {found.cause}"
         return Answer(found.state.value == state and is_there, now)
@@ -96,37 +201,116 @@ def _resource(name: str, state: str, node: str) -> Condition:
     return look
 
 
+def _find(view: DatabaseView, status: NodeStatus, name: str) -> tuple[ObservedGroup, ObservedResource]:
+    group = observe(view, status, find_resource(view, name).group)
+    return group, next(each for each in group.resources if key_of(each.record.name) == key_of(name))
+
+
+def _done_by(view: DatabaseView, status: NodeStatus, name: str, done: str, request_id: str) -> Answer:
+    """Whether the owner has carried out a simulated failure, or a kill."""
+    _, found = _find(view, status, name)
+    report = found.report
+    carried_out = "" if report is None else report.kill_id if done == "killed" else report.fail_id
+    return Answer(carried_out == request_id, f"resource {found.record.name} is {found.state}: {found.cause}")
+
+
+# ---- nodes ----
+
+
 def _node(view: DatabaseView, name: str, state: str) -> Answer:
     record = find_node(view, name)
     member = view.membership(record.name)
-    now = node_state(member).value
+    now = node_state(member, record).value
+    pause = pause_view(record)
     why = f": {member.because}" if member and member.because else ""
-    return Answer(now == state, f"node {record.name} is {now}{why}")
+    if pause is not None and now == NodeState.PAUSED.value:
+        why = f": {pause['by'] or 'an operator'} paused it at {pause['since']}"
+    is_reached = record.pause is not None if state == NodeState.PAUSED else now == state
+    return Answer(is_reached, f"node {record.name} is {now}{why}")
+
+
+def _drained(view: DatabaseView, name: str, request_id: str) -> Answer:
+    record = find_node(view, name)
+    pause = record.pause
+    if pause is None or not pause.is_drain:
+        now = f"nobody wants node {record.name} drained" if not request_id else f"the drain of {record.name} was ended"
+        return Answer(False, now, is_impossible=bool(request_id))
+    if request_id and pause.id != request_id:
+        return Answer(False, f"another drain of {record.name} was asked for since", is_impossible=True)
+    drain = current_drain(view, record)
+    is_failed = drain is not None and drain.state is DrainState.FAILED
+    is_reached = drain is not None and drain.state is DrainState.COMPLETED
+    return Answer(is_reached, f"node {record.name}: {drain_text(view, record)}", is_impossible=is_failed)
+
+
+def _trusted(view: DatabaseView, status: NodeStatus, name: str) -> Answer:
+    record = find_node(view, name)
+    member = view.membership(record.name)
+    is_out = member is not None and is_quarantined(member, status)
+    return Answer(not is_out, f"node {record.name} is {'' if is_out else 'not '}quarantined")
+
+
+def _ended(view: DatabaseView, name: str, incarnation: str) -> Answer:
+    """Whether it is proven that one run of the node is over."""
+    record = find_node(view, name)
+    member = view.membership(record.name)
+    is_over = member is None or member.incarnation != incarnation or member.state is MembershipState.DOWN
+    why = f": {member.because}" if member is not None else ""
+    return Answer(is_over, f"run {incarnation} of {record.name} is {'over' if is_over else 'not over yet'}{why}")
+
+
+# ---- maintenance ----
+
+
+def _hands(view: DatabaseView, status: NodeStatus, scope: str, node: str, *, is_on: bool) -> Answer:
+    groups = observe_groups(view, is_quorate=status.is_quorate)
+    if node:
+        groups = groups_on(groups, find_node(view, node).name)
+    waiting = waiting_groups(groups, is_on=is_on)
+    what = "hands off" if is_on else "hands on"
+    now = f"{scope}: {what}" + (f"; still to come for {', '.join(waiting)}" if waiting else "")
+    return Answer(not waiting, now)
+
+
+def _group_hands(group: ObservedGroup, *, is_on: bool) -> Answer:
+    is_reached = not waiting_groups([group], is_on=is_on)
+    what = "hands off" if is_on else "hands on"
+    waits = "" if is_reached else f" waits for the end of what is under way: {because(group)}"
+    return Answer(is_reached, f"group {group.record.name}: {what}{waits}")
+
+
+def _resource_hands(view: DatabaseView, status: NodeStatus, name: str, *, is_on: bool) -> Answer:
+    group, found = _find(view, status, name)
+    is_off = found.report.is_hands_off if found.report is not None else group.owner is None and is_on
+    what = "hands off" if is_on else "hands on"
+    waits = "" if is_off is is_on else f" waits for the end of what is under way: {found.cause}"
+    return Answer(is_off is is_on, f"resource {found.record.name}: {what}{waits}")
+
+
+# ---- moves ----
 
 
 def _moved(view: DatabaseView, status: NodeStatus, name: str, request_id: str) -> Answer:
-    """Carried out, and settled where it went; or given up, which is an end too."""
+    """Carried out, and settled where it went; or cancelled or given up, which is an end too."""
     group = observe(view, status, find_group(view, name).name)
     move, assignment = group.record.move, group.assignment
-    if move is None or move.id != request_id:
+    if move is None:
+        return Answer(False, f"the move of {group.record.name} was cancelled", is_impossible=True)
+    if move.id != request_id:
         return Answer(False, "another move was asked for since", is_impossible=True)
+    if assignment is not None and GroupStatus.WAITING_IN_QUEUE_FOR_MOVE in assignment.status:
+        return Answer(False, f"the move of {group.record.name} waits in the queue: {assignment.because.text}")
     if assignment is None or assignment.move_id != request_id or assignment.order is Order.RELEASE:
         return Answer(False, _group_now(group))
-    if assignment.because.rule == "move: given up":
+    if assignment.because.rule.startswith("move: given up"):
         return Answer(False, assignment.because.text, is_impossible=True)
     if not group.is_settled:
-        return Answer(False, _group_now(group))
+        failed = failed_for_good(group, status)
+        return Answer(False, failed or _group_now(group), is_impossible=bool(failed))
     if move.target and key_of(move.target) != key_of(assignment.owner):
-        return Answer(False, f"it went to {assignment.owner} instead: {assignment.because.text}", is_impossible=True)
+        now = f"it went to {assignment.owner or 'no node'} instead: {assignment.because.text}"
+        return Answer(False, now, is_impossible=True)
     return Answer(True, _group_now(group))
-
-
-def _failed_by(view: DatabaseView, status: NodeStatus, name: str, request_id: str) -> Answer:
-    record = find_resource(view, name)
-    group = observe(view, status, record.group)
-    found = next(each for each in group.resources if key_of(each.record.name) == key_of(name))
-    is_done = found.report is not None and found.report.fail_id == request_id
-    return Answer(is_done, f"resource {record.name} is {found.state}: {found.cause}")
 
 
 def _is_leaving(group: ObservedGroup) -> bool:

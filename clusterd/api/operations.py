@@ -1,22 +1,24 @@
-"""What does online, offline, move or fail change in the database? Pure. Planners: they check, and draft the transaction.
+"""What does online, offline, fail or kill change in the database? Pure. Planners: they check, and draft the transaction.
 
-An operator only ever writes wishes; the leader and the owners make them come true. What is already wished is no change.
+An operator only ever writes wishes; the leader and the owners make them come true. What is already wished is no change. A
+request to start what does not run carries an id, so that what is never started by itself may start then.
 """
 
 from collections.abc import Iterable
 from dataclasses import replace
 
 from clusterd.api.checks import refuse
-from clusterd.api.observed import ObservedGroup
+from clusterd.api.finding import find_group, find_resource, observe
+from clusterd.api.maintenance import hands_off_group, hands_off_resource, refuse_hands_off
+from clusterd.api.observed import ObservedGroup, ObservedResource
 from clusterd.api.plans import Asked, Plan, Planner
-from clusterd.api.views import find_group, find_node, find_resource, node_state, observe
 from clusterd.database import DatabaseView, Draft
 from clusterd.model import keys
 from clusterd.model.dependencies import parse_dependency
-from clusterd.model.events import FAILURE_SIMULATED, MOVE_ASKED, WANTED_CHANGED
-from clusterd.model.ids import NodeId, key_of
-from clusterd.model.records import GroupRecord, MoveRequest, ResourceRecord
-from clusterd.model.states import PENDING_STATES, GroupState, NodeState, ResourceState, Wanted
+from clusterd.model.events import FAILURE_SIMULATED, KILL_ASKED, WANTED_CHANGED
+from clusterd.model.ids import key_of
+from clusterd.model.records import GroupRecord, ResourceRecord
+from clusterd.model.states import PENDING_STATES, GroupState, ResourceState, Wanted
 
 
 def group_online(name: str) -> Planner:
@@ -25,15 +27,21 @@ def group_online(name: str) -> Planner:
     def plan(view: DatabaseView, asked: Asked) -> Plan:
         group = observe(view, asked.status, name)
         made = Plan(Draft(view), wait_for=[f"group {group.record.name} online"] if group.resources else [])
-        is_failed = group.state is GroupState.FAILED and group.record.reset_id != asked.request_id
+        refuse_hands_off(hands_off_group(view, group.record), f"{group.record.name} cannot be brought online")
+        is_failed = group.state is GroupState.FAILED
         after = replace(
-            group.record, wanted=Wanted.ONLINE, reset_id=asked.request_id if is_failed else group.record.reset_id
+            group.record,
+            wanted=Wanted.ONLINE,
+            reset_id=asked.request_id if is_failed else group.record.reset_id,
+            start_id=group.record.start_id if group.state is GroupState.ONLINE else asked.request_id,
         )
-        _put_group(made, asked, group.record, after, "is tried again" if is_failed else "wanted online")
+        if group.record.start_id != asked.request_id:
+            _put_group(made, asked, group.record, after, "is tried again" if is_failed else "wanted online")
         for each in group.resources:
             _want(made, asked, each.record, Wanted.ONLINE, group.record)
         if not group.resources:
             made.notes.append(f"{group.record.name} has no resources: there is nothing to bring online")
+        made.notes += _waiting_notes(group)
         return made
 
     return plan
@@ -43,33 +51,8 @@ def group_offline(name: str) -> Planner:
     def plan(view: DatabaseView, asked: Asked) -> Plan:
         record = find_group(view, name)
         made = Plan(Draft(view), wait_for=[f"group {record.name} offline"])
+        refuse_hands_off(hands_off_group(view, record), f"{record.name} cannot be taken offline")
         _put_group(made, asked, record, replace(record, wanted=Wanted.OFFLINE), "wanted offline")
-        return made
-
-    return plan
-
-
-def group_move(name: str, target: str) -> Planner:
-    """Ask for the group to be elsewhere; an empty target means the best node. The leader carries it out."""
-
-    def plan(view: DatabaseView, asked: Asked) -> Plan:
-        group = observe(view, asked.status, name)
-        record = group.record
-        made = Plan(Draft(view), wait_for=[f"group {record.name} moved by {asked.request_id}"])
-        if record.move is not None and record.move.id == asked.request_id:
-            return made
-        node = find_node(view, target).name if target else NodeId("")
-        if node and node == group.owner:
-            made.wait_for = [f"group {record.name} settled"]
-            made.notes.append(f"{record.name} is on {node} already")
-            return made
-        refuse(_move_refusals(view, group, node), f"{record.name} cannot move to {node or 'another node'}")
-        move = MoveRequest(asked.request_id, node, asked.wall_ms, asked.by)
-        made.draft.replace(replace(record, move=move))
-        made.draft.expect(keys.assignment(record.name))
-        to = node or "the best node"
-        made.add("update", "group", record.name, f"move: {group.owner} → {to}")
-        made.event(asked, MOVE_ASKED, f"move {record.name} to {to}", group=record.name)
         return made
 
     return plan
@@ -82,6 +65,7 @@ def resource_online(name: str) -> Planner:
         record = find_resource(view, name)
         group = observe(view, asked.status, record.group)
         made = Plan(Draft(view), wait_for=[f"resource {record.name} online"])
+        refuse_hands_off(hands_off_resource(view, record), f"{record.name} cannot be brought online")
         _refuse_pending(group, record)
         wanted = _with_providers(group, record)
         is_failed = any(
@@ -93,7 +77,7 @@ def resource_online(name: str) -> Planner:
             made,
             asked,
             group.record,
-            replace(group.record, wanted=Wanted.ONLINE, reset_id=reset_id),
+            replace(group.record, wanted=Wanted.ONLINE, reset_id=reset_id, start_id=_start_id(group, wanted, asked)),
             "is tried again" if is_failed else "wanted online",
         )
         for each in group.resources:
@@ -113,6 +97,7 @@ def resource_offline(name: str) -> Planner:
         record = find_resource(view, name)
         group = observe(view, asked.status, record.group)
         made = Plan(Draft(view), wait_for=[f"resource {record.name} offline"])
+        refuse_hands_off(hands_off_resource(view, record), f"{record.name} cannot be taken offline")
         if record.wanted is Wanted.ONLINE:
             _refuse_pending(group, record)
         _want(made, asked, record, Wanted.OFFLINE, group.record)
@@ -137,10 +122,12 @@ def resource_fail(name: str) -> Planner:
         made = Plan(Draft(view), wait_for=[f"resource {record.name} failed by {asked.request_id}"])
         if record.fail_id == asked.request_id:
             return made
-        state = next(each.state for each in group.resources if key_of(each.record.name) == key_of(record.name))
+        refuse_hands_off(hands_off_resource(view, record), f"cannot fail {record.name}")
+        state = _found(group, record).state
         if state is not ResourceState.ONLINE:
             hint = f"bring it online first: clusterctl resource online {record.name}"
-            refuse([f"it is {state}, and only what is online can fail"], f"cannot fail {record.name}", hint=hint)
+            reason = f"it is {state}, and only what is online can fail"
+            refuse([reason], f"cannot fail {record.name}", hint=hint, rule="not-online")
         made.draft.replace(replace(record, fail_id=asked.request_id))
         made.draft.expect(keys.report(record.group))
         made.add("update", "resource", record.name, "a failure is simulated")
@@ -151,7 +138,54 @@ def resource_fail(name: str) -> Planner:
     return plan
 
 
+def resource_kill(name: str) -> Planner:
+    """Have its owner kill everything that is left of a resource that could not be stopped."""
+
+    def plan(view: DatabaseView, asked: Asked) -> Plan:
+        record = find_resource(view, name)
+        group = observe(view, asked.status, record.group)
+        made = Plan(Draft(view), wait_for=[f"resource {record.name} killed by {asked.request_id}"])
+        if record.kill_id == asked.request_id:
+            return made
+        refuse_hands_off(hands_off_resource(view, record), f"cannot kill {record.name}")
+        found = _found(group, record)
+        is_stuck = found.state is ResourceState.FAILED and found.report is not None and found.report.may_run
+        if not is_stuck and found.state is not ResourceState.OFFLINE_PENDING:
+            hint = f"to stop it in order: clusterctl resource offline {record.name}"
+            reason = f"it is {found.state}, and nothing of it is stuck"
+            refuse([reason], f"cannot kill {record.name}", hint=hint, rule="nothing-stuck")
+        made.draft.replace(replace(record, kill_id=asked.request_id)).expect(keys.report(record.group))
+        made.add("update", "resource", record.name, "everything of it is killed")
+        evidence = found.report.evidence if found.report else ""
+        text = f"what is left of {record.name} is to be killed" + (f": {evidence}" if evidence else "")
+        made.event(asked, KILL_ASKED, text, group=record.group, resource=record.name)
+        return made
+
+    return plan
+
+
 # ---- building blocks ----
+
+
+def _found(group: ObservedGroup, record: ResourceRecord) -> ObservedResource:
+    return next(each for each in group.resources if key_of(each.record.name) == key_of(record.name))
+
+
+def _start_id(group: ObservedGroup, wanted: set[str], asked: Asked) -> str:
+    """A new one, unless everything that was asked for runs already."""
+    states = [each.state for each in group.resources if key_of(each.record.name) in wanted]
+    is_online = all(state is ResourceState.ONLINE for state in states)
+    return group.record.start_id if is_online else asked.request_id
+
+
+def _waiting_notes(group: ObservedGroup) -> list[str]:
+    """Why it may not come online at once, as far as it is known."""
+    assignment = group.assignment
+    if group.state is GroupState.PENDING and group.record.wanted is Wanted.OFFLINE:
+        return [f"{group.record.name} is still going offline: it comes online after that"]
+    if assignment is None or group.state is not GroupState.OFFLINE or group.record.wanted is Wanted.OFFLINE:
+        return []
+    return [f"{group.record.name} waits: {assignment.because.text}"] if assignment.status else []
 
 
 def _put_group(plan: Plan, asked: Asked, before: GroupRecord, after: GroupRecord, what: str) -> None:
@@ -161,6 +195,8 @@ def _put_group(plan: Plan, asked: Asked, before: GroupRecord, after: GroupRecord
     details = [] if after.wanted is before.wanted else [f"wanted: {before.wanted} → {after.wanted}"]
     if after.reset_id != before.reset_id:
         details.append("failures and counters are forgotten")
+    if after.start_id != before.start_id and not details:
+        details.append("its start is asked for")
     plan.add("update", "group", before.name, *details)
     plan.event(asked, WANTED_CHANGED, f"group {before.name} {what}", group=before.name)
 
@@ -177,10 +213,11 @@ def _want(plan: Plan, asked: Asked, record: ResourceRecord, wanted: Wanted, grou
 
 def _refuse_pending(group: ObservedGroup, record: ResourceRecord) -> None:
     """The reference refuses requests on a resource between two states."""
-    found = next(each for each in group.resources if key_of(each.record.name) == key_of(record.name))
+    found = _found(group, record)
     if found.state in PENDING_STATES:
         hint = f"wait for it (clusterctl explain resource {record.name}), or take the whole group offline"
-        refuse([f"it is {found.state}: {found.cause}"], f"{record.name} is between two states", hint=hint)
+        reason = f"it is {found.state}: {found.cause}"
+        refuse([reason], f"{record.name} is between two states", hint=hint, rule="pending")
 
 
 def _with_providers(group: ObservedGroup, record: ResourceRecord) -> set[str]:
@@ -202,29 +239,3 @@ def _members_needed(term: Iterable[str], records: dict[str, ResourceRecord], *, 
     members = [key_of(each) for each in term]
     wanted = [key for key in members if key in records and records[key].wanted is Wanted.ONLINE]
     return wanted if wanted and is_group_wanted else members
-
-
-def _move_refusals(view: DatabaseView, group: ObservedGroup, target: NodeId) -> list[str]:
-    """Why the group cannot go to `target`, or to any other node when none is named."""
-    if group.assignment is None:
-        return ["it has no owner yet: wait until it is placed"]
-    if target:
-        reason = _why_not(view, group, target)
-        return [reason] if reason else []
-    others = [each.name for each in view.nodes() if each.name != group.owner]
-    reasons = {node: _why_not(view, group, node) for node in others}
-    if any(reason is None for reason in reasons.values()):
-        return []
-    return [f"{node}: {reason}" for node, reason in reasons.items()] or ["there is no other node"]
-
-
-def _why_not(view: DatabaseView, group: ObservedGroup, node: NodeId) -> str | None:
-    """What can be seen from here; the leader looks again before it moves anything."""
-    state = node_state(view.membership(node))
-    if state is not NodeState.UP:
-        return f"{node} is {state}"
-    for each in group.resources:
-        owners = {key_of(owner) for owner in each.record.possible_owners}
-        if owners and key_of(node) not in owners:
-            return f"{node} is no possible owner of {each.record.name}"
-    return None

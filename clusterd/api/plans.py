@@ -51,18 +51,21 @@ class Plan:
     def add(self, action: str, kind: str, name: str, *details: str) -> None:
         self.changes.append(Change(action, kind, name, details))
 
-    def event(self, asked: Asked, kind: Event, message: str, *, group: str = "", resource: str = "") -> None:
-        """An event that says who asked."""
+    def event(
+        self, asked: Asked, kind: Event, message: str, *, node: str = "", group: str = "", resource: str = ""
+    ) -> None:
+        """An event that says who asked; `node` is the one that it is about, or else the one that was asked."""
         self.draft.event(
             EventRecord(
                 asked.wall_ms,
                 kind.name,
                 kind.level,
-                node=asked.status.node,
+                node=node or asked.status.node,
                 group=group,
                 resource=resource,
                 message=message,
                 because=f"{asked.by} asked for it",
+                caused_by=asked.request_id,
             )
         )
 

@@ -42,5 +42,9 @@ class ClusterPort(Protocol):
         """Ask the resource host of a resource, on whatever node owns it. Raises ClusterError."""
         ...
 
+    async def ask_node(self, node: NodeId, verb: str, body: bytes, timeout_ms: int) -> bytes:
+        """Ask a node's daemon, over the peers' links, for what only it can do (`stop`). Raises ClusterError."""
+        ...
+
 
 __all__ = ["ClusterPort", "NodeStatus", "PeerStatus"]

@@ -125,6 +125,14 @@ def text_in(given: Mapping[str, Json], key: str) -> str | None:
     return value
 
 
+def switch_in(given: Mapping[str, Json], key: str) -> bool:
+    """True or false in the body; false when it is not there."""
+    value = given.get(key, False)
+    if not isinstance(value, bool):
+        raise BadInput(f"{key} is true or false, not {value!r}")
+    return value
+
+
 def wanted_in(given: Mapping[str, Json]) -> Wanted | None:
     value = given.get("wanted")
     if value is None:

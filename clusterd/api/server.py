@@ -10,6 +10,9 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from clusterd.api.access import Access
+from clusterd.api.kept_plans import KeptPlans
+from clusterd.api.operating import Operating
+from clusterd.api.planning import PLANS, Planning
 from clusterd.api.port import ClusterPort
 from clusterd.api.reading import Reading
 from clusterd.api.requests import BODY_MAX_BYTES, json_answer
@@ -42,8 +45,11 @@ def create_app(port: ClusterPort, token: str) -> web.Application:
     access = Access(token)
     app = web.Application(middlewares=[_surround(access)], client_max_size=BODY_MAX_BYTES)
     app[STREAMS] = streams
+    app[PLANS] = KeptPlans(port.node)
     app.add_routes(Reading(port, streams).routes())
     app.add_routes(Writing(port, streams).routes())
+    app.add_routes(Operating(port).routes())
+    app.add_routes(Planning(port).routes())
     app.add_routes(_page_routes())
     app.on_response_prepare.append(_add_headers)
     app.on_shutdown.append(_let_clients_go)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from clusterd.model.durations import BadDuration, parse_duration
 from clusterd.model.errors import BadInput
+from clusterd.node.status import NodeStatus
 
 
 def time_text(wall_ms: int) -> str | None:
@@ -13,6 +14,11 @@ def time_text(wall_ms: int) -> str | None:
         return None
     moment = datetime.fromtimestamp(wall_ms / 1000, UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{wall_ms % 1000:03d}Z"
+
+
+def wall_of(status: NodeStatus, cluster_ms: int) -> int:
+    """The wall-clock time, for people, of a reading of the cluster's own clock."""
+    return status.wall_ms + cluster_ms - status.cluster_ms
 
 
 def parse_since(text: str, now_wall_ms: int) -> int:
@@ -31,3 +37,9 @@ def parse_since(text: str, now_wall_ms: int) -> int:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return int(moment.timestamp() * 1000)
+
+
+def minute_of_day(wall_ms: int) -> int:
+    """By this machine's local time, as the windows for failback are given."""
+    moment = datetime.fromtimestamp(wall_ms / 1000, UTC).astimezone()
+    return moment.hour * 60 + moment.minute

@@ -4,31 +4,49 @@ import bisect
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
-from clusterd.api.observed import ObservedGroup, ObservedResource, observe_group, observe_groups
+from clusterd.api.finding import find_group as find_group
+from clusterd.api.finding import find_node as find_node
+from clusterd.api.finding import find_resource as find_resource
+from clusterd.api.finding import observe as observe
+from clusterd.api.maintenance import hands_off_group, is_in_force, maintenance_view
+from clusterd.api.node_views import evidence_view as evidence_view
+from clusterd.api.node_views import node_state as node_state
+from clusterd.api.node_views import node_view as node_view
+from clusterd.api.observed import ObservedGroup, ObservedResource, observe_groups
 from clusterd.api.port import NodeStatus, PeerStatus
 from clusterd.api.times import time_text
+from clusterd.api.times import wall_of as wall_of
 from clusterd.database import DatabaseView
 from clusterd.model import keys
 from clusterd.model.dependencies import parse_dependency
-from clusterd.model.errors import NotFound
 from clusterd.model.ids import key_of
+from clusterd.model.maintenance import HandsOff, group_hands_off
 from clusterd.model.records import (
+    ClusterRecord,
     EventRecord,
     GroupRecord,
-    MembershipRecord,
-    NodeRecord,
     Properties,
-    ResourceRecord,
     ResourceReport,
     ResourceTypeRecord,
 )
 from clusterd.model.settings import ResourceSettings, resource_settings
-from clusterd.model.settings_catalogue import Kind, Scope, settings_of
-from clusterd.model.settings_check import nearest
-from clusterd.model.states import GroupState, MembershipState, NodeState, ResourceState, Wanted
+from clusterd.model.settings_catalogue import Kind, Scope, setting, settings_of
+from clusterd.model.states import GroupState, GroupStatus, NodeState, Order, ReleaseCause, ResourceState, Wanted
+from clusterd.model.states import NodeStatus as NodeWord
 
 Document: TypeAlias = dict[str, Any]
 SCHEMA = 1
+_QUIET_NODE_WORDS = frozenset(
+    {
+        NodeState.UP.value,
+        NodeState.PAUSED.value,
+        NodeWord.DRAIN_IN_PROGRESS.value,
+        NodeWord.DRAIN_COMPLETED.value,
+        NodeWord.HANDS_OFF.value,
+        NodeWord.AVOID_PLACEMENT.value,
+    }
+)
+"""What somebody asked for: it is told, and is no problem."""
 
 _SEVERITY = {
     GroupState.FAILED: 0,
@@ -58,13 +76,14 @@ def status_document(view: DatabaseView, status: NodeStatus) -> Document:
     """One screen: quorum, nodes, and groups with the worst first."""
     groups = observe_groups(view, is_quorate=status.is_quorate)
     nodes = [node_view(view, status, each) for each in view.nodes()]
-    problems = _problems(status, nodes, groups)
+    problems, notices = _problems(status, nodes, groups), _notices(view, nodes, groups)
     return document(
         view,
         status,
         cluster={"name": view.cluster().name, "id": view.cluster().id, "version": status.version},
         healthy=not problems,
         problems=problems,
+        notices=notices,
         quorum=quorum_view(status),
         nodes=nodes,
         groups=[group_view(view, status, each) for each in sorted(groups, key=_worst_first)],
@@ -105,66 +124,36 @@ def _problems(status: NodeStatus, nodes: Iterable[Document], groups: Iterable[Ob
             found.append(f"group {group.record.name} is {group.state}, wanted {group.record.wanted}: {because(group)}")
     for node in nodes:
         words = [node["state"], *node["status"]]
-        if words != [NodeState.UP.value]:
+        if not _QUIET_NODE_WORDS.issuperset(words):
             found.append(
                 f"node {node['name']} is {', '.join(words)}{': ' + node['because'] if node['because'] else ''}"
             )
     return found
 
 
+def _notices(view: DatabaseView, nodes: Iterable[Document], groups: Iterable[ObservedGroup]) -> list[str]:
+    """What somebody asked for and may have forgotten: pauses, maintenance, locks, and groups that are started by hand."""
+    found = []
+    whole = view.cluster().maintenance
+    if whole is not None:
+        found.append(HandsOff("the cluster", whole).text)
+    for node in nodes:
+        if node["paused"]:
+            found.append(f"node {node['name']} is paused: {node['because']}")
+        if node["maintenance"] and whole is None:
+            found.append(f"hands off: node {node['name']} is in maintenance since {node['maintenance']['since']}")
+    for group in sorted(groups, key=_worst_first):
+        off = group_hands_off(ClusterRecord("", ""), None, group.record)
+        found += [off.text] if off is not None else []
+        if GroupStatus.NO_AUTO_START in status_words(view, group) and group.state is GroupState.OFFLINE:
+            found.append(
+                f"group {group.record.name} is started by hand only: clusterctl group online {group.record.name}"
+            )
+    return found
+
+
 def _worst_first(group: ObservedGroup) -> tuple[int, int, str]:
     return (group.is_settled, _SEVERITY[group.state], key_of(group.record.name))
-
-
-# ---- nodes ----
-
-
-def node_view(view: DatabaseView, status: NodeStatus, record: NodeRecord) -> Document:
-    member = view.membership(record.name)
-    peer = next((each for each in status.peers if each.node == record.name), None)
-    has_vote = int(peer.has_vote) if peer else 0
-    is_self = record.name == status.node
-    owned = [
-        each.name for each in view.groups() if (found := view.assignment(each.name)) and found.owner == record.name
-    ]
-    return {
-        "name": record.name,
-        "state": node_state(member).value,
-        "status": _status_words(member, peer, is_self),
-        "vote": has_vote,
-        "assigned_vote": 1,
-        "is_leader": status.leader == record.name,
-        "heartbeat_age_ms": None if is_self or peer is None else peer.heartbeat_age_ms,
-        "since": time_text(member.since_wall_ms) if member else None,
-        "because": member.because if member else "it has not joined yet",
-        "groups": sorted(owned),
-        "number": record.number,
-        "peer_address": record.peer_address,
-        "api_address": record.api_address,
-        "incarnation": member.incarnation if member else "",
-        "evidence": evidence_view(member),
-    }
-
-
-def node_state(member: MembershipRecord | None) -> NodeState:
-    """An expelled node may still run something: it counts as up, with the word *expelling* beside it."""
-    if member is None or member.state is MembershipState.JOINING:
-        return NodeState.JOINING
-    return NodeState.DOWN if member.state is MembershipState.DOWN else NodeState.UP
-
-
-def evidence_view(member: MembershipRecord | None) -> Document | None:
-    if member is None or member.evidence is None:
-        return None
-    found = member.evidence
-    return {"kind": found.kind.value, "text": found.text, "time": time_text(found.wall_ms)}
-
-
-def _status_words(member: MembershipRecord | None, peer: PeerStatus | None, is_self: bool) -> list[str]:
-    words = ["expelling"] if member and member.state is MembershipState.EXPELLING else []
-    if not is_self and peer is not None and not peer.is_reachable and node_state(member) is NodeState.UP:
-        words.append("unreachable")
-    return words
 
 
 # ---- groups and resources ----
@@ -175,17 +164,70 @@ def group_view(view: DatabaseView, status: NodeStatus, group: ObservedGroup) -> 
     return {
         "name": record.name,
         "state": group.state.value,
+        "status": status_words(view, group),
         "wanted": record.wanted.value,
         "settled": group.is_settled,
+        "priority": record.properties.get("priority", setting(Scope.GROUP, "priority").default),
         "owner": group.owner,
+        "last_owner": group.assignment.last_owner or None if group.assignment else None,
         "generation": group.generation,
         "since": time_text(group.since_wall_ms),
         "because": because(group),
+        "waits_since": _waits_since(status, group),
         "next": next_step(group, status),
+        "next_action": next_action(group, status),
+        "move": _move_view(group),
+        "maintenance": _maintenance(view, group),
         "preferred_owners": list(record.preferred_owners),
         "properties": properties_view(Scope.GROUP, record.properties),
         "resources": [resource_view(status, group, each) for each in group.resources],
     }
+
+
+def status_words(view: DatabaseView, group: ObservedGroup) -> list[str]:
+    """What stands beside the state: what the leader said, and what follows from records and reports."""
+    words = dict.fromkeys(group.assignment.status if group.assignment else ())
+    reports = [each.report for each in group.resources if each.report]
+    derived = {
+        GroupStatus.STUCK.value: any(each.state is ResourceState.FAILED and each.may_run for each in reports),
+        GroupStatus.EMBEDDED_FAILURE.value: any(each.embedded_failure for each in reports),
+        GroupStatus.HANDS_OFF.value: hands_off_group(view, group.record) is not None,
+        GroupStatus.LOCKED.value: is_locked(group.record),
+    }
+    words.update(dict.fromkeys(word for word, is_true in derived.items() if is_true))
+    return list(words)
+
+
+def is_locked(record: GroupRecord) -> bool:
+    return bool(record.properties.get("locked_from_moving", setting(Scope.GROUP, "locked_from_moving").default))
+
+
+def _waits_since(status: NodeStatus, group: ObservedGroup) -> str | None:
+    since_ms = group.assignment.waits_since_cluster_ms if group.assignment else 0
+    return time_text(wall_of(status, since_ms)) if since_ms else None
+
+
+def _move_view(group: ObservedGroup) -> Document | None:
+    """The move that was asked for and is not over; None when there is none."""
+    move, assignment = group.record.move, group.assignment
+    if move is None or assignment is None:
+        return None
+    is_leaving = assignment.order is Order.RELEASE and assignment.release_cause is ReleaseCause.MOVE
+    is_queued = GroupStatus.WAITING_IN_QUEUE_FOR_MOVE in assignment.status
+    if move.id == assignment.move_id and not is_leaving and not is_queued:
+        return None
+    return {
+        "target": move.target or None,
+        "since": time_text(move.asked_wall_ms),
+        "by": move.asked_by,
+        "queued": is_queued,
+        "under_way": is_leaving,
+    }
+
+
+def _maintenance(view: DatabaseView, group: ObservedGroup) -> Document | None:
+    found = hands_off_group(view, group.record)
+    return maintenance_view(found, in_force=is_in_force(group), waits_for=because(group))
 
 
 def because(group: ObservedGroup) -> str:
@@ -197,6 +239,8 @@ def because(group: ObservedGroup) -> str:
         return "it is wanted offline"
     if group.assignment is None:
         return "no node has been given it yet" if group.resources else "it has no resources"
+    if group.state is GroupState.OFFLINE and (not group.owner or group.assignment.order is Order.HOLD):
+        return group.assignment.because.text
     for each in group.resources:
         if each.state is not each.wanted_state:
             waited = _waited_for(group, each)
@@ -227,9 +271,21 @@ def next_step(group: ObservedGroup, status: NodeStatus) -> Document | None:
     }
 
 
-def wall_of(status: NodeStatus, cluster_ms: int) -> int:
-    """The wall-clock time, for people, of a reading of the cluster's own clock."""
-    return status.wall_ms + cluster_ms - status.cluster_ms
+def next_action(group: ObservedGroup, status: NodeStatus) -> Document | None:
+    """What the owner or the leader does by itself next: what, when, and in how long."""
+    step = next_step(group, status)
+    if step is not None:
+        what = f"{step['action']} of {step['resource']}"
+        return {"what": what, "at": step["time"], "in_ms": step["in_ms"]}
+    assignment = group.assignment
+    if assignment is None or not assignment.next_action:
+        return None
+    at_ms = assignment.next_action_cluster_ms
+    return {
+        "what": assignment.next_action,
+        "at": time_text(wall_of(status, at_ms)) if at_ms else None,
+        "in_ms": max(0, at_ms - status.cluster_ms) if at_ms else None,
+    }
 
 
 def resource_view(status: NodeStatus, group: ObservedGroup, resource: ObservedResource) -> Document:
@@ -271,9 +327,9 @@ def _restarts_used(report: ResourceReport | None, owner: str | None, cluster_ms:
 def properties_view(scope: Scope, values: Properties) -> Document:
     """Stored common properties; lengths of time are numbers with the unit beside them in the name."""
     shown: Document = {}
-    for name, setting in settings_of(scope).items():
+    for name, found in settings_of(scope).items():
         if name in values:
-            shown[f"{name}_{setting.unit}" if setting.kind is Kind.DURATION else name] = values[name]
+            shown[f"{name}_{found.unit}" if found.kind is Kind.DURATION else name] = values[name]
     return shown
 
 
@@ -315,7 +371,7 @@ def event_view(key: str, record: EventRecord) -> Document:
         "resource": record.resource,
         "message": record.message,
         "because": record.because,
-        "caused_by": sequence_of(record.caused_by) if record.caused_by else None,
+        "caused_by": sequence_of(record.caused_by) if record.caused_by.startswith(keys.EVENT) else None,
     }
 
 
@@ -336,40 +392,3 @@ def _records_after(view: DatabaseView, first_key: str) -> Iterable[tuple[str, Ev
         record = view.get(EventRecord, key)
         if record is not None:
             yield key, record
-
-
-# ---- finding things by name ----
-
-
-def find_group(view: DatabaseView, name: str) -> GroupRecord:
-    """Raises NotFound, with the nearest name there is."""
-    found = view.group(name)
-    if found is None:
-        raise NotFound(f"there is no group {name}", hint=_other_names(name, [each.name for each in view.groups()]))
-    return found
-
-
-def find_resource(view: DatabaseView, name: str) -> ResourceRecord:
-    found = view.resource(name)
-    if found is None:
-        raise NotFound(
-            f"there is no resource {name}", hint=_other_names(name, [each.name for each in view.resources()])
-        )
-    return found
-
-
-def find_node(view: DatabaseView, name: str) -> NodeRecord:
-    found = view.node(name)
-    if found is None:
-        raise NotFound(f"there is no node {name}", hint=_other_names(name, [each.name for each in view.nodes()]))
-    return found
-
-
-def observe(view: DatabaseView, status: NodeStatus, name: str) -> ObservedGroup:
-    """The group called `name`. Raises NotFound."""
-    return observe_group(view, find_group(view, name), is_quorate=status.is_quorate)
-
-
-def _other_names(name: str, names: list[str]) -> str:
-    shown = nearest(name, names[:200])
-    return shown.replace("valid are", "there are") if names else "there is none yet"

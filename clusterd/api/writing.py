@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from clusterd.api import edits, operations
+from clusterd.api import configuration, edits
 from clusterd.api.apply import apply_manifest
 from clusterd.api.conditions import Condition, parse_condition
-from clusterd.api.mutations import carry_out
+from clusterd.api.planning import answer_change
 from clusterd.api.plans import Planner
 from clusterd.api.port import ClusterPort
 from clusterd.api.requests import (
@@ -20,21 +20,19 @@ from clusterd.api.requests import (
     name_in,
     names_in,
     properties_in,
-    request_id,
     text_in,
     timeout_ms,
     wanted_in,
 )
 from clusterd.api.stream import Streams
 from clusterd.api.views import document
-from clusterd.model.errors import BadInput
-from clusterd.model.manifest import parse_manifest
+from clusterd.model.errors import BadInput, NotFound
+from clusterd.model.manifest import read_manifest
 
 WAIT_MAX_MS = 30_000
 LOOK_AGAIN_MS = 200
 TYPES_WAIT_MAX_MS = 2500
 CONDITIONS_MAX = 1000
-OPERATOR = "an operator"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -50,31 +48,17 @@ class Writing:
         return [
             web.post("/v1/apply", self._apply),
             web.post("/v1/wait", self._wait),
-            web.patch("/v1/cluster", self._cluster_set),
+            *configuration.write_routes(self._carry_out),
             web.post("/v1/groups", self._group_create),
             web.patch("/v1/groups/{name}", self._group_set),
             web.delete("/v1/groups/{name}", self._named(edits.group_delete)),
-            web.post("/v1/groups/{name}/online", self._named(operations.group_online)),
-            web.post("/v1/groups/{name}/offline", self._named(operations.group_offline)),
-            web.post("/v1/groups/{name}/move", self._group_move),
             web.post("/v1/resources", self._resource_create),
             web.patch("/v1/resources/{name}", self._resource_set),
             web.delete("/v1/resources/{name}", self._named(edits.resource_delete)),
-            web.post("/v1/resources/{name}/online", self._named(operations.resource_online)),
-            web.post("/v1/resources/{name}/offline", self._named(operations.resource_offline)),
-            web.post("/v1/resources/{name}/fail", self._named(operations.resource_fail)),
         ]
 
     async def _carry_out(self, request: web.Request, planner: Planner) -> web.Response:
-        outcome = await carry_out(
-            self._port,
-            planner,
-            request_id=request_id(request),
-            by=OPERATOR,
-            timeout_ms=timeout_ms(request),
-            is_plan_only=flag(request, "plan"),
-        )
-        return json_answer(outcome)
+        return await answer_change(self._port, request, planner)
 
     def _named(self, make: Callable[[str], Planner]) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
@@ -86,10 +70,11 @@ class Writing:
     async def _apply(self, request: web.Request) -> web.Response:
         text = await body_text(request)
         # A megabyte of YAML takes a while, and heartbeats must not wait for it.
-        manifest = await asyncio.to_thread(parse_manifest, text)
-        if any(each.resources for each in manifest.groups):
+        manifest, problems = await asyncio.to_thread(read_manifest, text)
+        if manifest.resource_types or any(each.resources for each in manifest.groups):
             await self._types_known()
-        return await self._carry_out(request, apply_manifest(manifest, prune=flag(request, "prune")))
+        planner = apply_manifest(manifest, prune=flag(request, "prune"), problems=problems)
+        return await self._carry_out(request, planner)
 
     async def _types_known(self) -> None:
         """Right after the start of a cluster its hosts have not said yet which types there are: give them a moment."""
@@ -97,10 +82,6 @@ class Writing:
         until = loop.time() + TYPES_WAIT_MAX_MS / 1000
         while not self._port.view().resource_types() and loop.time() < until and not self._streams.is_closing:
             await self._streams.wait(self._port.view().revision, LOOK_AGAIN_MS)
-
-    async def _cluster_set(self, request: web.Request) -> web.Response:
-        given = await body(request, ("properties",))
-        return await self._carry_out(request, edits.cluster_set(properties_in(given) or {}))
 
     async def _group_create(self, request: web.Request) -> web.Response:
         given = await body(request, ("name", "properties", "preferred_owners", "wanted"))
@@ -111,11 +92,6 @@ class Writing:
         given = await body(request, ("properties", "preferred_owners"))
         edit = edits.GroupEdit(properties_in(given), names_in(given, "preferred_owners"), revision=if_match(request))
         return await self._carry_out(request, edits.group_set(request.match_info["name"], edit))
-
-    async def _group_move(self, request: web.Request) -> web.Response:
-        given = await body(request, ("target",))
-        planner = operations.group_move(request.match_info["name"], name_in(given, "target", default=""))
-        return await self._carry_out(request, planner)
 
     async def _resource_create(self, request: web.Request) -> web.Response:
         given = await body(request, ("name", "group", "type", "properties", "possible_owners", "depends_on", "wanted"))
@@ -149,6 +125,7 @@ class Writing:
         if not isinstance(texts, list) or not texts or len(texts) > CONDITIONS_MAX:
             raise BadInput("'for' is a condition or a list of them", hint='as in {"for": "group web online"}')
         conditions = [(str(each), parse_condition(str(each))) for each in texts]
+        await self._names_known(conditions, timeout_ms(request))
         longest_ms = _bounded(given.get("timeout_ms", WAIT_MAX_MS), WAIT_MAX_MS)
         after_revision = _bounded(given.get("after_revision", 0), 1 << 62)
         loop = asyncio.get_running_loop()
@@ -169,6 +146,13 @@ class Writing:
             self._port.view(), self._port.status(), reached=reached, impossible=impossible, conditions=found
         )
         return json_answer(answer)
+
+    async def _names_known(self, conditions: list[tuple[str, Condition]], longest_ms: int) -> None:
+        """Raises NotFound for a name that there is not, rather than wait for it; this copy may be behind the others."""
+        try:
+            self._look(conditions)
+        except NotFound:
+            await self._port.linearizable(longest_ms)
 
     def _look(self, conditions: list[tuple[str, Condition]]) -> list[dict[str, object]]:
         view, status = self._port.view(), self._port.status()

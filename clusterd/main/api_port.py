@@ -34,3 +34,6 @@ class DaemonPort:
 
     async def ask_owner(self, resource: str, verb: str, body: bytes, timeout_ms: int) -> bytes:
         return await self._daemon.clients.ask_owner(resource, verb, body, timeout_ms)
+
+    async def ask_node(self, node: NodeId, verb: str, body: bytes, timeout_ms: int) -> bytes:
+        return await self._daemon.clients.ask_node(node, verb, body, timeout_ms)

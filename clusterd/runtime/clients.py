@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from clusterd.adapters.boot_clock import now_ms
 from clusterd.database import DatabaseView
-from clusterd.model.errors import ClusterError, NotFound, TooLarge, UnknownOutcome
+from clusterd.model.errors import BadInput, ClusterError, NotFound, TooLarge, UnknownOutcome
 from clusterd.model.ids import NodeId
 from clusterd.node import Node
 from clusterd.node.effects import CommitDone, ReadDone
@@ -17,6 +17,8 @@ from clusterd.wire.records_pb2 import Transaction, TransactionResult
 
 T = TypeVar("T")
 TRANSACTION_BYTES_MAX = 512 * 1024
+ASKED_BY_MAX = 200
+STOP_DELAY_S = 0.1
 Control = Callable[[str, str, str, bytes], Awaitable[bytes]]
 """(host, resource, verb, body) → what the resource type answers."""
 
@@ -30,11 +32,13 @@ class Clients:
         post: Callable[[Event], None],
         send: Callable[[NodeId, Envelope], None],
         control: Control,
+        stop: Callable[[str], None],
     ) -> None:
         self._node = node
         self._post = post
         self._send = send
         self._control = control
+        self._stop = stop
         self._last_context = 0
         self._commits: dict[int, asyncio.Future[TransactionResult]] = {}
         self._reads: dict[int, asyncio.Future[None]] = {}
@@ -92,14 +96,23 @@ class Clients:
         assignment = self.view().assignment(record.group) if record is not None else None
         if record is None:
             raise NotFound(f"there is no resource {resource}", hint="clusterctl resource list")
-        if assignment is None:
+        if assignment is None or not assignment.owner:
             raise NotFound(f"{resource} has no owner now", hint=f"clusterctl explain resource {resource}")
         if assignment.owner == self._node.me:
             async with asyncio.timeout(timeout_ms / 1000):
                 return await self._ask_own_host(resource, verb, body)
+        return await self._ask_peer(assignment.owner, resource, verb, body, timeout_ms)
+
+    async def ask_node(self, node: NodeId, verb: str, body: bytes, timeout_ms: int) -> bytes:
+        """Ask a node's daemon for what only it can do: `stop`."""
+        if node == self._node.me:
+            return self._do_myself(verb, body)
+        return await self._ask_peer(node, "", verb, body, timeout_ms)
+
+    async def _ask_peer(self, peer: NodeId, resource: str, verb: str, body: bytes, timeout_ms: int) -> bytes:
         context, answer = self._ask(self._queries)
         query = OwnerQuery(context=context, resource=resource, verb=verb, body=body)
-        self._send(assignment.owner, Envelope(sender=self._node.me, receiver=assignment.owner, owner_query=query))
+        self._send(peer, Envelope(sender=self._node.me, receiver=peer, owner_query=query))
         return await self._wait(answer, self._queries, context, timeout_ms)
 
     # ---- answers ----
@@ -138,10 +151,21 @@ class Clients:
     async def _answer(self, peer: NodeId, query: OwnerQuery) -> None:
         answer = OwnerAnswer(context=query.context)
         try:
-            answer.body = await self._ask_own_host(query.resource, query.verb, query.body)
+            if query.resource:
+                answer.body = await self._ask_own_host(query.resource, query.verb, query.body)
+            else:
+                answer.body = self._do_myself(query.verb, query.body)
         except ClusterError as error:
             answer.error = error.message
         self._send(peer, Envelope(sender=self._node.me, receiver=peer, owner_answer=answer))
+
+    def _do_myself(self, verb: str, body: bytes) -> bytes:
+        if verb != "stop":
+            raise BadInput(f"{self._node.me} does not know {verb!r}", hint="its version may be older")
+        asked_by = body.decode("utf-8", "replace")[:ASKED_BY_MAX]
+        # After the answer is on its way.
+        asyncio.get_running_loop().call_later(STOP_DELAY_S, self._stop, f"{asked_by} stopped the node")
+        return b""
 
     async def _ask_own_host(self, resource: str, verb: str, body: bytes) -> bytes:
         host = self._node.owning.owner.host_of(resource)

@@ -24,12 +24,12 @@ from clusterd.node.status import NodeStatus, is_quorate, status_of
 from clusterd.owner import HostCall, KillHost, StartHost
 from clusterd.runtime.clients import Clients
 from clusterd.runtime.fencing import FenceDesk
+from clusterd.runtime.machine import MEASURE_EVERY_S, Machine
 from clusterd.runtime.processes import NodeProcesses
 from clusterd.wire.peer_pb2 import Envelope
 
 T = TypeVar("T")
 EVENTS_A_STEP_MAX = 512
-WALL_REFRESH_S = 10.0
 GUARD_FIRST_S = 0.5
 """Peers should hear at once which run of the guard this is: a daemon that restarted goes on with the one before."""
 GUARD_STOP_WAIT_S = 10.0
@@ -61,7 +61,7 @@ class Daemon:
         self._log = log
         self._read_cuts = read_cuts
         self._fences = FenceDesk(lambda: node.replica.view, self.post)
-        self.clients = Clients(node, self.post, self._links.send, processes.control)
+        self.clients = Clients(node, self.post, self._links.send, processes.control, self.ask_to_stop)
         self._inbox: deque[happened.Event] = deque()
         self._is_pump_scheduled = False
         self._timer: asyncio.TimerHandle | None = None
@@ -84,11 +84,11 @@ class Daemon:
         await self._processes.wait_for_guard(GUARD_FIRST_S)
         await self._links.start()
         stop_api = await serve_api()
-        wall = asyncio.create_task(self._keep_wall_clock(), name="wall clock")
+        measuring = asyncio.create_task(self._keep_measuring(), name="measurements")
         try:
             return await self._ended
         finally:
-            wall.cancel()
+            measuring.cancel()
             if self._timer is not None:
                 self._timer.cancel()
             with contextlib.suppress(TimeoutError):
@@ -109,11 +109,14 @@ class Daemon:
     def status(self) -> NodeStatus:
         return status_of(self.node, now_ms(), version=self._version, quorum_since_wall_ms=self._quorum[1])
 
-    async def _keep_wall_clock(self) -> None:
+    async def _keep_measuring(self) -> None:
+        """The wall clock, and how big and busy the machine is: one wake-up for both."""
+        machine = Machine()
         while True:
             local_offset_ms = (time.localtime().tm_gmtoff or 0) * 1000
             self.post(happened.WallClock(self._wall_ms() - now_ms(), local_offset_ms))
-            await asyncio.sleep(WALL_REFRESH_S)
+            self.post(machine.measure())
+            await asyncio.sleep(MEASURE_EVERY_S)
 
     def _fail(self, error: BaseException) -> None:
         if self._ended is not None and not self._ended.done():

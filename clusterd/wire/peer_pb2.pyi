@@ -362,7 +362,9 @@ Global___ProposeReply: _TypeAlias = ProposeReply  # noqa: Y015
 
 @_typing.final
 class OwnerQuery(_message.Message):
-    """Asks the owner of a resource something that only its host knows (its captured output)."""
+    """Asks the owner of a resource something that only its host knows (its captured output); without a resource it is
+    the node's daemon that is asked: "stop", with the name of who asks as body.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

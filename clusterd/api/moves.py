@@ -1,0 +1,147 @@
+"""What does an operator's wish to move a group, or to take that back, change in the database? Pure. Planners.
+
+What can be seen from here is refused at once, with the rule's name; the leader looks again before it moves anything. A move
+that may wait (`--queue`) is refused only for what no waiting can change.
+"""
+
+from dataclasses import dataclass, replace
+
+from clusterd.api.checks import refuse
+from clusterd.api.finding import find_node, observe
+from clusterd.api.maintenance import hands_off_group, refuse_hands_off
+from clusterd.api.node_views import is_quarantined, node_state
+from clusterd.api.observed import ObservedGroup
+from clusterd.api.plans import Asked, Plan, Planner
+from clusterd.api.port import NodeStatus
+from clusterd.api.views import is_locked
+from clusterd.database import DatabaseView, Draft
+from clusterd.model import keys
+from clusterd.model.events import MOVE_ASKED, MOVE_CANCELLED
+from clusterd.model.ids import NodeId, key_of
+from clusterd.model.records import MoveRequest
+from clusterd.model.states import GroupStatus, NodeState, Order, ReleaseCause
+
+LOCKED = "locked-from-moving"
+
+
+@dataclass(frozen=True, slots=True)
+class MoveWish:
+    """Where to, and what may be overridden. An empty target means the best node."""
+
+    target: str = ""
+    is_queued: bool = False
+    ignores_lock: bool = False
+    ignores_rules: bool = False
+
+
+def group_move(name: str, wish: MoveWish) -> Planner:
+    """Ask for the group to be elsewhere. The leader carries it out."""
+
+    def plan(view: DatabaseView, asked: Asked) -> Plan:
+        group = observe(view, asked.status, name)
+        record = group.record
+        made = Plan(Draft(view), wait_for=[f"group {record.name} moved by {asked.request_id}"])
+        if record.move is not None and record.move.id == asked.request_id:
+            return made
+        node = find_node(view, wish.target).name if wish.target else NodeId("")
+        if node and node == group.owner and not is_leaving(group):
+            made.wait_for = [f"group {record.name} settled"]
+            made.notes.append(f"{record.name} is on {node} already")
+            return made
+        _refuse(view, asked.status, group, node, wish)
+        move = MoveRequest(
+            asked.request_id, node, asked.wall_ms, asked.by, wish.is_queued, wish.ignores_lock, wish.ignores_rules
+        )
+        made.draft.replace(replace(record, move=move)).expect(keys.assignment(record.name))
+        to = node or "the best node"
+        made.add("update", "group", record.name, f"move: {group.owner or 'no node'} → {to}")
+        made.event(asked, MOVE_ASKED, f"move {record.name} to {to}", group=record.name)
+        if is_leaving(group):
+            made.notes.append(f"{record.name} is leaving {group.owner} already: that is finished first")
+        return made
+
+    return plan
+
+
+def cancel_move(name: str) -> Planner:
+    """Take back a move that has not begun: one that waits in the queue, or that the leader has not seen yet."""
+
+    def plan(view: DatabaseView, asked: Asked) -> Plan:
+        group = observe(view, asked.status, name)
+        record, assignment = group.record, group.assignment
+        made = Plan(Draft(view))
+        move = record.move
+        is_queued = assignment is not None and GroupStatus.WAITING_IN_QUEUE_FOR_MOVE in assignment.status
+        is_heeded = assignment is not None and move is not None and assignment.move_id == move.id
+        if move is None or (is_heeded and not is_queued and not is_leaving(group)):
+            made.notes.append(f"no move of {record.name} is waiting")
+            return made
+        if is_heeded and is_leaving(group):
+            hint = f"let it finish, then move it back: clusterctl group move {record.name} {group.owner or ''}".rstrip()
+            reason = f"it is leaving {group.owner} already, and what is offline there does not come back by itself"
+            refuse([reason], f"the move of {record.name} cannot be taken back", hint=hint, rule="move-under-way")
+        made.draft.replace(replace(record, move=None)).expect(keys.assignment(record.name))
+        made.add("update", "group", record.name, f"move to {move.target or 'the best node'}: cancelled")
+        made.event(asked, MOVE_CANCELLED, f"the move of {record.name} is taken back", group=record.name)
+        return made
+
+    return plan
+
+
+def is_leaving(group: ObservedGroup) -> bool:
+    """Told to leave its node for a move."""
+    found = group.assignment
+    return found is not None and found.order is Order.RELEASE and found.release_cause is ReleaseCause.MOVE
+
+
+# ---- refusals ----
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why a group cannot go to a node. `is_lasting`: waiting in a queue would not help."""
+
+    rule: str
+    text: str
+    is_lasting: bool = False
+
+
+def _refuse(view: DatabaseView, status: NodeStatus, group: ObservedGroup, target: NodeId, wish: MoveWish) -> None:
+    name = group.record.name
+    what = f"{name} cannot move to {target or 'another node'}"
+    if group.assignment is None:
+        refuse(["it has no owner yet"], what, hint=f"wait until it is placed: clusterctl explain group {name}")
+    refuse_hands_off(hands_off_group(view, group.record), what)
+    if is_locked(group.record) and not wish.ignores_lock:
+        hint = f"clusterctl group move {name} … --ignore-lock, or: clusterctl group set {name} locked_from_moving=false"
+        refuse(["it is locked where it is"], what, hint=hint, rule=LOCKED)
+    nodes = [target] if target else [each.name for each in view.nodes() if each.name != group.owner]
+    found = {node: obstacle(view, status, group, node) for node in nodes}
+    if not nodes:
+        refuse(["there is no other node"], what, rule="no-other-node")
+    in_the_way = [each for each in found.values() if each is not None and (each.is_lasting or not wish.is_queued)]
+    if len(in_the_way) < len(nodes):
+        return
+    reasons = [each.text if target else f"{node}: {each.text}" for node, each in found.items() if each is not None]
+    rule = in_the_way[0].rule if len({each.rule for each in in_the_way}) == 1 else "no-node-fits"
+    can_wait = not all(each.is_lasting for each in in_the_way)
+    hint = f"wait for it: clusterctl group move {name} {target} --queue".replace("  ", " ") if can_wait else ""
+    refuse(reasons, what, hint=hint, rule=rule)
+
+
+def obstacle(view: DatabaseView, status: NodeStatus, group: ObservedGroup, node: NodeId) -> Obstacle | None:
+    """What can be seen from here. Rules about several groups and room are the leader's to judge."""
+    record, member = view.node(node), view.membership(node)
+    for each in group.resources:
+        owners = {key_of(owner) for owner in each.record.possible_owners}
+        if owners and key_of(node) not in owners:
+            text = f"{node} is no possible owner of {each.record.name}"
+            return Obstacle("possible-owners", text, is_lasting=True)
+    state = node_state(member, record)
+    if state is NodeState.PAUSED:
+        return Obstacle("node-paused", f"{node} is paused: it may gain nothing; clusterctl node resume {node}")
+    if state is not NodeState.UP:
+        return Obstacle("node-not-up", f"{node} is {state}")
+    if member is not None and is_quarantined(member, status):
+        return Obstacle("node-quarantined", f"{node} is quarantined; clusterctl node clear-quarantine {node}")
+    return None

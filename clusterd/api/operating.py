@@ -1,0 +1,165 @@
+"""What do operators ask of what runs? I/O. Handlers of online, offline, move, pause, drain, maintenance, stop and more."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+from clusterd.api import maintenance, node_operations, operations
+from clusterd.api.finding import find_node
+from clusterd.api.kept_plans import KeptPlans
+from clusterd.api.moves import MoveWish, cancel_move, group_move
+from clusterd.api.mutations import carry_out, make_plan
+from clusterd.api.node_operations import DrainWish
+from clusterd.api.planning import OPERATOR, answer_change
+from clusterd.api.plans import Planner
+from clusterd.api.port import ClusterPort
+from clusterd.api.requests import body, flag, json_answer, name_in, request_id, switch_in, text_in, timeout_ms
+from clusterd.api.views import document
+from clusterd.model.errors import BadInput, NoQuorum
+from clusterd.model.ids import NodeId
+from clusterd.model.records import Json
+from clusterd.model.states import FailbackMode
+
+REASON_MAX = 200
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Operating:
+    """Handlers of everything that an operator wishes of what runs."""
+
+    def __init__(self, port: ClusterPort) -> None:
+        self._port = port
+
+    def routes(self) -> list[web.RouteDef]:
+        posts: dict[str, Handler] = {
+            "/v1/groups/{name}/online": self._plain(operations.group_online),
+            "/v1/groups/{name}/offline": self._plain(operations.group_offline),
+            "/v1/groups/{name}/move": self._move,
+            "/v1/groups/{name}/maintenance": self._maintenance(maintenance.group_maintenance),
+            "/v1/resources/{name}/online": self._plain(operations.resource_online),
+            "/v1/resources/{name}/offline": self._plain(operations.resource_offline),
+            "/v1/resources/{name}/fail": self._plain(operations.resource_fail),
+            "/v1/resources/{name}/kill": self._plain(operations.resource_kill),
+            "/v1/resources/{name}/maintenance": self._maintenance(maintenance.resource_maintenance),
+            "/v1/nodes/{name}/pause": self._plain(node_operations.node_pause),
+            "/v1/nodes/{name}/drain": self._drain,
+            "/v1/nodes/{name}/resume": self._resume,
+            "/v1/nodes/{name}/clear-quarantine": self._plain(node_operations.node_clear_quarantine),
+            "/v1/nodes/{name}/fence": self._fence,
+            "/v1/nodes/{name}/stop": self._stop,
+            "/v1/nodes/{name}/maintenance": self._maintenance(maintenance.node_maintenance),
+            "/v1/cluster/maintenance": self._cluster_maintenance,
+        }
+        return [web.post(path, handler) for path, handler in posts.items()]
+
+    async def _carry_out(self, request: web.Request, planner: Planner) -> web.Response:
+        return await answer_change(self._port, request, planner)
+
+    def _plain(self, make: Callable[[str], Planner]) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            await body(request, ())
+            return await self._carry_out(request, make(request.match_info["name"]))
+
+        return handle
+
+    # ---- groups ----
+
+    async def _move(self, request: web.Request) -> web.StreamResponse:
+        given = await body(request, ("target", "queue", "ignore_lock", "ignore_rules", "cancel"))
+        name = request.match_info["name"]
+        if switch_in(given, "cancel"):
+            if set(given) != {"cancel"}:
+                raise BadInput("a move that is taken back has no target and no options")
+            return await self._carry_out(request, cancel_move(name))
+        wish = MoveWish(
+            name_in(given, "target", default=""),
+            is_queued=switch_in(given, "queue"),
+            ignores_lock=switch_in(given, "ignore_lock"),
+            ignores_rules=switch_in(given, "ignore_rules"),
+        )
+        return await self._carry_out(request, group_move(name, wish))
+
+    # ---- nodes ----
+
+    async def _drain(self, request: web.Request) -> web.StreamResponse:
+        given = await body(request, ("target", "force", "retry"))
+        wish = DrainWish(
+            name_in(given, "target", default=""),
+            is_forced=switch_in(given, "force"),
+            is_retried=switch_in(given, "retry"),
+        )
+        return await self._carry_out(request, node_operations.node_drain(request.match_info["name"], wish))
+
+    async def _resume(self, request: web.Request) -> web.StreamResponse:
+        given = await body(request, ("failback",))
+        mode = text_in(given, "failback") or FailbackMode.NONE
+        if mode not in list(FailbackMode):
+            raise BadInput(f"failback is {', '.join(FailbackMode)}, not {mode!r}")
+        return await self._carry_out(
+            request, node_operations.node_resume(request.match_info["name"], FailbackMode(mode))
+        )
+
+    async def _fence(self, request: web.Request) -> web.StreamResponse:
+        given = await body(request, ("force",))
+        planner = node_operations.node_fence(request.match_info["name"], is_forced=switch_in(given, "force"))
+        return await self._carry_out(request, planner)
+
+    async def _stop(self, request: web.Request) -> web.StreamResponse:
+        """Say so in the timeline, and tell the node's daemon. With force a node without quorum can be stopped as well."""
+        given = await body(request, ("force",))
+        is_forced = switch_in(given, "force")
+        planner = node_operations.node_stop(request.match_info["name"], is_forced=is_forced)
+        by_id, longest_ms = request_id(request), timeout_ms(request)
+        if flag(request, "plan"):
+            # Kept nowhere: what is applied by an id is a transaction, and a stop is more than that.
+            kept = KeptPlans(self._port.node)
+            told = await make_plan(self._port, kept, planner, request_id=by_id, by=OPERATOR, timeout_ms=longest_ms)
+            return json_answer({**told, "plan_id": None})
+        try:
+            told = await carry_out(self._port, planner, request_id=by_id, by=OPERATOR, timeout_ms=longest_ms)
+        except NoQuorum:
+            if not is_forced:
+                raise
+            told = self._unrecorded_stop(request.match_info["name"], by_id)
+        if told["changes"]:
+            node = NodeId(told["changes"][0]["name"])
+            await self._port.ask_node(node, "stop", OPERATOR.encode(), longest_ms)
+        return json_answer(told)
+
+    def _unrecorded_stop(self, name: str, by_id: str) -> dict[str, Any]:
+        view = self._port.view()
+        return document(
+            view,
+            self._port.status(),
+            request_id=by_id,
+            revision=view.revision,
+            changed=True,
+            plan_only=False,
+            changes=[{"action": "stop", "kind": "node", "name": find_node(view, name).name, "details": []}],
+            notes=["there is no quorum: it is written down nowhere, and nobody can confirm it"],
+            wait_for=[],
+        )
+
+    # ---- maintenance ----
+
+    def _maintenance(self, make: Callable[..., Planner]) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            is_on, reason = _maintenance_in(await body(request, ("on", "reason")))
+            return await self._carry_out(request, make(request.match_info["name"], is_on=is_on, reason=reason))
+
+        return handle
+
+    async def _cluster_maintenance(self, request: web.Request) -> web.StreamResponse:
+        is_on, reason = _maintenance_in(await body(request, ("on", "reason")))
+        return await self._carry_out(request, maintenance.cluster_maintenance(is_on=is_on, reason=reason))
+
+
+def _maintenance_in(given: dict[str, Json]) -> tuple[bool, str]:
+    if not isinstance(given.get("on"), bool):
+        raise BadInput("'on' is true or false", hint='as in {"on": true, "reason": "new firmware"}')
+    reason = text_in(given, "reason") or ""
+    if len(reason) > REASON_MAX or not reason.isprintable():
+        raise BadInput(f"a reason has at most {REASON_MAX} characters that can be printed, in one line")
+    return given["on"] is True, reason
