@@ -9,6 +9,7 @@ import click
 from clusterd.cli.client import Client
 from clusterd.cli.connection import find_doors
 from clusterd.cli.failures import PENDING_EXIT, GivenUp, WaitRanOut
+from clusterd.cli.foreseen import foreseen_lines
 from clusterd.cli.output import plain, show_document
 from clusterd.model.durations import parse_duration
 
@@ -62,7 +63,7 @@ class Milliseconds(click.ParamType[int]):
 def mutating(command: F) -> F:
     """The options of every command that changes something."""
     options = (
-        click.option("--plan", is_flag=True, help="Say what would change; change nothing."),
+        click.option("--plan", is_flag=True, help="Say what would follow; change nothing."),
         click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until it has come true."),
         click.option("--timeout", type=Milliseconds(), default=WAIT_DEFAULT, show_default=True, help="Longest wait."),
     )
@@ -89,11 +90,11 @@ def carry_out(
     outcome = client.change(method, path, body, headers=headers, **({"plan": "1"} if plan else {}), **(query or {}))
     conditions = outcome["wait_for"]
     if plan or not conditions:
-        show(ctx, outcome, _outcome_lines)
+        show(ctx, outcome, plan_lines)
         return
     left_ms = max(0, timeout - (_now_ms() - begin_ms)) if wait else 0
     if output_of(ctx) == "table":
-        for line in _outcome_lines(outcome):
+        for line in plan_lines(outcome):
             click.echo(line)
     waited = wait_for(ctx, conditions, longest_ms=left_ms, after_revision=outcome["revision"])
     outcome = {**outcome, "waited": waited}
@@ -137,7 +138,8 @@ def _nows(waited: Mapping[str, Any], which: str) -> str:
     return "; ".join(plain(each["now"]) for each in chosen) or "the node that answers has not heard of the change yet"
 
 
-def _outcome_lines(outcome: Mapping[str, Any]) -> list[str]:
+def plan_lines(outcome: Mapping[str, Any]) -> list[str]:
+    """What changes, or would change; of a plan also what would follow, and how to carry it out."""
     verb = "would " if outcome["plan_only"] else ""
     lines = [
         f"{verb}{each['action']} {each['kind']} {plain(each['name'])}"
@@ -145,7 +147,10 @@ def _outcome_lines(outcome: Mapping[str, Any]) -> list[str]:
         for each in outcome["changes"]
     ]
     lines = lines or ["nothing to change"]
-    return lines + [f"note: {plain(each)}" for each in outcome["notes"]]
+    lines += [f"note: {plain(each)}" for each in outcome["notes"]]
+    if outcome["plan_only"] and outcome.get("foresight"):
+        lines += [*foreseen_lines(outcome["foresight"]), f"to carry it out: clusterctl plan apply {outcome['plan_id']}"]
+    return lines
 
 
 def _now_ms() -> int:

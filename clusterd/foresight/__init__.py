@@ -3,7 +3,7 @@
 It foresees decisions, not accidents: what is started comes online, what is stopped stops, and nothing else fails.
 """
 
-from clusterd.foresight.changes import drain_node, lose_node
+from clusterd.foresight.changes import lose_node
 from clusterd.foresight.foresee import foresee
 from clusterd.foresight.outlook import Outlook
 from clusterd.foresight.story import Foresight, Happening, NotRunning, StepKind
@@ -14,7 +14,6 @@ __all__ = [
     "NotRunning",
     "Outlook",
     "StepKind",
-    "drain_node",
     "foresee",
     "lose_node",
 ]

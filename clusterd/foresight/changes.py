@@ -1,14 +1,11 @@
-"""What may one ask about, beside an operator's own change? Pure. A node that is lost, a node that is drained."""
+"""What may happen that no operator asks for? Pure. A node is lost."""
 
 from dataclasses import replace
 
 from clusterd.database import DatabaseView, Draft
 from clusterd.model.ids import NodeId
-from clusterd.model.records import Evidence, MembershipRecord, PauseRequest, Step
+from clusterd.model.records import Evidence, MembershipRecord, Step
 from clusterd.model.states import EvidenceKind, MembershipState
-
-IMAGINED = "imagined"
-
 
 def lose_node(view: DatabaseView, name: NodeId, wall_ms: int) -> Draft:
     """The node is gone and it is proven: from here on the others decide."""
@@ -26,13 +23,3 @@ def lost(member: MembershipRecord, wall_ms: int) -> MembershipRecord:
         since_wall_ms=wall_ms,
         steps=(Step(wall_ms, f"{member.node} is lost"),),
     )
-
-
-def drain_node(view: DatabaseView, name: NodeId, wall_ms: int) -> Draft:
-    """Everything is to leave the node."""
-    before = view.node(name)
-    draft = Draft(view)
-    if before is not None:
-        pause = PauseRequest(IMAGINED, is_drain=True, asked_wall_ms=wall_ms, asked_by="an operator")
-        draft.put(replace(before, pause=pause))
-    return draft
