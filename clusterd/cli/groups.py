@@ -7,8 +7,10 @@ import click
 
 from clusterd.cli.client import path_to
 from clusterd.cli.output import ago_text, paint, plain, state_text, table
+from clusterd.cli.properties import change, changing, settings_lines, with_properties
 from clusterd.cli.session import carry_out, client_of, mutating, show
 from clusterd.cli.values import names_of, properties_of
+from clusterd.cli.verbs import add_verb
 
 
 @click.group()
@@ -51,7 +53,7 @@ def _list_lines(found: Mapping[str, Any]) -> list[str]:
 @click.argument("name")
 @click.pass_context
 def show_group(ctx: click.Context, name: str) -> None:
-    """One group with its resources."""
+    """One group with its resources and every property."""
     show(ctx, client_of(ctx).read(path_to("groups", name)), _show_lines)
 
 
@@ -59,85 +61,52 @@ def _show_lines(found: Mapping[str, Any]) -> list[str]:
     each = found["groups"][0]
     lines = [
         f"{paint(plain(each['name']), 'bold')}: {state_text(each['state'])}, wanted {each['wanted']}, "
-        f"owner {each['owner'] or 'none'}, generation {each['generation']}",
+        f"owner {each['owner'] or 'none'}, generation {each['generation']}, revision {each['revision']}",
         f"why: {plain(each['because'])}",
     ]
     if each["preferred_owners"]:
         lines.append(f"preferred owners: {', '.join(each['preferred_owners'])}")
-    lines += [f"{name}: {value}" for name, value in each["properties"].items()]
+    lines += [f"rules: {', '.join(each['rules'])}"] if each["rules"] else []
+    lines += [f"group set: {', '.join(each['group_sets'])}"] if each["group_sets"] else []
     rows = [
         [r["name"], r["type"], state_text(r["state"]), r["wanted"], str(r["pid"] or "-"), r["depends_on"] or "-"]
         for r in each["resources"]
     ]
-    return [*lines, "", *table(["RESOURCE", "TYPE", "STATE", "WANTED", "PID", "DEPENDS ON"], rows)]
+    resources = table(["RESOURCE", "TYPE", "STATE", "WANTED", "PID", "DEPENDS ON"], rows)
+    return [*lines, "", *resources, "", *settings_lines(each["settings"])]
 
 
 @group.command()
 @click.argument("name")
-@click.argument("properties", nargs=-1, metavar="[PROPERTY=VALUE]...")
 @click.option("--preferred-owners", default=None, metavar="N1,N2", help="Nodes in order of preference.")
-@mutating
+@with_properties
 @click.pass_context
 def create(
-    ctx: click.Context,
-    name: str,
-    properties: tuple[str, ...],
-    preferred_owners: str | None,
-    plan: bool,
-    wait: bool,
-    timeout: int,
+    ctx: click.Context, /, name: str, preferred_owners: str | None, properties: tuple[str, ...], **how: Any
 ) -> None:
-    """Make an empty group, wanted offline: add resources, then bring it online."""
+    """Make an empty group, wanted offline: add resources, then bring it online.
+
+    \b
+    clusterctl group create web --preferred-owners n1,n2 priority=high
+    """
     body = {"name": name, "properties": properties_of(properties), "preferred_owners": names_of(preferred_owners)}
-    carry_out(ctx, "POST", "/v1/groups", body, plan=plan, wait=wait, timeout=timeout)
+    carry_out(ctx, "POST", "/v1/groups", body, **how)
 
 
 @group.command(name="set")
 @click.argument("name")
-@click.argument("properties", nargs=-1, metavar="[PROPERTY=VALUE]...")
-@click.option("--unset", multiple=True, metavar="PROPERTY", help="Back to the default.")
 @click.option("--preferred-owners", default=None, metavar="N1,N2", help="Nodes in order of preference; '' for none.")
-@click.option("--if-revision", type=int, default=None, help="Only if the group was last changed by this revision.")
-@mutating
+@changing
 @click.pass_context
-def set_group(
-    ctx: click.Context,
-    name: str,
-    properties: tuple[str, ...],
-    unset: tuple[str, ...],
-    preferred_owners: str | None,
-    if_revision: int | None,
-    plan: bool,
-    wait: bool,
-    timeout: int,
-) -> None:
-    """Change properties of a group.
+def set_group(ctx: click.Context, /, name: str, preferred_owners: str | None, **how: Any) -> None:
+    """Change properties of a group. Both spellings are understood, and times take a unit.
 
     \b
     clusterctl group set web failover_threshold=2 failover_period=1h --preferred-owners n1,n2
+    clusterctl group set web AutoFailbackType=allow failback_window_start=22 failback_window_end=6
+    clusterctl group set web --unset priority
     """
-    body = {"properties": properties_of(properties, unset), "preferred_owners": names_of(preferred_owners)}
-    headers = {} if if_revision is None else {"If-Match": str(if_revision)}
-    path = path_to("groups", name)
-    carry_out(ctx, "PATCH", path, body, plan=plan, wait=wait, timeout=timeout, headers=headers)
-
-
-@group.command()
-@click.argument("name")
-@mutating
-@click.pass_context
-def online(ctx: click.Context, name: str, plan: bool, wait: bool, timeout: int) -> None:
-    """Want the group and all its resources online; a failed one is tried again."""
-    carry_out(ctx, "POST", path_to("groups", name, "online"), plan=plan, wait=wait, timeout=timeout)
-
-
-@group.command()
-@click.argument("name")
-@mutating
-@click.pass_context
-def offline(ctx: click.Context, name: str, plan: bool, wait: bool, timeout: int) -> None:
-    """Want the group offline: dependents stop before what they need."""
-    carry_out(ctx, "POST", path_to("groups", name, "offline"), plan=plan, wait=wait, timeout=timeout)
+    change(ctx, path_to("groups", name), parts={"preferred_owners": names_of(preferred_owners)}, **how)
 
 
 @group.command()
@@ -151,10 +120,6 @@ def move(ctx: click.Context, name: str, node: str, plan: bool, wait: bool, timeo
     carry_out(ctx, "POST", path_to("groups", name, "move"), body, plan=plan, wait=wait, timeout=timeout)
 
 
-@group.command()
-@click.argument("name")
-@mutating
-@click.pass_context
-def delete(ctx: click.Context, name: str, plan: bool, wait: bool, timeout: int) -> None:
-    """Delete a group that is offline, with its resources."""
-    carry_out(ctx, "DELETE", path_to("groups", name), plan=plan, wait=wait, timeout=timeout)
+add_verb(group, "online", "groups", "Want the group and all its resources online; a failed one is tried again.")
+add_verb(group, "offline", "groups", "Want the group offline: dependents stop before what they need.")
+add_verb(group, "delete", "groups", "Delete a group that is offline, with its resources, also from rules and sets.")

@@ -1,4 +1,4 @@
-"""Commands about nodes, votes and the cluster itself. I/O."""
+"""Commands about nodes and votes. I/O."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,8 +7,8 @@ import click
 
 from clusterd.cli.client import path_to
 from clusterd.cli.output import ago_text, paint, plain, state_text, table
-from clusterd.cli.session import carry_out, client_of, mutating, show
-from clusterd.cli.values import properties_of
+from clusterd.cli.properties import change, changing, settings_lines
+from clusterd.cli.session import client_of, show
 
 
 @click.group()
@@ -57,7 +57,25 @@ def _show_lines(found: Mapping[str, Any]) -> list[str]:
         f"peer address: {each['peer_address']}, API: {each['api_address'] or '-'}",
         f"run: {each['incarnation'] or 'none'}",
         f"groups: {plain(', '.join(each['groups'])) or 'none'}",
+        f"revision: {each['revision']}",
+        "",
+        *settings_lines(each["settings"]),
     ]
+
+
+@node.command(name="set")
+@click.argument("name")
+@changing
+@click.pass_context
+def set_node(ctx: click.Context, /, name: str, **how: Any) -> None:
+    """Say where a machine stands and what it can carry.
+
+    \b
+    clusterctl node set n1 fault_domain=site:east/rack:r1
+    clusterctl node set n1 memory_capacity=8192 memory_reserve=1024
+    clusterctl node set n1 avoid_placement=true
+    """
+    change(ctx, path_to("nodes", name), **how)
 
 
 @click.group()
@@ -81,40 +99,3 @@ def _quorum_lines(found: Mapping[str, Any]) -> list[str]:
         f"leader: {found['leader'] or 'none'}, term {found['term']}",
     ]
     return lines + ([plain(found["advice"])] if found["advice"] else [])
-
-
-@click.group()
-def cluster() -> None:
-    """The cluster itself."""
-
-
-@cluster.command(name="show")
-@click.pass_context
-def show_cluster(ctx: click.Context) -> None:
-    """Name, times and fence agents."""
-    show(ctx, client_of(ctx).read("/v1/cluster"), _cluster_lines)
-
-
-def _cluster_lines(found: Mapping[str, Any]) -> list[str]:
-    agents = [f"{each['name']} ({each['agent']})" for each in found["fence_agents"]]
-    return [
-        f"{paint(plain(found['name']), 'bold')}, version {found['version']}, id {found['id']}",
-        *(f"{name}: {value}" for name, value in found["properties"].items()),
-        f"a node is suspected after {found['silence_max_ms']} ms of silence",
-        f"without other evidence its groups move {found['expiry_ms']} ms after its last acknowledged heartbeat",
-        f"fence agents: {plain(', '.join(agents)) or 'none'}",
-    ]
-
-
-@cluster.command(name="set")
-@click.argument("properties", nargs=-1, required=True, metavar="PROPERTY=VALUE...")
-@mutating
-@click.pass_context
-def set_cluster(ctx: click.Context, properties: tuple[str, ...], plan: bool, wait: bool, timeout: int) -> None:
-    """Change properties of the cluster.
-
-    \b
-    clusterctl cluster set same_subnet_threshold=12
-    """
-    body = {"properties": properties_of(properties)}
-    carry_out(ctx, "PATCH", "/v1/cluster", body, plan=plan, wait=wait, timeout=timeout)

@@ -8,6 +8,7 @@ import click
 
 from clusterd.cli.client import path_to
 from clusterd.cli.output import paint, plain, table
+from clusterd.cli.properties import change, changing, settings_lines
 from clusterd.cli.session import client_of, show
 from clusterd.cli.values import properties_of
 from clusterd.model.errors import BadInput, Refused
@@ -20,6 +21,7 @@ def resource_type() -> None:
     \b
     clusterctl resource-type list
     clusterctl resource-type show generic_service
+    clusterctl resource-type set generic_service pending_timeout=5min
     clusterctl resource-type new my_type
     clusterctl resource-type test my_type.py
     """
@@ -65,7 +67,24 @@ def _show_lines(found: Mapping[str, Any]) -> list[str]:
     lines = [f"{paint(plain(each['name']), 'bold')} {each['version']} on {', '.join(each['nodes'])}"]
     if schema.get("description"):
         lines.append(plain(schema["description"]))
-    return [*lines, "", *table(["PROPERTY", "KIND", "DEFAULT", "SAYS"], rows)]
+    own = table(["PROPERTY", "KIND", "DEFAULT", "SAYS"], rows)
+    common = settings_lines(each["settings"])
+    return [*lines, "", *own, "", f"common to all its resources (revision {each['revision']}):", *common]
+
+
+@resource_type.command(name="set")
+@click.argument("name")
+@changing
+@click.pass_context
+def set_type(ctx: click.Context, /, name: str, **how: Any) -> None:
+    """Change what holds for every resource of a type that says nothing itself.
+
+    \b
+    clusterctl resource-type set generic_service is_alive_poll_interval=30s
+    clusterctl resource-type set generic_script PendingTimeout=10min
+    clusterctl resource-type set generic_script --unset pending_timeout
+    """
+    change(ctx, path_to("resource-types", name), **how)
 
 
 @resource_type.command(name="new")

@@ -7,8 +7,10 @@ import click
 
 from clusterd.cli.client import path_to
 from clusterd.cli.output import ago_text, paint, plain, state_text, table
+from clusterd.cli.properties import change, changing, settings_lines, with_properties
 from clusterd.cli.session import carry_out, client_of, mutating, show
 from clusterd.cli.values import names_of, properties_of
+from clusterd.cli.verbs import add_verb
 from clusterd.model.durations import rough_text
 
 
@@ -65,7 +67,8 @@ def _show_lines(found: Mapping[str, Any]) -> list[str]:
     restarts = each["restarts"]
     lines = [
         f"{paint(plain(each['name']), 'bold')} ({each['type']}) in group {plain(each['group'])}: "
-        f"{state_text(each['state'])}, wanted {each['wanted']}, owner {each['owner'] or 'none'}",
+        f"{state_text(each['state'])}, wanted {each['wanted']}, owner {each['owner'] or 'none'}, "
+        f"revision {each['revision']}",
         f"why: {plain(each['because']) or '-'}",
         f"pid: {each['pid'] or '-'}",
         f"restarts: {restarts['used']} of {restarts['limit']} used within {rough_text(restarts['window_ms'])}",
@@ -73,29 +76,34 @@ def _show_lines(found: Mapping[str, Any]) -> list[str]:
     ]
     if each["possible_owners"]:
         lines.append(f"possible owners: {', '.join(each['possible_owners'])}")
-    return [*lines, *(f"{name}: {plain(value)}" for name, value in each["properties"].items())]
+    private = {name: value for name, value in each["properties"].items() if name not in _common_names(each)}
+    lines += [f"{name}: {plain(value)}" for name, value in private.items()]
+    return [*lines, "", *settings_lines(each["settings"])]
+
+
+def _common_names(each: Mapping[str, Any]) -> set[str]:
+    """The names under which a document has common properties: with the unit behind them where there is one."""
+    return {name for one in each["settings"] for name in (one["name"], f"{one['name']}_{one['unit']}")}
 
 
 @resource.command()
 @click.argument("name")
-@click.argument("properties", nargs=-1, metavar="[PROPERTY=VALUE]...")
 @click.option("--group", "group_name", required=True, metavar="NAME", help="The group that it joins.")
 @click.option("--type", "kind", required=True, metavar="TYPE", help="See: clusterctl resource-type list.")
 @click.option("--depends-on", default=None, metavar="EXPRESSION", help="As in '([a] or [b]) and ([c])'.")
 @click.option("--possible-owners", default=None, metavar="N1,N2", help="Nodes that may run it; all when left out.")
-@mutating
+@with_properties
 @click.pass_context
 def create(
     ctx: click.Context,
+    /,
     name: str,
-    properties: tuple[str, ...],
     group_name: str,
     kind: str,
     depends_on: str | None,
     possible_owners: str | None,
-    plan: bool,
-    wait: bool,
-    timeout: int,
+    properties: tuple[str, ...],
+    **how: Any,
 ) -> None:
     """Add a resource to a group, wanted offline.
 
@@ -111,33 +119,22 @@ def create(
         "depends_on": depends_on,
         "possible_owners": names_of(possible_owners),
     }
-    carry_out(ctx, "POST", "/v1/resources", body, plan=plan, wait=wait, timeout=timeout)
+    carry_out(ctx, "POST", "/v1/resources", body, **how)
 
 
 @resource.command(name="set")
 @click.argument("name")
-@click.argument("properties", nargs=-1, metavar="[PROPERTY=VALUE]...")
-@click.option("--unset", multiple=True, metavar="PROPERTY", help="Back to the default.")
 @click.option("--possible-owners", default=None, metavar="N1,N2", help="Nodes that may run it; '' for all.")
-@click.option("--if-revision", type=int, default=None, help="Only if it was last changed by this revision.")
-@mutating
+@changing
 @click.pass_context
-def set_resource(
-    ctx: click.Context,
-    name: str,
-    properties: tuple[str, ...],
-    unset: tuple[str, ...],
-    possible_owners: str | None,
-    if_revision: int | None,
-    plan: bool,
-    wait: bool,
-    timeout: int,
-) -> None:
-    """Change properties, common ones and those of its type."""
-    body = {"properties": properties_of(properties, unset), "possible_owners": names_of(possible_owners)}
-    headers = {} if if_revision is None else {"If-Match": str(if_revision)}
-    path = path_to("resources", name)
-    carry_out(ctx, "PATCH", path, body, plan=plan, wait=wait, timeout=timeout, headers=headers)
+def set_resource(ctx: click.Context, /, name: str, possible_owners: str | None, **how: Any) -> None:
+    """Change properties, common ones and those of its type. Both spellings are understood.
+
+    \b
+    clusterctl resource set web-server restart_threshold=3 restart_period=10min
+    clusterctl resource set web-server 'ready={tcp: 8082}' --unset RestartDelay
+    """
+    change(ctx, path_to("resources", name), parts={"possible_owners": names_of(possible_owners)}, **how)
 
 
 @resource.command()
@@ -145,7 +142,7 @@ def set_resource(
 @click.argument("expression")
 @mutating
 @click.pass_context
-def depend(ctx: click.Context, name: str, expression: str, plan: bool, wait: bool, timeout: int) -> None:
+def depend(ctx: click.Context, /, name: str, expression: str, **how: Any) -> None:
     """Say what must be online before it; '' for nothing.
 
     \b
@@ -153,43 +150,7 @@ def depend(ctx: click.Context, name: str, expression: str, plan: bool, wait: boo
     clusterctl resource depend app '([disk-a] or [disk-b]) and ([address])'
     """
     body = {"depends_on": expression}
-    carry_out(ctx, "PATCH", path_to("resources", name), body, plan=plan, wait=wait, timeout=timeout)
-
-
-@resource.command()
-@click.argument("name")
-@mutating
-@click.pass_context
-def online(ctx: click.Context, name: str, plan: bool, wait: bool, timeout: int) -> None:
-    """Want the resource online, with what it needs."""
-    carry_out(ctx, "POST", path_to("resources", name, "online"), plan=plan, wait=wait, timeout=timeout)
-
-
-@resource.command()
-@click.argument("name")
-@mutating
-@click.pass_context
-def offline(ctx: click.Context, name: str, plan: bool, wait: bool, timeout: int) -> None:
-    """Want the resource offline; what depends on it goes first."""
-    carry_out(ctx, "POST", path_to("resources", name, "offline"), plan=plan, wait=wait, timeout=timeout)
-
-
-@resource.command()
-@click.argument("name")
-@mutating
-@click.pass_context
-def fail(ctx: click.Context, name: str, plan: bool, wait: bool, timeout: int) -> None:
-    """Treat the resource as failed, once, to see what its policy does."""
-    carry_out(ctx, "POST", path_to("resources", name, "fail"), plan=plan, wait=wait, timeout=timeout)
-
-
-@resource.command()
-@click.argument("name")
-@mutating
-@click.pass_context
-def delete(ctx: click.Context, name: str, plan: bool, wait: bool, timeout: int) -> None:
-    """Delete a resource that is offline and that nothing depends on."""
-    carry_out(ctx, "DELETE", path_to("resources", name), plan=plan, wait=wait, timeout=timeout)
+    carry_out(ctx, "PATCH", path_to("resources", name), body, **how)
 
 
 @resource.command()
@@ -200,3 +161,9 @@ def logs(ctx: click.Context, name: str, lines: int) -> None:
     """What it wrote, as far as its resource host kept it."""
     found = client_of(ctx).read(path_to("resources", name, "logs"), lines=str(lines))
     show(ctx, found, lambda document: [plain(line) for line in document["text"].splitlines()])
+
+
+add_verb(resource, "online", "resources", "Want the resource online, with what it needs.")
+add_verb(resource, "offline", "resources", "Want the resource offline; what depends on it goes first.")
+add_verb(resource, "fail", "resources", "Treat the resource as failed, once, to see what its policy does.")
+add_verb(resource, "delete", "resources", "Delete a resource that is offline and that nothing depends on.")

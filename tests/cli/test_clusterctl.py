@@ -274,8 +274,9 @@ def test_64_for_a_refused_manifest_with_every_line(clusterctl, tmp_path: Path) -
     result = clusterctl("apply", "-f", str(path))
     assert result.code == 64
     assert result.err.splitlines() == [
-        "error: the manifest has 1 problem, and nothing of it was stored:",
+        "error: the manifest has 2 problems, and nothing of it was stored:",
         "  line 3, groups[0].prefered: a group has no key prefered: did you mean preferred_owners?",
+        "  line 14, groups[0].resources[1].properties.ready.tcp: must be at least 1, not 0",
         "try: mend the lines named and apply it again",
     ]
     path.write_text(MANIFEST.replace("8081}", "0}"), encoding="utf-8")

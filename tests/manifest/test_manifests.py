@@ -8,7 +8,7 @@ from clusterd.model.ids import GroupId, ResourceId
 from clusterd.model.manifest import BadManifest, GroupSpec, Manifest, ResourceSpec, parse_manifest, render_manifest
 from clusterd.model.manifest.source import SIZE_MAX_BYTES, read_yaml
 from clusterd.model.manifest.specs import ALIASES, Places
-from clusterd.model.settings_catalogue import Scope, settings_of
+from clusterd.model.settings_catalogue import settings_of
 from clusterd.model.states import Wanted
 
 GOOD = """\
