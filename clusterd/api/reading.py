@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from clusterd.api import explain, views
+from clusterd.api import configuration, explain, views
 from clusterd.api.export import export_manifest
 from clusterd.api.observed import observe_groups
 from clusterd.api.port import ClusterPort, NodeStatus
@@ -46,6 +46,10 @@ class Reading:
             "/v1/resources/{name}": _resource,
             "/v1/resource-types": _resource_types,
             "/v1/resource-types/{name}": _resource_type,
+            "/v1/rules": configuration.rules_document,
+            "/v1/rules/{name}": configuration.rule_document,
+            "/v1/group-sets": configuration.group_sets_document,
+            "/v1/group-sets/{name}": configuration.group_set_document,
             "/v1/explain/{kind}/{name}": _explain,
         }
         return [
@@ -118,6 +122,7 @@ def _cluster(view: DatabaseView, status: NodeStatus, _: web.Request) -> Any:
         silence_max_ms=times.silence_max_ms,
         expiry_ms=times.expiry_ms,
         fence_agents=[{"name": each.name, "agent": each.agent, "nodes": list(each.nodes)} for each in view.fences()],
+        **configuration.cluster_parts(view),
     )
 
 
@@ -127,7 +132,8 @@ def _nodes(view: DatabaseView, status: NodeStatus, _: web.Request) -> Any:
 
 def _node(view: DatabaseView, status: NodeStatus, request: web.Request) -> Any:
     record = views.find_node(view, request.match_info["name"])
-    return views.document(view, status, nodes=[views.node_view(view, status, record)])
+    shown = {**views.node_view(view, status, record), **configuration.node_parts(view, record.name)}
+    return views.document(view, status, nodes=[shown])
 
 
 def _groups(view: DatabaseView, status: NodeStatus, _: web.Request) -> Any:
@@ -137,7 +143,8 @@ def _groups(view: DatabaseView, status: NodeStatus, _: web.Request) -> Any:
 
 def _group(view: DatabaseView, status: NodeStatus, request: web.Request) -> Any:
     group = views.observe(view, status, request.match_info["name"])
-    return views.document(view, status, groups=[views.group_view(view, status, group)])
+    shown = {**views.group_view(view, status, group), **configuration.group_parts(view, group.record.name)}
+    return views.document(view, status, groups=[shown])
 
 
 def _resources(view: DatabaseView, status: NodeStatus, _: web.Request) -> Any:
@@ -150,7 +157,9 @@ def _resource(view: DatabaseView, status: NodeStatus, request: web.Request) -> A
     record = views.find_resource(view, request.match_info["name"])
     group = views.observe(view, status, record.group)
     found = [each for each in group.resources if key_of(each.record.name) == key_of(record.name)]
-    return views.document(view, status, resources=[views.resource_view(status, group, each) for each in found])
+    parts = configuration.resource_parts(view, record.name)
+    shown = [{**views.resource_view(status, group, each), **parts} for each in found]
+    return views.document(view, status, resources=shown)
 
 
 def _resource_types(view: DatabaseView, status: NodeStatus, _: web.Request) -> Any:
@@ -162,7 +171,8 @@ def _resource_type(view: DatabaseView, status: NodeStatus, request: web.Request)
     found = [each for each in views.resource_types_view(view.resource_types()) if key_of(each["name"]) == key_of(name)]
     if not found:
         raise NotFound(f"there is no resource type {name}", hint="clusterctl resource-type list names those there are")
-    return views.document(view, status, resource_types=found)
+    shown = [{**each, **configuration.type_parts(view, each["name"])} for each in found]
+    return views.document(view, status, resource_types=shown)
 
 
 def _explain(view: DatabaseView, status: NodeStatus, request: web.Request) -> Any:

@@ -236,8 +236,8 @@ async def test_groups_and_resources_one_at_a_time(client: TestClient, cluster: P
     assert "cannot depend on itself" in (await response.json())["error"]["message"]
     response = await client.patch("/v1/groups/db", json={"properties": {"failover_period": "90min"}})
     assert "not a whole number of h" in (await response.json())["error"]["message"]
-    response = await client.patch("/v1/groups/db", json={"properties": {"priority": 1}})
-    assert "not available in this version" in (await response.json())["error"]["message"]
+    response = await client.patch("/v1/groups/db", json={"properties": {"persistent_state": 1}})
+    assert "persistent_state cannot be set" in (await response.json())["error"]["message"]
     await post(client, "/v1/groups/db/online")
     response = await client.delete("/v1/resources/db-server")
     assert response.status == 422
