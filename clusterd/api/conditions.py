@@ -16,6 +16,7 @@ from clusterd.api.observed import ObservedGroup, ObservedResource, observe_group
 from clusterd.api.port import NodeStatus
 from clusterd.api.views import because, next_action, status_document
 from clusterd.database import DatabaseView
+from clusterd.leader.placement import PlacementCause
 from clusterd.model.errors import BadInput
 from clusterd.model.ids import key_of
 from clusterd.model.settings_check import nearest
@@ -34,6 +35,7 @@ HINT = (
     "write 'group web online', 'group web online on n2', 'resource db online', 'node n1 up', 'node n1 drained' "
     "or 'cluster healthy'"
 )
+RETURNED = f"placement: {PlacementCause.RETURN}"
 HANDS = ("hands-off", "hands-on")
 _WORDS: dict[str, tuple[str, ...]] = {
     "group": (*GroupState, "settled", "nowhere", "deleted", "moved", *HANDS),
@@ -238,7 +240,7 @@ def _drained(view: DatabaseView, name: str, request_id: str) -> Answer:
     if request_id and pause.id != request_id:
         return Answer(False, f"another drain of {record.name} was asked for since", is_impossible=True)
     drain = current_drain(view, record)
-    is_failed = drain is not None and drain.state is DrainState.FAILED
+    is_failed = drain is not None and drain.state is DrainState.FAILED and not pause.is_retried
     is_reached = drain is not None and drain.state is DrainState.COMPLETED
     return Answer(is_reached, f"node {record.name}: {drain_text(view, record)}", is_impossible=is_failed)
 
@@ -246,7 +248,7 @@ def _drained(view: DatabaseView, name: str, request_id: str) -> Answer:
 def _trusted(view: DatabaseView, status: NodeStatus, name: str) -> Answer:
     record = find_node(view, name)
     member = view.membership(record.name)
-    is_out = member is not None and is_quarantined(member, status)
+    is_out = is_quarantined(member, record, status)
     return Answer(not is_out, f"node {record.name} is {'' if is_out else 'not '}quarantined")
 
 
@@ -304,6 +306,8 @@ def _moved(view: DatabaseView, status: NodeStatus, name: str, request_id: str) -
         return Answer(False, _group_now(group))
     if assignment.because.rule.startswith("move: given up"):
         return Answer(False, assignment.because.text, is_impossible=True)
+    if assignment.because.rule == RETURNED:
+        return Answer(False, f"it is back on {assignment.owner}: {assignment.because.text}", is_impossible=True)
     if not group.is_settled:
         failed = failed_for_good(group, status)
         return Answer(False, failed or _group_now(group), is_impossible=bool(failed))

@@ -17,6 +17,7 @@ from clusterd.model.events import MAINTENANCE_BEGUN, MAINTENANCE_ENDED
 from clusterd.model.ids import GroupId, NodeId
 from clusterd.model.maintenance import HandsOff, group_hands_off, resource_hands_off
 from clusterd.model.records import ClusterRecord, GroupRecord, Maintenance, NodeRecord, ResourceRecord
+from clusterd.model.states import GroupStatus
 
 if TYPE_CHECKING:
     from clusterd.api.observed import ObservedGroup
@@ -134,7 +135,7 @@ def _owner_node(view: DatabaseView, group: GroupRecord) -> NodeRecord | None:
 
 def is_in_force(group: "ObservedGroup") -> bool:
     """Whether the owner keeps its hands off. Where nothing runs it needs no owner for that."""
-    if group.owner is None or group.assignment is None:
+    if group.owner is None or group.assignment is None or GroupStatus.HANDS_OFF in group.assignment.status:
         return True
     return group.report is not None and group.report.is_hands_off
 

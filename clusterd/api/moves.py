@@ -64,7 +64,7 @@ def group_move(name: str, wish: MoveWish) -> Planner:
 
 
 def cancel_move(name: str) -> Planner:
-    """Take back a move that has not begun: one that waits in the queue, or that the leader has not seen yet."""
+    """Take back a move: one that waits in the queue, or one whose group has not left its node yet."""
 
     def plan(view: DatabaseView, asked: Asked) -> Plan:
         group = observe(view, asked.status, name)
@@ -76,13 +76,13 @@ def cancel_move(name: str) -> Planner:
         if move is None or (is_heeded and not is_queued and not is_leaving(group)):
             made.notes.append(f"no move of {record.name} is waiting")
             return made
-        if is_heeded and is_leaving(group):
-            hint = f"let it finish, then move it back: clusterctl group move {record.name} {group.owner or ''}".rstrip()
-            reason = f"it is leaving {group.owner} already, and what is offline there does not come back by itself"
-            refuse([reason], f"the move of {record.name} cannot be taken back", hint=hint, rule="move-under-way")
         made.draft.replace(replace(record, move=None)).expect(keys.assignment(record.name))
         made.add("update", "group", record.name, f"move to {move.target or 'the best node'}: cancelled")
         made.event(asked, MOVE_CANCELLED, f"the move of {record.name} is taken back", group=record.name)
+        if is_leaving(group):
+            made.notes.append(
+                f"it is leaving {group.owner} already: it stays only if it has not been given up there yet"
+            )
         return made
 
     return plan
@@ -109,8 +109,10 @@ class Obstacle:
 def _refuse(view: DatabaseView, status: NodeStatus, group: ObservedGroup, target: NodeId, wish: MoveWish) -> None:
     name = group.record.name
     what = f"{name} cannot move to {target or 'another node'}"
-    if group.assignment is None:
-        refuse(["it has no owner yet"], what, hint=f"wait until it is placed: clusterctl explain group {name}")
+    if group.assignment is None or group.owner is None:
+        reason = f"no node has it: {group.assignment.because.text}" if group.assignment else "it has no owner yet"
+        hint = f"it is given to a node as soon as one can take it: clusterctl explain group {name}"
+        refuse([reason], what, hint=hint, rule="no-owner")
     refuse_hands_off(hands_off_group(view, group.record), what)
     if is_locked(group.record) and not wish.ignores_lock:
         hint = f"clusterctl group move {name} … --ignore-lock, or: clusterctl group set {name} locked_from_moving=false"
@@ -142,6 +144,6 @@ def obstacle(view: DatabaseView, status: NodeStatus, group: ObservedGroup, node:
         return Obstacle("node-paused", f"{node} is paused: it may gain nothing; clusterctl node resume {node}")
     if state is not NodeState.UP:
         return Obstacle("node-not-up", f"{node} is {state}")
-    if member is not None and is_quarantined(member, status):
+    if is_quarantined(member, record, status):
         return Obstacle("node-quarantined", f"{node} is quarantined; clusterctl node clear-quarantine {node}")
     return None

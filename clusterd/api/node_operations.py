@@ -137,7 +137,7 @@ def _refuse_target(view: DatabaseView, status: NodeStatus, record: NodeRecord, t
     state = node_state(member, other)
     if state is not NodeState.UP:
         refuse([f"{target} is {state}"], what, hint="name another node, or none", rule="drain-target-not-up")
-    if member is not None and is_quarantined(member, status):
+    if is_quarantined(member, other, status):
         hint = f"clusterctl node clear-quarantine {target}"
         refuse([f"{target} is quarantined"], what, hint=hint, rule="drain-target-quarantined")
 
@@ -183,7 +183,7 @@ def node_clear_quarantine(name: str) -> Planner:
         record = find_node(view, name)
         member = view.membership(record.name)
         made = Plan(Draft(view))
-        if member is None or not is_quarantined(member, asked.status):
+        if not is_quarantined(member, record, asked.status):
             made.notes.append(f"{record.name} is not quarantined")
             return made
         made.wait_for = [f"node {record.name} trusted"]

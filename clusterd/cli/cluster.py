@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from clusterd.cli.maintenance import add_cluster_maintenance
 from clusterd.cli.output import paint, plain
 from clusterd.cli.properties import change, changing, settings_lines
 from clusterd.cli.session import client_of, show
@@ -51,3 +52,6 @@ def set_cluster(ctx: click.Context, /, **how: Any) -> None:
     clusterctl cluster set QuarantineDuration=30min --unset quarantine_threshold
     """
     change(ctx, "/v1/cluster", **how)
+
+
+add_cluster_maintenance(cluster)

@@ -6,9 +6,12 @@ from typing import Any
 import click
 
 from clusterd.cli.client import path_to
+from clusterd.cli.maintenance import add_maintenance
+from clusterd.cli.moves import add_move
 from clusterd.cli.output import ago_text, paint, plain, state_text, table
 from clusterd.cli.properties import change, changing, settings_lines, with_properties
-from clusterd.cli.session import carry_out, client_of, mutating, show
+from clusterd.cli.session import carry_out, client_of, show
+from clusterd.cli.standing import group_standing_lines, words_text
 from clusterd.cli.values import names_of, properties_of
 from clusterd.cli.verbs import add_verb
 
@@ -36,7 +39,7 @@ def _list_lines(found: Mapping[str, Any]) -> list[str]:
     rows = [
         [
             each["name"],
-            state_text(each["state"]),
+            words_text(each),
             each["wanted"],
             each["owner"] or "-",
             str(each["generation"]),
@@ -60,9 +63,10 @@ def show_group(ctx: click.Context, name: str) -> None:
 def _show_lines(found: Mapping[str, Any]) -> list[str]:
     each = found["groups"][0]
     lines = [
-        f"{paint(plain(each['name']), 'bold')}: {state_text(each['state'])}, wanted {each['wanted']}, "
+        f"{paint(plain(each['name']), 'bold')}: {words_text(each)}, wanted {each['wanted']}, "
         f"owner {each['owner'] or 'none'}, generation {each['generation']}, revision {each['revision']}",
         f"why: {plain(each['because'])}",
+        *group_standing_lines(each),
     ]
     if each["preferred_owners"]:
         lines.append(f"preferred owners: {', '.join(each['preferred_owners'])}")
@@ -109,17 +113,8 @@ def set_group(ctx: click.Context, /, name: str, preferred_owners: str | None, **
     change(ctx, path_to("groups", name), parts={"preferred_owners": names_of(preferred_owners)}, **how)
 
 
-@group.command()
-@click.argument("name")
-@click.argument("node", required=False, default="")
-@mutating
-@click.pass_context
-def move(ctx: click.Context, name: str, node: str, plan: bool, wait: bool, timeout: int) -> None:
-    """Move a group to NODE, or to the best node when none is named."""
-    body = {"target": node} if node else {}
-    carry_out(ctx, "POST", path_to("groups", name, "move"), body, plan=plan, wait=wait, timeout=timeout)
-
-
 add_verb(group, "online", "groups", "Want the group and all its resources online; a failed one is tried again.")
 add_verb(group, "offline", "groups", "Want the group offline: dependents stop before what they need.")
 add_verb(group, "delete", "groups", "Delete a group that is offline, with its resources, also from rules and sets.")
+add_move(group)
+add_maintenance(group, "groups")

@@ -6,14 +6,23 @@ from typing import Any
 import click
 
 from clusterd.cli.client import path_to
-from clusterd.cli.output import ago_text, paint, plain, state_text, table
+from clusterd.cli.node_verbs import add_node_verbs
+from clusterd.cli.output import ago_text, paint, plain, table
 from clusterd.cli.properties import change, changing, settings_lines
 from clusterd.cli.session import client_of, show
+from clusterd.cli.standing import node_standing_lines, words_text
 
 
 @click.group()
 def node() -> None:
-    """Nodes: the machines of the cluster."""
+    """Nodes: the machines of the cluster.
+
+    \b
+    clusterctl node list
+    clusterctl node drain n1                           before work on the machine
+    clusterctl node resume n1 --failback immediate     after it
+    clusterctl node stop n1
+    """
 
 
 @node.command(name="list")
@@ -27,7 +36,7 @@ def _list_lines(found: Mapping[str, Any]) -> list[str]:
     rows = [
         [
             each["name"],
-            state_text(each["state"]) + "".join(f", {word}" for word in each["status"]),
+            words_text(each),
             str(each["vote"]),
             "yes" if each["is_leader"] else "",
             "-" if each["heartbeat_age_ms"] is None else f"{each['heartbeat_age_ms']} ms ago",
@@ -50,13 +59,14 @@ def show_node(ctx: click.Context, name: str) -> None:
 
 def _show_lines(found: Mapping[str, Any]) -> list[str]:
     each = found["nodes"][0]
-    words = ", ".join([state_text(each["state"]), *each["status"]])
+    words = words_text(each)
     return [
         f"{paint(plain(each['name']), 'bold')}: {words} since {ago_text(each['since'])}: {plain(each['because'])}",
         f"vote: {each['vote']} of {each['assigned_vote']}{', leader' if each['is_leader'] else ''}",
         f"peer address: {each['peer_address']}, API: {each['api_address'] or '-'}",
         f"run: {each['incarnation'] or 'none'}",
         f"groups: {plain(', '.join(each['groups'])) or 'none'}",
+        *node_standing_lines(each),
         f"revision: {each['revision']}",
         "",
         *settings_lines(each["settings"]),
@@ -76,6 +86,9 @@ def set_node(ctx: click.Context, /, name: str, **how: Any) -> None:
     clusterctl node set n1 avoid_placement=true
     """
     change(ctx, path_to("nodes", name), **how)
+
+
+add_node_verbs(node)
 
 
 @click.group()

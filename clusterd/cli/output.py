@@ -28,6 +28,14 @@ STATE_COLOURS = {
     "partial-online": "yellow",
     "initializing": "yellow",
     "joining": "yellow",
+    "paused": "yellow",
+    "stuck": "red",
+    "drain-failed": "red",
+    "quarantined": "red",
+    "expelling": "red",
+    "unreachable": "red",
+    "preempted": "yellow",
+    "hands-off": "blue",
 }
 
 

@@ -11,6 +11,7 @@ from clusterd.cli.client import Client
 from clusterd.cli.failures import Answered, GivenUp
 from clusterd.cli.output import ago_text, clock_text, fit, moment, paint, plain, show_document, state_text, table
 from clusterd.cli.session import WAIT_DEFAULT, Milliseconds, client_of, output_of, raise_ran_out, show, wait_for
+from clusterd.cli.standing import next_text, words_text
 
 RESOURCES_SHOWN_MAX = 24
 AGAIN_S = 0.5
@@ -39,6 +40,7 @@ def _status_lines(found: Mapping[str, Any]) -> list[str]:
         paint(f"as {as_of['node']} sees it, revision {as_of['revision']}, {as_of['age_ms']} ms old", "grey"),
     ]
     lines += [fit(f"{paint('!', 'red')} {plain(each)}") for each in found["problems"][:10]]
+    lines += [fit(f"{paint('-', 'blue')} {plain(each)}") for each in found["notices"][:10]]
     return [*lines, "", *_group_lines(found["groups"], now), "", *_node_lines(found["nodes"], now)]
 
 
@@ -51,7 +53,7 @@ def _group_lines(groups: list[Mapping[str, Any]], now: datetime) -> list[str]:
         rows.append(
             [
                 group["name"],
-                state_text(group["state"]),
+                words_text(group),
                 group["wanted"],
                 group["owner"] or "-",
                 ago_text(group["since"], now),
@@ -64,10 +66,8 @@ def _group_lines(groups: list[Mapping[str, Any]], now: datetime) -> list[str]:
 
 
 def _group_why(group: Mapping[str, Any]) -> str:
-    step = group["next"]
-    if step is None:
-        return str(group["because"])
-    return f"next: {step['action']} of {step['resource']} at {clock_text(step['time'])}; {group['because']}"
+    action = group["next_action"]
+    return f"next: {next_text(action)}; {group['because']}" if action else str(group["because"])
 
 
 def _resource_row(resource: Mapping[str, Any], now: datetime) -> list[str]:
@@ -93,7 +93,7 @@ def _node_lines(nodes: list[Mapping[str, Any]], now: datetime) -> list[str]:
     rows = [
         [
             each["name"] + (" *" if each["is_leader"] else ""),
-            state_text(each["state"]) + "".join(f", {word}" for word in each["status"]),
+            words_text(each),
             str(each["vote"]),
             "-" if each["heartbeat_age_ms"] is None else f"{each['heartbeat_age_ms']} ms ago",
             ago_text(each["since"], now),

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from clusterd.cli.client import path_to
+from clusterd.cli.maintenance import add_maintenance
 from clusterd.cli.output import ago_text, paint, plain, state_text, table
 from clusterd.cli.properties import change, changing, settings_lines, with_properties
 from clusterd.cli.session import carry_out, client_of, mutating, show
@@ -167,3 +168,5 @@ add_verb(resource, "online", "resources", "Want the resource online, with what i
 add_verb(resource, "offline", "resources", "Want the resource offline; what depends on it goes first.")
 add_verb(resource, "fail", "resources", "Treat the resource as failed, once, to see what its policy does.")
 add_verb(resource, "delete", "resources", "Delete a resource that is offline and that nothing depends on.")
+add_verb(resource, "kill", "resources", "Kill everything that is left of a resource that could not be stopped.")
+add_maintenance(resource, "resources")

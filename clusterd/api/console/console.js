@@ -9,6 +9,7 @@ const SILENCE_MAX_MS = 8000;
 const COLOURS = {
   online: "good", up: "good", failed: "bad", down: "bad", unknown: "bad", offline: "", initializing: "busy",
   pending: "busy", "partial-online": "busy", "online-pending": "busy", "offline-pending": "busy", joining: "busy",
+  paused: "busy",
 };
 
 const byId = (id) => document.getElementById(id);
@@ -49,6 +50,8 @@ function showStatus(status) {
   byId("leader").textContent = quorum.leader ? `leader ${quorum.leader}, term ${quorum.term}` : "no leader";
   byId("problems").hidden = status.problems.length === 0;
   fill(byId("problems").firstElementChild, status.problems.map((each) => make("li", "", each)));
+  byId("notices").hidden = status.notices.length === 0;
+  fill(byId("notices").firstElementChild, status.notices.map((each) => make("li", "", each)));
   fill(byId("groups"), status.groups.length ? status.groups.map(groupCard) : [make("p", "quiet", "No groups yet.")]);
   fill(byId("nodes"), status.nodes.map((each) => nodeCard(each, status.as_of.node)));
   const { as_of: asOf } = status;
@@ -60,20 +63,36 @@ function showStatus(status) {
 function groupCard(group) {
   const card = make("article", group.settled ? COLOURS[group.state] : COLOURS[group.state] || "busy");
   const top = make("div", "row");
-  top.append(make("h3", "", group.name), badge(group.state), make("span", "quiet", `wanted ${group.wanted}`));
+  top.append(make("h3", "", group.name), badge(group.state, group.status), make("span", "quiet", `wanted ${group.wanted}`));
   const where = group.owner ? `on ${group.owner} · generation ${group.generation}` : "on no node";
   top.append(make("span", "push quiet", `${where}${group.since ? ` · since ${clock(group.since)}` : ""}`));
   card.append(top, make("p", "", group.because));
-  if (group.next) {
-    const when = group.next.in_ms > 0 ? `in ${rough(group.next.in_ms)}` : "now";
-    card.append(make("p", "quiet", `next: ${group.next.action} of ${group.next.resource} ${when}`));
-  }
+  if (group.waits_since) card.append(make("p", "quiet", `waits since ${clock(group.waits_since)}`));
+  if (group.move) card.append(make("p", "quiet", moveText(group.move)));
+  if (group.next_action) card.append(make("p", "quiet", `next: ${nextText(group.next_action)}`));
+  if (group.maintenance) card.append(make("p", "quiet", maintenanceText(group.maintenance)));
   if (group.resources.length) {
     const list = make("ul", "resources");
     list.append(...group.resources.map(resourceRow));
     card.append(list);
   }
   return card;
+}
+
+function nextText({ what, at, in_ms: inMs }) {
+  if (!at) return what;
+  return `${what} ${inMs > 0 ? `in ${rough(inMs)}` : "now"}`;
+}
+
+function moveText(move) {
+  const how = move.queued ? "waits in the queue" : move.under_way ? "under way" : "asked for";
+  return `move to ${move.target || "the best node"}: ${how}, since ${clock(move.since)}`;
+}
+
+function maintenanceText(found) {
+  const reason = found.reason ? ` (${found.reason})` : "";
+  const state = found.in_force ? "in force" : `waits for the end of what is under way: ${found.waits_for}`;
+  return `hands off: ${found.scope} is in maintenance${reason}, asked for by ${found.by} at ${clock(found.since)}; ${state}`;
 }
 
 function resourceRow(resource) {
@@ -105,6 +124,13 @@ function nodeCard(node, self) {
   card.append(make("p", "quiet", `${node.vote ? "votes" : "no vote"} · ${heard}`));
   card.append(make("p", "", node.groups.length ? `runs ${node.groups.join(", ")}` : "runs no group"));
   if (node.state !== "up" || node.status.length) card.append(make("p", "quiet", node.because));
+  if (node.drain) {
+    const { gone, total, failed } = node.drain;
+    card.append(make("p", "quiet", `drain ${node.drain.state}: ${gone} of ${total} groups have left`));
+    card.append(...failed.map((each) => make("p", "quiet", `could not leave: ${each.group}: ${each.reason}`)));
+  }
+  if (node.quarantined_until) card.append(make("p", "quiet", `quarantined until ${clock(node.quarantined_until)}`));
+  if (node.maintenance) card.append(make("p", "quiet", maintenanceText(node.maintenance)));
   return card;
 }
 

@@ -1,0 +1,50 @@
+"""Commands that keep hands off: maintenance of the cluster, a node, a group or a resource. I/O."""
+
+from typing import Any
+
+import click
+
+from clusterd.cli.client import path_to
+from clusterd.cli.session import carry_out, mutating
+
+SWITCH = click.Choice(["on", "off"])
+_REASON = click.option("--reason", default="", metavar="TEXT", help="Shown wherever hands are kept off.")
+
+
+def add_maintenance(group: click.Group, collection: str) -> None:
+    """Add `maintenance NAME on|off` to the commands about one kind of thing."""
+    one = collection.removesuffix("s")
+
+    @group.command(name="maintenance", help=_says(one, f"clusterctl {one} maintenance NAME on --reason 'new firmware'"))
+    @click.argument("name")
+    @click.argument("switch", type=SWITCH)
+    @_REASON
+    @mutating
+    @click.pass_context
+    def run(ctx: click.Context, /, name: str, switch: str, reason: str, **how: Any) -> None:
+        carry_out(ctx, "POST", path_to(collection, name, "maintenance"), _body(switch, reason), **how)
+
+
+def add_cluster_maintenance(group: click.Group) -> None:
+    """Add `maintenance on|off` for everything."""
+
+    @group.command(name="maintenance", help=_says("cluster", "clusterctl cluster maintenance on --reason 'new switch'"))
+    @click.argument("switch", type=SWITCH)
+    @_REASON
+    @mutating
+    @click.pass_context
+    def run(ctx: click.Context, /, switch: str, reason: str, **how: Any) -> None:
+        carry_out(ctx, "POST", path_to("cluster", "maintenance"), _body(switch, reason), **how)
+
+
+def _body(switch: str, reason: str) -> dict[str, Any]:
+    return {"on": switch == "on", "reason": reason}
+
+
+def _says(one: str, example: str) -> str:
+    what = {"cluster": "everything", "node": "every group on a node", "group": "a group", "resource": "a resource"}[one]
+    return (
+        f"Keep hands off {what}: failures are reported, nothing is started, stopped, restarted or moved.\n\n"
+        "Asked for during a recovery it waits for its end. When it ends, what is still failed is judged by its policy.\n\n"
+        f"\b\n{example}\n{example.replace(' on --reason', ' off#').split('#')[0]}"
+    )

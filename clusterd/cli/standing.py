@@ -1,0 +1,58 @@
+"""How is what stands beside a state shown: pauses, drains, maintenance, moves, and what comes next? I/O."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from clusterd.cli.output import ago_text, clock_text, plain, state_text
+
+
+def words_text(each: Mapping[str, Any]) -> str:
+    """A state with the words beside it: 'paused, drain-completed'."""
+    return ", ".join([state_text(each["state"]), *(state_text(word) for word in each["status"])])
+
+
+def node_standing_lines(each: Mapping[str, Any]) -> list[str]:
+    """Why a node is out of use, and since when."""
+    lines = []
+    pause, drain = each["paused"], each["drain"]
+    if pause:
+        options = [f"to {pause['target']}"] if pause["target"] else []
+        options += [word for word in ("force", "retry") if pause[word]]
+        what = "drain" if pause["drain"] else "pause"
+        said = f" ({', '.join(options)})" if options else ""
+        lines.append(f"{what}{said} asked for by {plain(pause['by'])} {ago_text(pause['since'])} ago")
+    if drain:
+        lines.append(f"drain {drain['state']}: {drain['gone']} of {drain['total']} groups have left")
+        lines += [f"  could not leave: {plain(found['group'])}: {plain(found['reason'])}" for found in drain["failed"]]
+    if each["quarantined_until"]:
+        lines.append(f"quarantined until {clock_text(each['quarantined_until'])}; clusterctl node clear-quarantine …")
+    return lines + maintenance_lines(each["maintenance"])
+
+
+def group_standing_lines(each: Mapping[str, Any]) -> list[str]:
+    """What a group waits for, which move is asked for, and what happens next."""
+    lines = [f"status: {', '.join(each['status'])}"] if each["status"] else []
+    if each["waits_since"]:
+        lines.append(f"waits since {ago_text(each['waits_since'])}")
+    move = each["move"]
+    if move:
+        how = "waits in the queue" if move["queued"] else "under way" if move["under_way"] else "asked for"
+        lines.append(f"move to {move['target'] or 'the best node'}: {how}, since {ago_text(move['since'])}")
+    if each["next_action"]:
+        lines.append(f"next: {next_text(each['next_action'])}")
+    return lines + maintenance_lines(each["maintenance"])
+
+
+def next_text(action: Mapping[str, Any]) -> str:
+    """restart of web-server at 12:00:01.000."""
+    return plain(action["what"]) + (f" at {clock_text(action['at'])}" if action["at"] else "")
+
+
+def maintenance_lines(found: Mapping[str, Any] | None) -> list[str]:
+    if not found:
+        return []
+    reason = f" ({plain(found['reason'])})" if found["reason"] else ""
+    waits = f": {plain(found['waits_for'])}" if found["waits_for"] else ""
+    state = "in force" if found["in_force"] else f"waits for the end of what is under way{waits}"
+    who = f"{plain(found['by'])}, {ago_text(found['since'])} ago"
+    return [f"hands off: {plain(found['scope'])} is in maintenance{reason}, asked for by {who}; {state}"]
