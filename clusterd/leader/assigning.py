@@ -9,7 +9,7 @@ from clusterd.leader.pen import Pen
 from clusterd.leader.placement import Placement, PlacementCause, Request
 from clusterd.leader.preempt import victims
 from clusterd.leader.proposal import Proposal
-from clusterd.leader.standing import Standing, standing_of
+from clusterd.leader.standing import Standing, runs_now, standing_of
 from clusterd.leader.waiting import Waiting
 from clusterd.model import keys
 from clusterd.model.events import GROUP_ASSIGNED, GROUP_HELD, GROUP_PREEMPTED, GROUP_UNPLACED
@@ -147,7 +147,7 @@ class Assigning:
             reset_id=group.reset_id,
             status=(wait.status,) if wait is not None else (),
             last_owner=(before.owner or before.last_owner) if before is not None else NodeId(""),
-            left=before.left if before is not None else (),
+            passed_over=runs_now(self._view, group),
             drained_from=before.drained_from if before is not None else NodeId(""),
             moved_from=before.moved_from if before is not None else NodeId(""),
             start_id=group.start_id,

@@ -1,7 +1,7 @@
 """Should a group go back to a node that it prefers, or was drained from? Pure. Each answer says why, also when it is no.
 
-A preferred node counts only from its next run on: a group that an operator moved away, or that failed there, does not go
-back to the same run of that node and start the circle again.
+A preferred node counts when it has *become* active since the group was placed: one that was there already, but from which
+an operator moved the group or where it failed, would only start the circle again.
 """
 
 from dataclasses import replace
@@ -68,10 +68,10 @@ def come_home(
 
 
 def failback_target(standing: Standing, view: DatabaseView, crowd: Crowd) -> NodeId | None:
-    """The most preferred node above the present owner that can take the group and began its run after the group left it."""
+    """The most preferred node above the present owner that can take the group and began its run after it was placed."""
     if not standing.settings.may_fail_back or standing.assignment is None:
         return None
-    left = set(standing.assignment.left)
+    left = set(standing.assignment.passed_over)
     for name in standing.group.preferred_owners:
         if key_of(name) == key_of(standing.owner):
             return None
@@ -115,7 +115,7 @@ def minutes_until(window: tuple[int, int], minute: int) -> int:
 
 def _forget_drain(standing: Standing, assignment: AssignmentRecord, mode: FailbackMode, pen: Pen) -> Proposal:
     """By policy means: as if the node had just become active, so that failback rules may apply to it again."""
-    left = assignment.left
+    passed_over = assignment.passed_over
     if mode is FailbackMode.POLICY:
-        left = tuple(each for each in left if each.node != assignment.drained_from)
-    return pen.write(standing, replace(assignment, drained_from=NodeId(""), left=left), None, "", "")
+        passed_over = tuple(each for each in passed_over if each.node != assignment.drained_from)
+    return pen.write(standing, replace(assignment, drained_from=NodeId(""), passed_over=passed_over), None, "", "")

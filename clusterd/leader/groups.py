@@ -21,7 +21,7 @@ from clusterd.leader.pen import Pen
 from clusterd.leader.placement import PlacementCause
 from clusterd.leader.proposal import Proposal
 from clusterd.leader.sight import Sight
-from clusterd.leader.standing import Standing, standing_of, with_left
+from clusterd.leader.standing import Standing, standing_of
 from clusterd.leader.waiting import Waiting
 from clusterd.model import keys
 from clusterd.model.events import GROUP_HELD, GROUP_STARTED
@@ -40,7 +40,6 @@ _CAUSE_OF_RELEASE = {
     ReleaseCause.BALANCE: PlacementCause.BALANCE,
     ReleaseCause.RULE: PlacementCause.RULE,
 }
-_ON_PURPOSE = frozenset({ReleaseCause.MOVE, ReleaseCause.FAILOVER, ReleaseCause.BALANCE, ReleaseCause.RETURN})
 
 
 class GroupDecisions:
@@ -180,7 +179,6 @@ class GroupDecisions:
             return [self._assigning.set_aside(standing, assignment, steps)]
         before = replace(
             assignment,
-            left=with_left(assignment) if cause in _ON_PURPOSE else assignment.left,
             moved_from=owner if cause in (ReleaseCause.MOVE, ReleaseCause.BALANCE) else NodeId(""),
         )
         whys = {
@@ -222,7 +220,8 @@ class GroupDecisions:
         )
         self._crowd.placed(standing.group.name, assignment.owner, is_starting=True)
         kind = GROUP_STARTED if assignment.status else None
-        return self._pen.write(standing, after, kind, text, waited, node=assignment.owner)
+        message = f"{standing.group.name} starts on {assignment.owner}"
+        return self._pen.write(standing, after, kind, message, waited, node=assignment.owner)
 
     def _hold(self, standing: Standing, assignment: AssignmentRecord) -> Proposal | None:
         """What is wanted no more and is at rest starts only through the gates again."""

@@ -45,6 +45,7 @@ def carry_out(standing: Standing, assignment: AssignmentRecord, crowd: Crowd, pe
         rule="move",
         text=text,
         message=f"{standing.group.name} leaves {assignment.owner} for {target}",
+        because=asked.text,
         target=target,
         steps=(asked,),
         candidates=placement.candidates,
@@ -116,7 +117,7 @@ def _give_up(
         status=_without_queue(assignment),
         because=Decision("move: given up", text, (asked, pen.step(text)), placement.candidates),
     )
-    return pen.write(standing, after, MOVE_GIVEN_UP, text, problem, caused_by=move.id)
+    return pen.write(standing, after, MOVE_GIVEN_UP, text, "", caused_by=move.id)
 
 
 def _queue(

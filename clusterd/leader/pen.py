@@ -68,10 +68,14 @@ class Pen:
         target: NodeId | None = None,
         steps: tuple[Step, ...] = (),
         candidates: tuple[Candidate, ...] = (),
+        because: str | None = None,
         caused_by: str = "",
         rests_on_report: bool = False,
     ) -> Proposal:
-        """Tell the owner to give the group up. `assignment` is the present one with what else changes."""
+        """Tell the owner to give the group up. `assignment` is the present one with what else changes.
+
+        `because` is what the event says; without it, `text`.
+        """
         decision = Decision(rule, text, (*steps, self.step(text)), candidates)
         after = replace(
             assignment,
@@ -91,7 +95,7 @@ class Pen:
             after,
             GROUP_RELEASE_ORDERED,
             message,
-            "" if message == text else text,
+            because if because is not None else "" if message == text else text,
             node=assignment.owner,
             also=also,
             caused_by=caused_by,

@@ -116,8 +116,11 @@ def standing_of(view: DatabaseView, group: GroupRecord, node_count: int) -> Stan
     )
 
 
-def with_left(assignment: AssignmentRecord) -> tuple[NodeRun, ...]:
-    """The runs of nodes that the group has left, with the present owner's: the newest of each node."""
-    runs = {each.node: each for each in assignment.left}
-    runs[assignment.owner] = NodeRun(assignment.owner, assignment.incarnation)
-    return tuple(runs[node] for node in sorted(runs))
+def runs_now(view: DatabaseView, group: GroupRecord) -> tuple[NodeRun, ...]:
+    """The present runs of the group's preferred owners: where it could have gone now, and so need not go back to."""
+    members = (view.membership(node) for node in group.preferred_owners)
+    return tuple(
+        NodeRun(each.node, each.incarnation)
+        for each in members
+        if each is not None and each.state is MembershipState.UP
+    )

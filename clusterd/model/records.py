@@ -240,8 +240,8 @@ class AssignmentRecord:
     """`GroupStatus` words that stand beside the state."""
     last_owner: NodeId = NodeId("")
     """Whose it was before: what the next-node rule and a cold start go by."""
-    left: tuple[NodeRun, ...] = ()
-    """Runs of nodes that it left on purpose or because it failed there: no failback to one before its next run."""
+    passed_over: tuple[NodeRun, ...] = ()
+    """Runs of preferred owners that were there when it was placed: failback is only to one that has begun another."""
     drained_from: NodeId = NodeId("")
     moved_from: NodeId = NodeId("")
     """Where it goes back to when it cannot come online after a move."""

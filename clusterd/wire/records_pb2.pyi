@@ -810,7 +810,7 @@ class AssignmentRecord(_message.Message):
     BLOCKED_UNTIL_CLUSTER_MS_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     LAST_OWNER_FIELD_NUMBER: _builtins.int
-    LEFT_FIELD_NUMBER: _builtins.int
+    PASSED_OVER_FIELD_NUMBER: _builtins.int
     DRAINED_FROM_FIELD_NUMBER: _builtins.int
     MOVED_FROM_FIELD_NUMBER: _builtins.int
     START_ID_FIELD_NUMBER: _builtins.int
@@ -847,7 +847,7 @@ class AssignmentRecord(_message.Message):
     @_builtins.property
     def status(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
-    def left(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeRun]: ...
+    def passed_over(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeRun]: ...
     def __init__(
         self,
         *,
@@ -866,7 +866,7 @@ class AssignmentRecord(_message.Message):
         blocked_until_cluster_ms: _builtins.int = ...,
         status: _abc.Iterable[_builtins.str] | None = ...,
         last_owner: _builtins.str = ...,
-        left: _abc.Iterable[Global___NodeRun] | None = ...,
+        passed_over: _abc.Iterable[Global___NodeRun] | None = ...,
         drained_from: _builtins.str = ...,
         moved_from: _builtins.str = ...,
         start_id: _builtins.str = ...,
@@ -876,7 +876,7 @@ class AssignmentRecord(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["because", b"because"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["because", b"because", "blocked_until_cluster_ms", b"blocked_until_cluster_ms", "drained_from", b"drained_from", "failovers", b"failovers", "generation", b"generation", "group", b"group", "incarnation", b"incarnation", "last_owner", b"last_owner", "left", b"left", "move_id", b"move_id", "moved_from", b"moved_from", "next_action", b"next_action", "next_action_cluster_ms", b"next_action_cluster_ms", "order", b"order", "owner", b"owner", "release_cause", b"release_cause", "reset_id", b"reset_id", "since_wall_ms", b"since_wall_ms", "start_id", b"start_id", "status", b"status", "target", b"target", "waits_since_cluster_ms", b"waits_since_cluster_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["because", b"because", "blocked_until_cluster_ms", b"blocked_until_cluster_ms", "drained_from", b"drained_from", "failovers", b"failovers", "generation", b"generation", "group", b"group", "incarnation", b"incarnation", "last_owner", b"last_owner", "move_id", b"move_id", "moved_from", b"moved_from", "next_action", b"next_action", "next_action_cluster_ms", b"next_action_cluster_ms", "order", b"order", "owner", b"owner", "passed_over", b"passed_over", "release_cause", b"release_cause", "reset_id", b"reset_id", "since_wall_ms", b"since_wall_ms", "start_id", b"start_id", "status", b"status", "target", b"target", "waits_since_cluster_ms", b"waits_since_cluster_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
