@@ -1,7 +1,7 @@
 """What does a resource type see of its host during one call? I/O: the bridge from a call's thread to the event loop.
 
-Every method may be used from the call's own thread, and `failed` and `stopped` from any. What waits is woken with
-`CallCancelled` when the host gives the call up; after that nothing can be started through this context any more.
+Every method may be used from the call's own thread, and those that tell of the workload's state from any. What waits is
+woken with `CallCancelled` when the host gives the call up; after that nothing can be started through this context any more.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import concurrent.futures
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, TypeVar
 
 from clusterd.adapters.boot_clock import now_ms
@@ -19,6 +20,15 @@ from clusterd.resource_api import CallCancelled, Exit, Finished, ResourceFailed
 
 _MARGIN_MAX_MS = 250
 _Answer = TypeVar("_Answer")
+
+
+class Told(StrEnum):
+    """What a resource type says of its resource by itself."""
+
+    FAILED = "failed"
+    STOPPED = "stopped"
+    EMBEDDED_FAILED = "embedded-failed"
+    EMBEDDED_WELL = "embedded-well"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +52,14 @@ class CallContext:
         reason: str,
         pending_timeout_ms: int,
         on_progress: Callable[[str], None],
-        on_failure: Callable[[str, bool], None],
+        on_told: Callable[[Told, str], None],
     ) -> None:
         self._names = names
         self._properties = properties
         self._workload = workload
         self._reason = reason
         self._pending_timeout_ms = pending_timeout_ms
-        self._on_progress, self._on_failure = on_progress, on_failure
+        self._on_progress, self._on_told = on_progress, on_told
         self._loop = asyncio.get_running_loop()
         self._cancelled = threading.Event()
         self._asked: set[concurrent.futures.Future[Any]] = set()
@@ -90,10 +100,19 @@ class CallContext:
         self._loop.call_soon_threadsafe(self._on_progress, message)
 
     def failed(self, message: str) -> None:
-        self._loop.call_soon_threadsafe(self._on_failure, message, False)
+        self._tell(Told.FAILED, message)
 
     def stopped(self, message: str) -> None:
-        self._loop.call_soon_threadsafe(self._on_failure, message, True)
+        self._tell(Told.STOPPED, message)
+
+    def embedded_failure(self, message: str) -> None:
+        self._tell(Told.EMBEDDED_FAILED, message or "it gave no reason")
+
+    def embedded_well(self) -> None:
+        self._tell(Told.EMBEDDED_WELL, "")
+
+    def _tell(self, what: Told, message: str) -> None:
+        self._loop.call_soon_threadsafe(self._on_told, what, message)
 
     # ---- for the host ----
 

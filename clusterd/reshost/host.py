@@ -122,6 +122,8 @@ class Host:
                 return await resource.health("looks_alive")
             case host_pb2.VERB_IS_ALIVE:
                 return await resource.health("is_alive")
+            case host_pb2.VERB_TIMES:
+                return _take_times(call, resource)
             case host_pb2.VERB_CONTROL:
                 return await resource.control(call)
             case _:
@@ -170,6 +172,13 @@ class Host:
             resource.cancel_polling()
 
 
+def _take_times(call: host_pb2.ResourceCall, resource: HostedResource) -> host_pb2.CallResult:
+    if call.generation != resource.generation:
+        return result(host_pb2.OUTCOME_STALE, f"{resource.name} runs under generation {resource.generation}")
+    resource.take_times(call)
+    return result(host_pb2.OUTCOME_DONE)
+
+
 def _answer_for_absent(call: host_pb2.ResourceCall) -> host_pb2.CallResult:
     """A stop of what is not here is done already."""
     if call.verb in (host_pb2.VERB_OFFLINE, host_pb2.VERB_TERMINATE, host_pb2.VERB_CLOSE):
@@ -187,4 +196,5 @@ def _hosted(resource: HostedResource) -> host_pb2.HostedResource:
         generation=resource.generation,
         state=resource.state,
         pid=resource.pid,
+        embedded_failure=resource.embedded_failure,
     )

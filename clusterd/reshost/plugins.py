@@ -55,7 +55,7 @@ class Plugins:
             self.troubles.append(f"{source}: {make.__name__}: {problem}")
             return
         schema = schema_of(make.properties, says=make.says, exactly_one=make.exactly_one)
-        self.types[make.name] = LoadedType(make, schema, source)
+        self.types[make.name] = LoadedType(make, {**schema, **_intervals(make)}, source)
 
     def unknown(self, name: str) -> str:
         """Why there is no type of that name."""
@@ -121,6 +121,15 @@ def _import(path: str) -> ModuleType:
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def _intervals(make: type[ResourceType]) -> dict[str, int]:
+    """How often the type wants its resources checked, where that is not the usual."""
+    said = {
+        "x-looks-alive-poll-interval": (make.looks_alive_interval_ms, ResourceType.looks_alive_interval_ms),
+        "x-is-alive-poll-interval": (make.is_alive_interval_ms, ResourceType.is_alive_interval_ms),
+    }
+    return {key: value for key, (value, usual) in said.items() if value != usual}
 
 
 def _type_problem(make: type[ResourceType]) -> str:

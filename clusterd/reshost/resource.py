@@ -13,10 +13,11 @@ from typing import Any
 from clusterd.adapters.boot_clock import now_ms
 from clusterd.adapters.containment import NodeContainment
 from clusterd.reshost.answers import answered, failure_of, result
-from clusterd.reshost.context import CallContext, Names
+from clusterd.reshost.checks import Checks
+from clusterd.reshost.context import CallContext, Names, Told
+from clusterd.reshost.evidence import left_words
 from clusterd.reshost.output import OutputTail
 from clusterd.reshost.plugin_call import CallHung, PendingTimedOut, PluginCall
-from clusterd.reshost.polling import poll
 from clusterd.reshost.spawning import SpawnerLink
 from clusterd.reshost.threads import CallThreads
 from clusterd.reshost.workload import Running, Workload
@@ -29,6 +30,11 @@ _FAILED = host_pb2.RESOURCE_EVENT_KIND_FAILED
 _HUNG = host_pb2.RESOURCE_EVENT_KIND_HUNG
 _WARNING = host_pb2.RESOURCE_EVENT_KIND_WARNING
 _STOPPED_ITSELF = host_pb2.RESOURCE_EVENT_KIND_STOPPED_ITSELF
+_CHECK_PASSED = host_pb2.RESOURCE_EVENT_KIND_CHECK_PASSED
+_EMBEDDED_FAILED = host_pb2.RESOURCE_EVENT_KIND_EMBEDDED_FAILED
+_EMBEDDED_WELL = host_pb2.RESOURCE_EVENT_KIND_EMBEDDED_WELL
+KILLED = "killed"
+"""The reason of a terminate that kills before it asks the resource type."""
 _HEALTH_VERBS = ("looks_alive", "is_alive")
 
 OnProgress = Callable[[str], None]
@@ -67,8 +73,17 @@ class HostedResource:
         self._workload: Workload | None = None
         self._in_flight: PluginCall | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._polling: asyncio.Task[None] | None = None
-        self._last_doubt = ""
+        self.embedded_failure = ""
+        """What the workload inside complains of."""
+        self._checks = Checks(
+            name,
+            state=lambda: self.state,
+            is_free=lambda: not self._lock.locked() and self._in_flight is None,
+            ask=self._check_health,
+            emit=self._emit,
+            on_no=self._fail,
+            on_yes=self._pass_again,
+        )
 
     @property
     def pid(self) -> int:
@@ -87,9 +102,14 @@ class HostedResource:
 
     def cancel_polling(self) -> None:
         """No more checks until the next online; the end of the main process is still seen."""
-        if self._polling is not None:
-            self._polling.cancel()
-            self._polling = None
+        self._checks.stop()
+
+    def take_times(self, call: host_pb2.ResourceCall) -> None:
+        """Go by the times of `call` from now on."""
+        for each in ("pending_timeout_ms", "deadlock_timeout_ms", "looks_alive_interval_ms", "is_alive_interval_ms"):
+            setattr(self._call, each, getattr(call, each))
+        if self._checks.is_running:
+            self._start_checks()
 
     # ---- online ----
 
@@ -127,14 +147,14 @@ class HostedResource:
         if self._in_flight is not None:
             return result(host_pb2.OUTCOME_HUNG, f"an earlier {self._in_flight.verb} of {self.name} has not returned")
         if self._workload is not None and (left := await self._workload.empty()):
-            return result(host_pb2.OUTCOME_STILL_RUNNING, _left_words(self.name, left))
+            return result(host_pb2.OUTCOME_STILL_RUNNING, left_words(self.name, left))
         return None
 
     def _begin(self, call: host_pb2.ResourceCall, properties: Mapping[str, Any]) -> None:
         services = self._services
         self._call, self._properties = call, properties
         self.generation, self.type_name, self.group = call.generation, call.type, call.group
-        self.state = "online-pending"
+        self.state, self.embedded_failure = "online-pending", ""
         parts = (services.incarnation, services.host_id, f"{self.name}.{self.generation}")
         environment = {
             **services.environment,
@@ -168,22 +188,15 @@ class HostedResource:
         if workload is None or type_ is None:
             return
         workload.on_main_end = self._main_ended
-        tells = type(type_).tells_failure and workload.main is not None
-        self._polling = asyncio.get_running_loop().create_task(
-            poll(
-                self.name,
-                looks_alive_interval_ms=None if tells else max(self._call.looks_alive_interval_ms, 10) or None,
-                is_alive_interval_ms=max(self._call.is_alive_interval_ms, 10),
-                looks_alive=self._poll_looks_alive,
-                is_alive=self._poll_is_alive,
-            ),
-            name=f"polling {self.name}",
-        )
-        self._polling.add_done_callback(self._polling_ended)
+        self._start_checks()
 
-    def _polling_ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._emit(_WARNING, f"polling of {self.name} broke: {error!r}")
+    def _start_checks(self) -> None:
+        is_watched = self._workload is not None and self._workload.main is not None
+        tells = is_watched and self._type is not None and type(self._type).tells_failure
+        self._checks.start(
+            looks_alive_interval_ms=None if tells else self._call.looks_alive_interval_ms,
+            is_alive_interval_ms=self._call.is_alive_interval_ms,
+        )
 
     # ---- offline ----
 
@@ -216,7 +229,7 @@ class HostedResource:
             left = await workload.empty()
         if left:
             self.state = "failed"
-            return result(host_pb2.OUTCOME_STILL_RUNNING, _left_words(self.name, left))
+            return result(host_pb2.OUTCOME_STILL_RUNNING, left_words(self.name, left))
         workload.close()
         self._workload, self._type = None, None
         self.state = "offline"
@@ -233,9 +246,11 @@ class HostedResource:
         if self._in_flight is not None:
             self._in_flight.cancel()
         if workload is not None and self._type is not None:
+            if call.reason == KILLED:
+                await workload.empty()
             await self._plug_terminate(workload, self._type)
             if left := await workload.empty():
-                return result(host_pb2.OUTCOME_STILL_RUNNING, _left_words(self.name, left))
+                return result(host_pb2.OUTCOME_STILL_RUNNING, left_words(self.name, left))
         flight = self._in_flight
         if flight is not None and not await flight.comes_back(RETURN_WITHIN_MS):
             message = f"{flight.verb} of {self.name} does not return although it was terminated"
@@ -286,31 +301,9 @@ class HostedResource:
 
     # ---- health ----
 
-    async def _poll_looks_alive(self) -> None:
-        """A no is confirmed by IsAlive at once; only that fails the resource."""
-        health, _ = await self._poll_health("looks_alive")
-        if health is Health.NO:
-            await self._poll_is_alive()
-
-    async def _poll_is_alive(self) -> None:
-        health, message = await self._poll_health("is_alive")
-        if health is Health.NO and self.state == "online":
-            self._fail(message or "is_alive said no")
-
-    async def _poll_health(self, verb: str) -> tuple[Health, str]:
-        if self._lock.locked() or self._in_flight is not None or self.state != "online":
-            return Health.CANNOT_TELL, ""
+    async def _check_health(self, verb: str) -> tuple[Health, str]:
         async with self._lock:
-            try:
-                health, message = await self._ask_health(verb)
-            except CallHung as error:
-                self._emit(_HUNG, f"{error}; the resource host must be killed")
-                return Health.CANNOT_TELL, ""
-        doubt = (message or f"{verb} cannot tell") if health is Health.CANNOT_TELL else ""
-        if doubt and doubt != self._last_doubt:
-            self._emit(_WARNING, doubt)
-        self._last_doubt = doubt
-        return health, message
+            return await self._ask_health(verb)
 
     async def _ask_health(self, verb: str) -> tuple[Health, str]:
         """Raises CallHung only."""
@@ -332,26 +325,36 @@ class HostedResource:
         if self.state == "online" and self._workload is not None and self._workload.main is running:
             self._fail(_end_words(running, self._workload))
 
-    def _told_failure(self, workload: Workload, message: str, is_stop: bool) -> None:
+    def _told(self, workload: Workload, what: Told, message: str) -> None:
         if self.state != "online" or self._workload is not workload:
             return
-        if is_stop:
-            self._stop_watching()
-            self.state = "failed"
-            self._emit(_STOPPED_ITSELF, message)
-        else:
-            self._fail(message)
+        match what:
+            case Told.FAILED:
+                self._fail(message)
+            case Told.STOPPED:
+                self._stop_watching()
+                self.state = "failed"
+                self._emit(_STOPPED_ITSELF, message)
+            case Told.EMBEDDED_FAILED | Told.EMBEDDED_WELL:
+                self._note_inside(message)
+
+    def _note_inside(self, message: str) -> None:
+        if message != self.embedded_failure:
+            self.embedded_failure = message
+            self._emit(_EMBEDDED_FAILED if message else _EMBEDDED_WELL, message)
 
     def _fail(self, message: str) -> None:
-        self._stop_watching()
+        """It is checked further: who told us to run it may not stop it now, and then wants to know when it is well."""
         self.state = "failed"
         self._emit(_FAILED, message)
 
+    def _pass_again(self) -> None:
+        self.state = "online"
+        self._emit(_CHECK_PASSED, "is_alive says yes again")
+
     def _stop_watching(self) -> None:
         """No more polling; a check in flight is woken, so that nothing waits for it."""
-        if self._polling is not None and self._polling is not asyncio.current_task():
-            self._polling.cancel()
-        self._polling = None
+        self._checks.stop()
         if self._in_flight is not None and self._in_flight.verb in _HEALTH_VERBS:
             self._in_flight.cancel()
         if self._workload is not None:
@@ -376,7 +379,7 @@ class HostedResource:
             reason=self._call.reason,
             pending_timeout_ms=self._pending_timeout_ms,
             on_progress=on_progress,
-            on_failure=lambda message, is_stop: self._told_failure(workload, message, is_stop),
+            on_told=lambda what, message: self._told(workload, what, message),
         )
 
     async def _plug(self, verb: str, on_progress: OnProgress, *, pending: bool) -> Any:
@@ -439,10 +442,6 @@ _HEALTHS = {
 
 def _no_progress(message: str) -> None:
     """For calls that nobody waits for progress of."""
-
-
-def _left_words(name: str, left: list[int]) -> str:
-    return f"processes {left} of {name} survive SIGKILL; look for a hung disk or network file system"
 
 
 def _end_words(running: Running, workload: Workload) -> str:

@@ -190,6 +190,13 @@ class Context(Protocol):
     def stopped(self, message: str) -> None:
         """Tell the host that the workload ended by itself and that this is no failure."""
 
+    def embedded_failure(self, message: str) -> None:
+        """Tell the host, from any thread, that what runs *inside* the resource is unwell (an application in a guest) while
+        the resource itself runs. What follows is the operator's choice (`embedded_failure_action`). May be repeated."""
+
+    def embedded_well(self) -> None:
+        """Tell the host that it is well again."""
+
 
 class ResourceType:
     """Base of every resource type. `online`, `offline` and `is_alive` are yours to write; the rest has defaults."""
@@ -202,6 +209,9 @@ class ResourceType:
     """Sets of properties of which exactly one must be given."""
     tells_failure: ClassVar[bool] = False
     """Failure comes as an event (a watched process, `context.failed`), so `looks_alive` need not be polled."""
+    looks_alive_interval_ms: ClassVar[int] = 5000
+    is_alive_interval_ms: ClassVar[int] = 60_000
+    """How often the two checks are made, unless an operator says something else for the type or the resource."""
 
     def open(self, context: Context) -> None:
         """Make ready; the thing itself stays offline."""

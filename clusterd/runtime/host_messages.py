@@ -13,6 +13,7 @@ _VERBS = {
     Verb.ONLINE: host_pb2.VERB_ONLINE,
     Verb.OFFLINE: host_pb2.VERB_OFFLINE,
     Verb.TERMINATE: host_pb2.VERB_TERMINATE,
+    Verb.TIMES: host_pb2.VERB_TIMES,
 }
 _OUTCOMES = {
     host_pb2.OUTCOME_DONE: CallOutcome.DONE,
@@ -25,6 +26,9 @@ _HAPPENINGS = {
     host_pb2.RESOURCE_EVENT_KIND_FAILED: Happening.CHECK_FAILED,
     host_pb2.RESOURCE_EVENT_KIND_HUNG: Happening.CHECK_FAILED,
     host_pb2.RESOURCE_EVENT_KIND_STOPPED_ITSELF: Happening.STOPPED_ITSELF,
+    host_pb2.RESOURCE_EVENT_KIND_CHECK_PASSED: Happening.CHECK_PASSED,
+    host_pb2.RESOURCE_EVENT_KIND_EMBEDDED_FAILED: Happening.EMBEDDED_FAILED,
+    host_pb2.RESOURCE_EVENT_KIND_EMBEDDED_WELL: Happening.EMBEDDED_WELL,
 }
 
 
@@ -69,6 +73,7 @@ def host_up(host: str, inventory: host_pb2.HostInventory, node: str) -> HostUp:
             each.generation,
             ResourceState(each.state),
             each.pid,
+            each.embedded_failure,
         )
         for each in inventory.resources
     )

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from clusterd.reshost.resource import KILLED
 from clusterd.wire import host_pb2
 from tests.guard.survivors import Marked
 from tests.reshost.conftest import Bench
@@ -177,3 +178,13 @@ async def test_slow_calls_do_not_hold_up_others(bench: Bench) -> None:
     assert time.monotonic() - began < 1
     await asyncio.gather(*(bench.call("terminate", resource=f"s{number}") for number in range(60)))
     assert {answer.outcome for answer in await asyncio.gather(*slow)} == {FAILED}
+
+
+async def test_a_kill_asks_nobody_first(bench: Bench, marked: Marked) -> None:
+    """A terminate of a type that hangs would wait for it; a kill does not."""
+    await bench.call("online", "slow_end", command=marked.sleep())
+    call = bench.node.call("terminate", "r", "slow_end")
+    call.reason = KILLED
+    under_way = asyncio.ensure_future(bench.host.link.call(call))
+    await bench.node.until(lambda: not marked.pids(), 1000, what="the end of its processes")
+    assert (await under_way).outcome == DONE

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -98,3 +99,57 @@ async def test_no_failure_is_told_for_a_wanted_end(bench: Bench, marked: Marked)
         await bench.call(verb, "generic_service", generation=generation)
     await bench.host.link.ping()
     assert bench.host.events == []
+
+
+async def test_what_failed_and_is_not_stopped_is_checked_further(bench: Bench, tmp_path: Path) -> None:
+    """Under maintenance nobody stops it: it is told when it is well again, and when it fails again."""
+    flag = tmp_path / "well"
+    flag.touch()
+    bench.node.deadlines.is_alive_interval_ms = 20
+    await bench.call("online", flag=str(flag))
+    flag.unlink()
+    await bench.told(KIND_FAILED)
+    assert (await bench.inventory())["r"].state == "failed"
+    flag.touch()
+    assert (await bench.told(host_pb2.RESOURCE_EVENT_KIND_CHECK_PASSED)).message == "is_alive says yes again"
+    assert (await bench.inventory())["r"].state == "online"
+    flag.unlink()
+    await bench.node.until(lambda: len(bench.host.events) == 3, 3000, what="the second failure")
+    assert bench.host.events[-1].kind == KIND_FAILED
+
+
+async def test_what_was_stopped_after_its_failure_is_checked_no_more(bench: Bench, tmp_path: Path) -> None:
+    flag = tmp_path / "well"
+    bench.node.deadlines.is_alive_interval_ms = 20
+    await bench.call("online", flag=str(flag))
+    await bench.told(KIND_FAILED)
+    assert (await bench.call("terminate")).outcome == host_pb2.OUTCOME_DONE
+    flag.touch()
+    await bench.call("online", resource="other", alive="no")
+    await bench.node.until(lambda: len(bench.host.events) == 2, 3000, what="the other's failure")
+    assert [event.kind for event in bench.host.events] == [KIND_FAILED, KIND_FAILED]
+
+
+async def test_times_that_change_while_it_runs_are_taken(bench: Bench) -> None:
+    bench.node.deadlines.is_alive_interval_ms = bench.node.deadlines.looks_alive_interval_ms = 600_000
+    await bench.call("online", alive="no")
+    assert bench.host.events == []
+    bench.node.deadlines.is_alive_interval_ms = 20
+    stale = await bench.call("times", generation=2)
+    assert stale.outcome == host_pb2.OUTCOME_STALE
+    assert (await bench.call("times")).outcome == host_pb2.OUTCOME_DONE
+    await bench.told(KIND_FAILED)
+
+
+async def test_the_workload_inside_complains_and_is_well_again(bench: Bench) -> None:
+    await bench.call("online")
+    for _ in range(2):
+        await bench.control("complain", body=b"the application hangs")
+    told = await bench.told(host_pb2.RESOURCE_EVENT_KIND_EMBEDDED_FAILED)
+    assert told.message == "the application hangs"
+    found = (await bench.inventory())["r"]
+    assert (found.state, found.embedded_failure) == ("online", "the application hangs")
+    await bench.control("complain")
+    await bench.told(host_pb2.RESOURCE_EVENT_KIND_EMBEDDED_WELL)
+    assert len(bench.host.events) == 2
+    assert (await bench.inventory())["r"].embedded_failure == ""

@@ -1,5 +1,6 @@
 """A resource type that does what its properties say: a real one, with dials."""
 
+import os
 import threading
 import time
 
@@ -23,6 +24,7 @@ class Dial(ResourceType):
         Property("looks", PropertyKind.TEXT, "what looks_alive says", default="yes"),
         Property("alive", PropertyKind.TEXT, "what is_alive says", default="yes"),
         Property("command", PropertyKind.LIST, "what online starts"),
+        Property("flag", PropertyKind.TEXT, "is_alive says yes while this file is there"),
         Property("wait", PropertyKind.DURATION, "how long it takes", default=0, unit="ms"),
     )
 
@@ -40,6 +42,8 @@ class Dial(ResourceType):
 
     def is_alive(self, context: Context) -> Health:
         word = context.properties["alive"]
+        if context.properties["flag"]:
+            return Health.of(os.path.exists(context.properties["flag"]))
         if word == "hang":
             time.sleep(context.properties["wait"] / 1000)
         if word == "broken":
@@ -49,6 +53,9 @@ class Dial(ResourceType):
         return Health(word) if word in list(Health) else Health.YES
 
     def control(self, context: Context, verb: str, body: bytes) -> bytes:
+        if verb == "complain":
+            context.embedded_failure(body.decode()) if body else context.embedded_well()
+            return b""
         return f"{verb} {context.resource}".encode() + body if verb == "echo" else super().control(context, verb, body)
 
     def _do(self, context: Context, word: str) -> None:
@@ -76,3 +83,12 @@ class Dial(ResourceType):
                 threading.Timer(0.05, context.failed, ["the needle fell"]).start()
             case "tell-stopped":
                 threading.Timer(0.05, context.stopped, ["the work is done"]).start()
+
+
+class SlowEnd(Dial):
+    """Its terminate takes its time."""
+
+    name = "slow_end"
+
+    def terminate(self, context: Context) -> None:
+        context.pause(2000)
