@@ -88,22 +88,24 @@ class _Scale:
 
     def share(self, seat: Seat, source: Room, target: Room) -> tuple[_Fill, _Fill]:
         """What the group takes of the source, and would take of the target."""
-        here = _Fill(self._memory(seat, source), self._processors(seat, source))
-        ratio = (
-            source.settings.cores / target.settings.cores if source.settings.cores and target.settings.cores else 1.0
+        reported, load = self._loads.get(source.key, NodeLoad(0, 0)), self._crowd.load(source.name)
+        memory = reported.memory_percent * _part(seat.needs.memory_mib, load.memory_mib, load.groups)
+        processors = reported.processor_percent * _part(seat.needs.cores, load.cores, load.groups)
+        has, gets = source.settings.cores, target.settings.cores
+        ratio = has / gets if has and gets else 1.0
+        return (
+            _Fill(_memory(seat, source, measured=memory), processors),
+            _Fill(_memory(seat, target, measured=memory), processors * ratio),
         )
-        return here, _Fill(self._memory(seat, target), here.processors * ratio)
 
-    def _memory(self, seat: Seat, room: Room) -> float:
-        return seat.needs.memory_mib * 100 / room.settings.memory_mib if room.settings.memory_mib else 0.0
 
-    def _processors(self, seat: Seat, room: Room) -> float:
-        """Nobody measures groups: by the cores that it demands, or an equal part where nobody demands any."""
-        reported, load = self._loads.get(room.key), self._crowd.load(room.name)
-        if reported is None or not load.groups:
-            return 0.0
-        part = seat.needs.cores / load.cores if load.cores else 1 / load.groups
-        return reported.processor_percent * part
+def _memory(seat: Seat, room: Room, *, measured: float) -> float:
+    return seat.needs.memory_mib * 100 / room.settings.memory_mib if room.settings.memory_mib else measured
+
+
+def _part(demanded: int, by_all: int, groups: int) -> float:
+    """Nobody measures groups: what it demands of what all there demand, or an equal part where nobody demands any."""
+    return demanded / by_all if by_all else 1 / max(1, groups)
 
 
 def _is_under_way(crowd: Crowd, view: DatabaseView, node: str) -> bool:
@@ -128,7 +130,7 @@ def _possible(
             for room in _targets(crowd, group, source)
             if room.key in fills and _may_go_to(view, group, source, room)
             for move in [_move(group, scale.share(crowd.seats[key], source, room), fills, source, room)]
-            if move.target_after.worst <= move.source_after.worst
+            if move.target_after.worst <= move.source_after.worst < fills[source.key].worst
         ]
         if targets:
             site = source.settings.site

@@ -4,6 +4,7 @@ Each loss is played through with the leader's own placement: the groups of the l
 they would go, and what then finds no room may take the place of others. Quorum is taken for granted.
 """
 
+from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, islice
@@ -16,6 +17,7 @@ from clusterd.leader.preempt import victims
 from clusterd.leader.sight import Sight
 from clusterd.model.ids import GroupId, NodeId, key_of
 from clusterd.model.maintenance import group_hands_off
+from clusterd.model.records import GroupRecord
 from clusterd.model.states import GroupStatus
 
 LOSSES_MAX = 128
@@ -173,55 +175,66 @@ def _play(crowd: Crowd, view: DatabaseView, nodes: tuple[NodeId, ...]) -> Loss:
     ]
     waiting = [key for key in dict.fromkeys(waiting) if crowd.seats[key].needs.is_wanted]
     waiting.sort(key=lambda key: (-crowd.seats[key].needs.priority, key))
-    placed: dict[str, NodeId] = {}
-    stranded: dict[str, Stranded] = {}
-    for key in waiting:
-        _play_one(crowd, view, key, placed, stranded)
+    play = _Play(crowd, view, waiting)
+    play.run()
     crowd.forget()
     return Loss(
         nodes,
-        tuple((GroupId(crowd.seats[key].name), placed[key]) for key in sorted(placed)),
-        tuple(stranded[key] for key in sorted(stranded)),
+        tuple((GroupId(crowd.seats[key].name), play.placed[key]) for key in sorted(play.placed)),
+        tuple(play.stranded[key] for key in sorted(play.stranded)),
     )
 
 
-def _play_one(
-    crowd: Crowd, view: DatabaseView, key: str, placed: dict[str, NodeId], stranded: dict[str, Stranded]
-) -> None:
-    record = view.group(key)
-    if record is None:
-        return
-    home = crowd.rooms.get(crowd.seats[key].home)
-    owner = view.node(home.name) if home else None
-    hands_off = group_hands_off(view.cluster(), owner, record)
-    if hands_off is not None:
-        reason = "it is in maintenance: nobody takes it over before that ends"
-        stranded[key] = Stranded(record.name, GroupStatus.HANDS_OFF, reason)
-        return
-    placement = crowd.place(Request(record, PlacementCause.NODE_LOST, current=home.name if home else None))
-    node = placement.chosen
-    if node is None and placement.status is GroupStatus.PHYSICAL_RESOURCES_LACKING:
-        node = _make_room(crowd, view, key, placed, stranded)
-    if node is None:
-        stranded[key] = Stranded(record.name, placement.status, placement.refusal)
-    else:
-        crowd.placed(record.name, node)
-        placed[key] = node
+class _Play:
+    """One loss: who waits for a node, who found one, and who did not."""
 
+    def __init__(self, crowd: Crowd, view: DatabaseView, waiting: Sequence[str]) -> None:
+        self._crowd = crowd
+        self._view = view
+        self._waiting = deque(waiting)
+        self._gave_way: dict[str, str] = {}
+        self.placed: dict[str, NodeId] = {}
+        self.stranded: dict[str, Stranded] = {}
 
-def _make_room(
-    crowd: Crowd, view: DatabaseView, key: str, placed: dict[str, NodeId], stranded: dict[str, Stranded]
-) -> NodeId | None:
-    """The node where others give way to it. They are shown as stranded: they wait until there is room again."""
-    record = view.group(key)
-    found = victims(crowd, view, record) if record is not None else None
-    if found is None:
-        return None
-    for group in found.groups:
-        crowd.placed(group, None)
-        placed.pop(key_of(group), None)
-        stranded[key_of(group)] = Stranded(group, GroupStatus.PREEMPTED, found.reason)
-    return found.node
+    def run(self) -> None:
+        while self._waiting:
+            key = self._waiting.popleft()
+            record = self._view.group(key)
+            if record is not None:
+                self._find_node(key, record)
+
+    def _find_node(self, key: str, record: GroupRecord) -> None:
+        crowd = self._crowd
+        home = crowd.rooms.get(crowd.seats[key].home)
+        owner = self._view.node(home.name) if home else None
+        if group_hands_off(self._view.cluster(), owner, record) is not None:
+            reason = "it is in maintenance: nobody takes it over before that ends"
+            self.stranded[key] = Stranded(record.name, GroupStatus.HANDS_OFF, reason)
+            return
+        cause = PlacementCause.RETRY if key in self._gave_way else PlacementCause.NODE_LOST
+        placement = crowd.place(Request(record, cause, current=home.name if home else None))
+        node = placement.chosen
+        if node is None and placement.status is GroupStatus.PHYSICAL_RESOURCES_LACKING:
+            node = self._make_room(record)
+        if node is not None:
+            crowd.placed(record.name, node)
+            self.placed[key] = node
+        elif key in self._gave_way:
+            self.stranded[key] = Stranded(record.name, GroupStatus.PREEMPTED, self._gave_way[key])
+        else:
+            self.stranded[key] = Stranded(record.name, placement.status, placement.refusal)
+
+    def _make_room(self, record: GroupRecord) -> NodeId | None:
+        """The node where others give way to it. Those wait for another one then, each once."""
+        found = victims(self._crowd, self._view, record)
+        if found is None or any(key_of(group) in self._gave_way for group in found.groups):
+            return None
+        for group in found.groups:
+            self._crowd.placed(group, None)
+            self.placed.pop(key_of(group), None)
+            self._gave_way[key_of(group)] = found.reason
+            self._waiting.append(key_of(group))
+        return found.node
 
 
 def _homeless(crowd: Crowd, view: DatabaseView) -> Iterator[Stranded]:

@@ -58,7 +58,8 @@ def choose(choice: Choice, groups_at: Callable[[str], int], also_able: Callable[
     told = []
     for node in able[:1]:
         why = _basis(choice, node, basis)
-        reason = f"{why}; first of {len(able)} that can take it; it has {count_text(groups_at(node))}"
+        among = f"first of {len(able)} that can take it" if len(able) > 1 else "the only one that can take it"
+        reason = f"{why}; {among}; it has {count_text(groups_at(node))}"
         told.append(Candidate(choice.rooms[node].name, True, reason))
     for node in able[1:]:
         found = behind.get(node)
@@ -68,7 +69,7 @@ def choose(choice: Choice, groups_at: Callable[[str], int], also_able: Callable[
             Candidate(choice.rooms[node].name, False, barred[node].reason) for node in choice.rooms if node in barred
         ]
     if able:
-        return Placement(choice.rooms[able[0]].name, tuple(told))
+        return Placement(choice.rooms[able[0]].name, tuple(told), able=len(able))
     return Placement(None, tuple(told), nearest(barred.values()))
 
 
@@ -86,7 +87,7 @@ def _order(choice: Choice) -> tuple[list[str], str]:
         at = listed.index(current) + 1
         return _by_site(choice, listed[at:] + listed[:at], preferred), f"next after {_name(choice, current)}"
     if preferred:
-        order, basis = listed, "no preferred owner can take it, next in join order"
+        order, basis = listed, "after the preferred owners, next in join order"
     else:
         order, basis = list(choice.by_policy()), "fullest that still fits" if choice.is_reserving else "fewest groups"
     if cause is PlacementCause.COLD_START and current in choice.rooms and current not in preferred:
@@ -150,9 +151,9 @@ def _basis(choice: Choice, node: str, basis: str) -> str:
     if node == choice.target:
         return "it was asked for"
     if node == choice.current and choice.request.cause in ENDED_THERE:
-        return "no other node can take it"
+        return "back to where it comes from"
     if node in choice.avoided:
-        return "placement is to be avoided there, but no other node can take it"
+        return "placement is to be avoided there, but nothing better is left"
     if node in choice.rivals:
         return f"no node without a conflict can take it ({choice.rivals[node]})"
     preferred = _preferred(choice)

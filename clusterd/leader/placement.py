@@ -17,6 +17,7 @@ from clusterd.model.records import Candidate, GroupRecord, ResourceRecord
 from clusterd.model.states import GroupStatus, MembershipState
 
 NODES_NAMED_MAX = 3
+KEPT_MAX = 16
 
 
 class PlacementCause(StrEnum):
@@ -68,6 +69,19 @@ class Placement:
     candidates: tuple[Candidate, ...]
     status: GroupStatus = GroupStatus.NO_NODE
     """Why there is none: of all reasons, the one that is nearest to success."""
+    able: int = 0
+    """How many of the candidates, from the first on, can take it."""
+
+    @property
+    def kept(self) -> tuple[Candidate, ...]:
+        """What is worth storing with a decision: all of a small cluster; of a large one the best, and each reason once."""
+        if len(self.candidates) <= KEPT_MAX:
+            return self.candidates
+        able = self.candidates[: min(self.able, KEPT_MAX // 2)]
+        nodes: dict[str, list[NodeId]] = {}
+        for each in self.candidates[self.able :]:
+            nodes.setdefault(each.reason, []).append(each.node)
+        return (*able, *(_once(nodes[reason], reason) for reason in list(nodes)[: KEPT_MAX - len(able)]))
 
     @property
     def refusal(self) -> str:
@@ -76,6 +90,11 @@ class Placement:
         for each in self.candidates:
             nodes.setdefault(each.reason, []).append(each.node)
         return "no node can take it: " + "; ".join(f"{named(nodes[reason])}: {reason}" for reason in nodes)
+
+
+def _once(nodes: Sequence[NodeId], reason: str) -> Candidate:
+    others = f" (the same holds for {named(nodes[1:])})" if len(nodes) > 1 else ""
+    return Candidate(nodes[0], False, reason + others)
 
 
 def nearest(exclusions: Collection[Exclusion]) -> GroupStatus:

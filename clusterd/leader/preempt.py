@@ -37,7 +37,7 @@ class _Victim:
 
 
 def victims(crowd: Crowd, view: DatabaseView, group: GroupRecord) -> Victims | None:
-    """How room could be made for `group`; None: its priority does not allow it, or it would not help."""
+    """How room could be made for `group`; None: there is room, its priority does not allow it, or it would not help."""
     key = key_of(group.name)
     seat = crowd.seats.get(key)
     if seat is None or seat.needs.priority < crowd.settings.minimum_preemptor_priority:
@@ -45,7 +45,9 @@ def victims(crowd: Crowd, view: DatabaseView, group: GroupRecord) -> Victims | N
     found: list[tuple[tuple[int, int, int], Room, tuple[_Victim, ...]]] = []
     for room in crowd.rooms.values():
         excluded = crowd.why_not(group, room.name)
-        if excluded is None or excluded.status is not GroupStatus.PHYSICAL_RESOURCES_LACKING:
+        if excluded is None:
+            return None
+        if excluded.status is not GroupStatus.PHYSICAL_RESOURCES_LACKING:
             continue
         chosen = _fewest(_eligible(crowd, view, seat, room), *_deficit(crowd, seat, room))
         if chosen:
