@@ -187,6 +187,7 @@ class Leading:
             term=node.replica.raft.term,
             leading_since_ms=self._leading_since_ms,
             local_minute=node.wall.local_minute(now_ms),
+            loads=presence.loads,
             is_balancing_due=self._is_balancing_due(now_ms),
         )
 
