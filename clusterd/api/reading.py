@@ -10,18 +10,14 @@ from clusterd.api import configuration, explain, views
 from clusterd.api.export import export_manifest
 from clusterd.api.observed import observe_groups
 from clusterd.api.port import ClusterPort, NodeStatus
-from clusterd.api.requests import flag, json_answer, number, timeout_ms
+from clusterd.api.requests import json_answer, number, timeout_ms
 from clusterd.api.stream import Streams
-from clusterd.api.times import parse_since
 from clusterd.database import DatabaseView
 from clusterd.model.errors import BadInput, NotFound
 from clusterd.model.ids import key_of
 from clusterd.model.settings import cluster_settings
 
-EVENTS_DEFAULT = 200
-EVENTS_MAX = 2000
 LOG_LINES_MAX = 10_000
-SEQUENCE_MAX = (1 << 62) - 1
 
 Answer = Callable[[DatabaseView, NodeStatus, web.Request], Any]
 
@@ -54,7 +50,6 @@ class Reading:
         }
         return [
             *(web.get(path, self._handler(answer)) for path, answer in answers.items()),
-            web.get("/v1/events", self._events),
             web.get("/v1/stream", self._streams.everything),
             web.get("/v1/export", self._export),
             web.get("/v1/resources/{name}/logs", self._logs),
@@ -62,36 +57,13 @@ class Reading:
 
     def _handler(self, answer: Answer) -> Callable[[web.Request], Any]:
         async def handle(request: web.Request) -> web.Response:
-            await self._freshen(request)
+            await freshen(self._port, request)
             return json_answer(answer(self._port.view(), self._port.status(), request))
 
         return handle
 
-    async def _freshen(self, request: web.Request) -> None:
-        """`?level=linearizable` waits until this copy holds everything that was acknowledged before."""
-        level = request.query.get("level", "local")
-        if level == "linearizable":
-            await self._port.linearizable(timeout_ms(request))
-        elif level != "local":
-            raise BadInput(f"level is local or linearizable, not {level!r}")
-
-    async def _events(self, request: web.Request) -> web.StreamResponse:
-        if flag(request, "follow"):
-            return await self._streams.events(request)
-        await self._freshen(request)
-        view, status = self._port.view(), self._port.status()
-        since = request.query.get("since", "")
-        found = views.events_after(
-            view,
-            number(request, "after", 0, most=SEQUENCE_MAX),
-            since_wall_ms=parse_since(since, status.wall_ms) if since else 0,
-            group=request.query.get("group", ""),
-        )
-        last = number(request, "last", EVENTS_MAX if since else EVENTS_DEFAULT, most=EVENTS_MAX)
-        return json_answer(views.document(view, status, events=found[-last:] if last else []))
-
     async def _export(self, request: web.Request) -> web.Response:
-        await self._freshen(request)
+        await freshen(self._port, request)
         return web.Response(text=export_manifest(self._port.view()), content_type="application/yaml")
 
     async def _logs(self, request: web.Request) -> web.Response:
@@ -102,6 +74,15 @@ class Reading:
         )
         text = "\n".join(data.decode("utf-8", "replace").splitlines()[-lines:])
         return json_answer(views.document(self._port.view(), self._port.status(), resource=record.name, text=text))
+
+
+async def freshen(port: ClusterPort, request: web.Request) -> None:
+    """`?level=linearizable` waits until this copy holds everything that was acknowledged before."""
+    level = request.query.get("level", "local")
+    if level == "linearizable":
+        await port.linearizable(timeout_ms(request))
+    elif level != "local":
+        raise BadInput(f"level is local or linearizable, not {level!r}")
 
 
 def _cluster(view: DatabaseView, status: NodeStatus, _: web.Request) -> Any:

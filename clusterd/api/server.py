@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from clusterd.api.access import Access
+from clusterd.api.events import Events
 from clusterd.api.kept_plans import KeptPlans
 from clusterd.api.operating import Operating
 from clusterd.api.planning import PLANS, Planning
@@ -47,6 +48,7 @@ def create_app(port: ClusterPort, token: str) -> web.Application:
     app[STREAMS] = streams
     app[PLANS] = KeptPlans(port.node)
     app.add_routes(Reading(port, streams).routes())
+    app.add_routes(Events(port, streams).routes())
     app.add_routes(Writing(port, streams).routes())
     app.add_routes(Operating(port).routes())
     app.add_routes(Planning(port).routes())

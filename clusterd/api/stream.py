@@ -8,6 +8,7 @@ and gets the newest status only. `gap` says that events between were already for
 import asyncio
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
@@ -15,6 +16,7 @@ from aiohttp import web
 from clusterd.api import views
 from clusterd.api.port import ClusterPort
 from clusterd.api.requests import number
+from clusterd.api.timeline import EventFilter, events_after, sequence_of
 from clusterd.api.times import parse_since
 from clusterd.database.store import EVENTS_KEPT_MAX
 from clusterd.model import keys
@@ -69,20 +71,18 @@ class Streams:
 
     def _follower(self, request: web.Request) -> "_Follower":
         view, status = self._port.view(), self._port.status()
-        group = request.query.get("group", "")
+        asked = EventFilter(request.query.get("group", ""), request.query.get("node", ""))
         resumed = request.headers.get("Last-Event-ID", request.query.get("after", ""))
         if resumed:
             if not re.fullmatch(r"\d{1,18}", resumed):
                 raise BadInput(f"Last-Event-ID is a sequence number, not {resumed!r}")
-            return _Follower(int(resumed), 0, group, has_resumed=True)
+            return _Follower(int(resumed), asked, has_resumed=True)
         since = request.query.get("since", "")
         if since:
-            return _Follower(0, parse_since(since, status.wall_ms), group)
+            return _Follower(0, replace(asked, since_wall_ms=parse_since(since, status.wall_ms)))
         last = number(request, "last", BACKLOG_DEFAULT, most=EVENTS_KEPT_MAX)
-        found = views.events_after(view, 0, group=group)
-        if last >= len(found):
-            return _Follower(0, 0, group)
-        return _Follower(found[-last - 1]["sequence"], 0, group)
+        found = events_after(view, 0, asked)
+        return _Follower(0 if last >= len(found) else found[-last - 1]["sequence"], asked)
 
     async def _feed(self, response: web.StreamResponse, follower: "_Follower", *, wants_status: bool) -> None:
         while not self._closing.is_set():
@@ -125,23 +125,22 @@ class Streams:
 class _Follower:
     """One client's place in the timeline."""
 
-    def __init__(self, sequence: int, since_wall_ms: int, group: str, *, has_resumed: bool = False) -> None:
+    def __init__(self, sequence: int, asked: EventFilter, *, has_resumed: bool = False) -> None:
         self._sequence = sequence
-        self._since_wall_ms = since_wall_ms
-        self._group = group
+        self._asked = asked
         self._has_resumed = has_resumed
 
     def next_parts(self, port: ClusterPort) -> list[str]:
         view = port.view()
         parts: list[str] = []
         known = view.database.keys_under(keys.EVENT)
-        if self._has_resumed and len(known) >= EVENTS_KEPT_MAX and views.sequence_of(known[0]) > self._sequence:
-            parts.append(_part("gap", _text({"after": self._sequence, "next": views.sequence_of(known[0])})))
+        if self._has_resumed and len(known) >= EVENTS_KEPT_MAX and sequence_of(known[0]) > self._sequence:
+            parts.append(_part("gap", _text({"after": self._sequence, "next": sequence_of(known[0])})))
         self._has_resumed = False
-        for each in views.events_after(view, self._sequence, since_wall_ms=self._since_wall_ms, group=self._group):
+        for each in events_after(view, self._sequence, self._asked):
             parts.append(_part("event", _text(each), sequence=each["sequence"]))
         if known:
-            self._sequence = max(self._sequence, views.sequence_of(known[-1]))
+            self._sequence = max(self._sequence, sequence_of(known[-1]))
         return parts
 
 

@@ -1,6 +1,5 @@
 """What does the API answer about the cluster? Pure: the database and the node's status in, JSON documents out."""
 
-import bisect
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
@@ -17,13 +16,11 @@ from clusterd.api.port import NodeStatus, PeerStatus
 from clusterd.api.times import time_text
 from clusterd.api.times import wall_of as wall_of
 from clusterd.database import DatabaseView
-from clusterd.model import keys
 from clusterd.model.dependencies import parse_dependency
 from clusterd.model.ids import key_of
 from clusterd.model.maintenance import HandsOff, group_hands_off
 from clusterd.model.records import (
     ClusterRecord,
-    EventRecord,
     GroupRecord,
     Properties,
     ResourceReport,
@@ -349,46 +346,3 @@ def resource_types_view(records: Iterable[ResourceTypeRecord]) -> list[Document]
         )
         entry["nodes"].append(record.node)
     return [found[key] for key in sorted(found)]
-
-
-# ---- the timeline ----
-
-
-def sequence_of(key: str) -> int:
-    """The place of an event in the timeline: rises with every event, on every node the same."""
-    revision, _, number = key.removeprefix(keys.EVENT).partition(".")
-    return int(revision, 16) << 12 | int(number, 16)
-
-
-def event_view(key: str, record: EventRecord) -> Document:
-    return {
-        "sequence": sequence_of(key),
-        "time": time_text(record.wall_ms),
-        "name": record.name,
-        "level": record.level,
-        "node": record.node,
-        "group": record.group,
-        "resource": record.resource,
-        "message": record.message,
-        "because": record.because,
-        "caused_by": sequence_of(record.caused_by) if record.caused_by.startswith(keys.EVENT) else None,
-    }
-
-
-def events_after(view: DatabaseView, sequence: int, *, since_wall_ms: int = 0, group: str = "") -> list[Document]:
-    """Events newer than `sequence`, oldest first."""
-    first_key = keys.event(sequence >> 12, sequence & 0xFFF) if sequence > 0 else ""
-    return [
-        event_view(key, record)
-        for key, record in _records_after(view, first_key)
-        if record.wall_ms >= since_wall_ms and (not group or key_of(record.group) == key_of(group))
-    ]
-
-
-def _records_after(view: DatabaseView, first_key: str) -> Iterable[tuple[str, EventRecord]]:
-    known = view.database.keys_under(keys.EVENT)
-    newer = known if not first_key else known[bisect.bisect_right(known, first_key) :]
-    for key in newer:
-        record = view.get(EventRecord, key)
-        if record is not None:
-            yield key, record

@@ -29,48 +29,74 @@ KNOWN_MAX = 8 * EVENTS_KEPT_MAX
 _NUMBER = re.compile(r"(?<![\w.-])\d[\d.:]*")
 
 
+_FAILURE = "!"
+
+
 class _Link(NamedTuple):
     """An event that may be the cause, and what it shares with its effect. `owner`: it is about the group's owner."""
 
     cause: Event
     subject: str
+    is_failure: bool = False
+    """Only when it was said as an error."""
+
+    @property
+    def name(self) -> str:
+        return self.cause.name + _FAILURE if self.is_failure else self.cause.name
 
 
 _OPERATORS_CHANGE = (_Link(catalogue.WANTED_CHANGED, "group"), _Link(catalogue.CONFIGURATION_APPLIED, "group"))
+_MOVE = (_Link(catalogue.MOVE_ASKED, "group"), _Link(catalogue.MOVE_QUEUED, "group"))
+_LOSS = (_Link(catalogue.NODE_ENDED, "owner"), _Link(catalogue.GROUP_RELEASED, "group"))
+_DRAIN = (_Link(catalogue.DRAIN_BEGUN, "owner"), _Link(catalogue.DRAIN_ASKED, "owner"))
+_HANDS_OFF = tuple(_Link(catalogue.MAINTENANCE_BEGUN, subject) for subject in ("node", "group", "resource"))
+_HANDS_ON = tuple(_Link(catalogue.MAINTENANCE_ENDED, subject) for subject in ("node", "group", "resource"))
+_FAILED = _Link(catalogue.RESOURCE_STATE_CHANGED, "group", is_failure=True)
 _CAUSES: dict[str, tuple[_Link, ...]] = {
-    catalogue.NODE_ENDED.name: (_Link(catalogue.NODE_EXPELLED, "node"),),
-    catalogue.GROUP_ASSIGNED.name: (
-        _Link(catalogue.NODE_ENDED, "owner"),
-        _Link(catalogue.GROUP_RELEASED, "group"),
-        _Link(catalogue.NODE_JOINED, "node"),
-        *_OPERATORS_CHANGE,
+    catalogue.NODE_ENDED.name: (
+        _Link(catalogue.NODE_EXPELLED, "node"),
+        _Link(catalogue.STOP_ASKED, "node"),
+        _Link(catalogue.NODE_FENCE_ASKED, "node"),
     ),
-    catalogue.GROUP_RELEASE_ORDERED.name: (
-        _Link(catalogue.MOVE_ASKED, "group"),
-        _Link(catalogue.RESOURCE_STATE_CHANGED, "group"),
-        *_OPERATORS_CHANGE,
+    catalogue.NODE_EXPELLED.name: (_Link(catalogue.NODE_FENCE_ASKED, "node"),),
+    catalogue.NODE_QUARANTINED.name: (_Link(catalogue.NODE_ENDED, "node"),),
+    catalogue.DRAIN_BEGUN.name: (_Link(catalogue.DRAIN_ASKED, "node"), _Link(catalogue.STOP_ASKED, "node")),
+    catalogue.DRAIN_COMPLETED.name: (_Link(catalogue.DRAIN_BEGUN, "node"),),
+    catalogue.DRAIN_FAILED.name: (_Link(catalogue.DRAIN_BEGUN, "node"),),
+    catalogue.MOVE_QUEUED.name: (_Link(catalogue.MOVE_ASKED, "group"),),
+    catalogue.MOVE_GIVEN_UP.name: _MOVE,
+    catalogue.GROUP_ASSIGNED.name: (*_LOSS, _Link(catalogue.NODE_JOINED, "node"), *_OPERATORS_CHANGE),
+    catalogue.GROUP_RELEASE_ORDERED.name: (*_MOVE, *_DRAIN, _FAILED, *_OPERATORS_CHANGE),
+    catalogue.GROUP_PREEMPTED.name: _LOSS,
+    catalogue.GROUP_RELEASED.name: (
+        _Link(catalogue.GROUP_RELEASE_ORDERED, "group"),
+        _Link(catalogue.GROUP_PREEMPTED, "group"),
+        _Link(catalogue.STOP_ASKED, "node"),
     ),
-    catalogue.GROUP_RELEASED.name: (_Link(catalogue.GROUP_RELEASE_ORDERED, "group"),),
-    catalogue.GROUP_BLOCKED.name: (_Link(catalogue.RESOURCE_STATE_CHANGED, "group"),),
-    catalogue.GROUP_UNPLACED.name: (
-        _Link(catalogue.NODE_ENDED, "owner"),
-        _Link(catalogue.GROUP_RELEASED, "group"),
-    ),
+    catalogue.GROUP_BLOCKED.name: (_FAILED,),
+    catalogue.GROUP_UNPLACED.name: _LOSS,
+    catalogue.GROUP_HELD.name: (*_LOSS, *_OPERATORS_CHANGE),
+    catalogue.GROUP_STARTED.name: (_Link(catalogue.GROUP_HELD, "group"), *_OPERATORS_CHANGE),
     catalogue.RESOURCE_STATE_CHANGED.name: (
         _Link(catalogue.FAILURE_SIMULATED, "resource"),
+        _Link(catalogue.KILL_ASKED, "resource"),
         _Link(catalogue.RESOURCE_RESTARTED, "resource"),
         _Link(catalogue.GROUP_ASSIGNED, "group"),
+        _Link(catalogue.GROUP_STARTED, "group"),
         _Link(catalogue.GROUP_RELEASE_ORDERED, "group"),
         *_OPERATORS_CHANGE,
     ),
-    catalogue.RESOURCE_RESTARTED.name: (_Link(catalogue.RESOURCE_STATE_CHANGED, "resource"),),
+    catalogue.RESOURCE_RESTARTED.name: (_Link(catalogue.RESOURCE_STATE_CHANGED, "resource", is_failure=True),),
     catalogue.RESOURCE_STUCK.name: (_Link(catalogue.GROUP_RELEASE_ORDERED, "group"), *_OPERATORS_CHANGE),
     catalogue.GROUP_STATE_CHANGED.name: (
         _Link(catalogue.GROUP_ASSIGNED, "group"),
+        _Link(catalogue.GROUP_STARTED, "group"),
         _Link(catalogue.RESOURCE_STATE_CHANGED, "group"),
         _Link(catalogue.GROUP_RELEASE_ORDERED, "group"),
         *_OPERATORS_CHANGE,
     ),
+    catalogue.HANDS_OFF_ENTERED.name: _HANDS_OFF,
+    catalogue.HANDS_OFF_LEFT.name: _HANDS_ON,
 }
 _NEVER_FOLDED = frozenset(
     each.name
@@ -147,6 +173,8 @@ class Timeline:
             self._same[signature_of(event)] = key
         for kind, name in _subjects(event):
             self._newest[event.name, kind, name] = key
+            if event.level == "error":
+                self._newest[event.name + _FAILURE, kind, name] = key
 
     def same_as(self, database: Database, event: EventRecord) -> str:
         """The key of the event that `event` repeats; empty when there is none."""
@@ -159,10 +187,12 @@ class Timeline:
         """The name (`first_key`, else key) of the event that led to `event`. `assignment`: the group's before it."""
         after = max((self._newest.get((event.name, *each), "") for each in _subjects(event)[-1:]), default="")
         found = ""
-        for cause, subject in _CAUSES.get(event.name, ()):
-            about = assignment.owner if subject == "owner" and assignment else getattr(event, subject, "")
-            kind = "node" if subject == "owner" else subject
-            found = max(found, self._newest.get((cause.name, kind, key_of(about)), "")) if about else found
+        for link in _CAUSES.get(event.name, ()):
+            if link.subject == "owner":
+                kind, about = "node", assignment.owner if assignment else ""
+            else:
+                kind, about = link.subject, getattr(event, link.subject)
+            found = max(found, self._newest.get((link.name, kind, key_of(about)), "")) if about else found
         item = database.get(found) if found > after else None
         return (codec.decode(EventRecord, item.value).first_key or found) if item is not None else ""
 
