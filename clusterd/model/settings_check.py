@@ -171,10 +171,11 @@ def _names(setting: Setting, value: Json) -> list[Json]:
 
 
 def _number(setting: Setting, value: Json) -> int:
+    has_all_ones = ALL_ONES in setting.words.values()
+    if has_all_ones and not isinstance(value, float) and str(value).strip() == "-1":
+        return ALL_ONES  # the reference prints 0xFFFFFFFF as -1 in places
     number = _plain_number(setting, value)
-    if number == -1 and ALL_ONES in setting.words.values():
-        number = ALL_ONES  # the reference prints 0xFFFFFFFF as -1 in places
-    if number == ALL_ONES and ALL_ONES in setting.words.values():
+    if has_all_ones and number == ALL_ONES:
         return number
     if setting.scope is Scope.RESOURCE and setting.name == "is_alive_poll_interval" and number == 1:
         return ALL_ONES  # the reference's other way to say "as the type says"
