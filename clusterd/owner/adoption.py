@@ -171,8 +171,17 @@ def _adopted(held: Held, hosted: Hosted, before: ResourceReport | None) -> Held:
             embedded_failure=hosted.embedded_failure,
             cause="it went on running while this node's daemon restarted",
         )
-    if before is not None and is_hands_off and before.state is not ResourceState.ONLINE:
+    if before is not None and is_hands_off and before.state is ResourceState.OFFLINE:
         return replace(held, state=before.state, cause=before.cause)
+    if before is not None and before.state is ResourceState.FAILED:
+        return replace(
+            held,
+            state=before.state,
+            cause=before.cause,
+            evidence=before.evidence,
+            next_action=before.next_action,
+            next_action_cluster_ms=before.next_action_cluster_ms,
+        )
     return replace(
         held,
         state=ResourceState.FAILED,

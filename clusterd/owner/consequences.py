@@ -29,7 +29,7 @@ def online_answered(desk: Desk, group: OwnedGroup, name: str, answer: CallAnswer
             group.held[name] = replace(
                 group.held[name], next_action=retry.action, next_action_cluster_ms=retry.at_cluster_ms
             )
-            group.failed_over_by, group.failed_over_because = group.held[name].name, answer.message
+            _ask_for_other_node(group, group.held[name], answer.message)
         case CallOutcome.HUNG:
             apply(desk, group, name, Happening.ONLINE_FAILED, answer.message, now)
             kill_host_of(desk, name, f"hung call online of {group.held[name].name}")
@@ -102,15 +102,28 @@ def judge(desk: Desk, group: OwnedGroup, name: str, held: Held, now: Now, *, is_
     if not is_wanted or not is_counted or not group.dependencies[name].is_satisfied(group.online):
         return replace(held, next_action="resume", next_action_cluster_ms=1)
     verdict = after_failure(group.settings[name], held.restarts, desk.node, now.cluster_ms)
-    if verdict.asks_for_other_node:
-        group.failed_over_by = held.name
-        group.failed_over_because = f"{held.cause} ({verdict.text})"
+    cause = f"{held.cause} ({verdict.text})"
+    if verdict.asks_for_other_node and not _ask_for_other_node(group, held, cause):
+        cause = f"{held.cause} ({verdict.text}; the group stays here while {left_alone(group)} is in maintenance)"
     return replace(
         held,
-        cause=f"{held.cause} ({verdict.text})",
+        cause=cause,
         next_action=verdict.action,
         next_action_cluster_ms=verdict.at_cluster_ms,
     )
+
+
+def left_alone(group: OwnedGroup) -> str:
+    """What maintenance is in force for, by name; empty: nothing."""
+    return ", ".join(held.name for held in group.held.values() if held.is_hands_off)
+
+
+def _ask_for_other_node(group: OwnedGroup, held: Held, because: str) -> bool:
+    """Ask the leader to fail the group over. False: something of the group must not be touched, so it stays."""
+    if left_alone(group):
+        return False
+    group.failed_over_by, group.failed_over_because = held.name, because
+    return True
 
 
 def kill_host_of(desk: Desk, name: str, because: str) -> None:

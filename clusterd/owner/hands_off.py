@@ -2,7 +2,8 @@
 
 It is in force for a resource once nothing is under way for it, and for all of a group at once when it was asked for the
 group, its node or the cluster. Nothing of it is touched then: what fails stays as it is, and is said. It ends when nobody
-asks for it any more; what is still failed is judged then, as if it had failed at that moment.
+asks for it any more; what is still failed is judged then, as if it had failed at that moment. A group of which something
+must not be touched cannot go elsewhere: who failed beside it and would have failed the group over is judged again, too.
 
 An order of the leader that crossed the beginning wins as long as no committed report says that maintenance is in force.
 """
@@ -12,12 +13,16 @@ from dataclasses import replace
 from clusterd.database import DatabaseView
 from clusterd.model.ids import NodeId
 from clusterd.model.maintenance import HandsOff, group_hands_off
-from clusterd.model.states import Order, ResourceState
-from clusterd.owner.consequences import apply, judge
+from clusterd.model.states import Order, ResourceState, RestartAction
+from clusterd.owner.consequences import apply, judge, left_alone
 from clusterd.owner.desk import Desk
 from clusterd.owner.group import Intent, OwnedGroup, under_way
 from clusterd.owner.machine import Happening, Held
 from clusterd.owner.plan import Now
+
+
+HANDS_OFF = "hands off:"
+"""How the text begins that a cause has in brackets while maintenance is in force."""
 
 
 def note_wishes(view: DatabaseView, node: NodeId, group: OwnedGroup) -> None:
@@ -37,12 +42,18 @@ def asked_for(group: OwnedGroup, name: str) -> str:
 
 def end_hands_off(desk: Desk, group: OwnedGroup, now: Now) -> None:
     """What nobody asks for any more is over, and so is what an order or the end of the node overrides."""
+    before = left_alone(group)
     is_overridden = desk.is_node_stopping or group.is_given_up or _crossed(group)
     for name, held in list(group.held.items()):
         if held.is_hands_off and (is_overridden or not asked_for(group, name)):
             group.held[name] = replace(held, is_hands_off=False)
             desk.mark(group)
             _judge_late(desk, group, name, now)
+    if before and not left_alone(group) and not group.failed_over_by:
+        for name, held in list(group.held.items()):
+            is_resting = held.state is ResourceState.FAILED and held.next_action in ("", "retry")
+            if is_resting and group.settings[name].restart_action is RestartAction.RESTART_THEN_FAIL_OVER:
+                group.held[name] = judge(desk, group, name, held, now)
 
 
 def begin_hands_off(desk: Desk, group: OwnedGroup, intent: Intent) -> bool:
@@ -74,6 +85,7 @@ def _crossed(group: OwnedGroup) -> bool:
 def _judge_late(desk: Desk, group: OwnedGroup, name: str, now: Now) -> None:
     held = group.held[name]
     if held.state is ResourceState.FAILED:
+        held = replace(held, cause=held.cause.partition(f" ({HANDS_OFF}")[0])
         group.held[name] = judge(desk, group, name, held, now)
     elif _is_to_be_recovered(group, name, held):
         apply(desk, group, name, Happening.CHECK_FAILED, f"the workload inside: {held.embedded_failure}", now)

@@ -11,7 +11,7 @@ commands in virtual time and returns the trace: commands, decisions of the clust
     ----
     …
 
-What operators wish for (`pause`, `move`, `set` …) is in `wishes`.
+What operators wish for (`pause`, `move`, `set` …) is in `wishes`, what befalls single resources in `mishaps`.
 """
 
 import re
@@ -24,6 +24,7 @@ from clusterd.model.records import Properties
 from clusterd.model.states import MembershipState
 from clusterd.sim.cluster import SimCluster, SimSettings
 from clusterd.sim.host import Dials
+from clusterd.sim.mishaps import Mishaps, resource_claim
 from clusterd.sim.wishes import Wishes, claim, group_options
 
 SEPARATOR = "----"
@@ -80,6 +81,7 @@ class _Teller:
         self._said: list[tuple[int, str]] = []
         self._begin_us = 0
         self._wishes: Wishes | None = None
+        self._mishaps: Mishaps | None = None
 
     @property
     def is_started(self) -> bool:
@@ -98,7 +100,7 @@ class _Teller:
                     seed=int(str(self._settings.get("seed", 1))),
                 )
             )
-            self._cluster, self._wishes = cluster, Wishes(cluster)
+            self._cluster, self._wishes, self._mishaps = cluster, Wishes(cluster), Mishaps(cluster)
             cluster.start()
             if not cluster.run_until(self._is_settled):
                 raise ScenarioFailed("the cluster did not come up")
@@ -129,6 +131,8 @@ class _Teller:
         command = getattr(self, f"_do_{word.replace('-', '_')}", None)
         if command is None and self._wishes is not None:
             command, rest = self._wishes.find(word), [self._node(each) for each in rest]
+        if command is None and self._mishaps is not None:
+            command = self._mishaps.find(word)
         if command is None:
             raise ScenarioFailed(f"there is no command {word}")
         command(*rest)
@@ -168,7 +172,7 @@ class _Teller:
 
     def _claim(self, words: tuple[str, ...]) -> Callable[[], bool]:
         cluster = self.cluster
-        found = claim(cluster, words)
+        found = claim(cluster, words) or resource_claim(cluster, words)
         if found is not None:
             return found
         match words:
