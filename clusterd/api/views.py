@@ -186,7 +186,7 @@ def status_words(view: DatabaseView, group: ObservedGroup) -> list[str]:
     words = dict.fromkeys(group.assignment.status if group.assignment else ())
     reports = [each.report for each in group.resources if each.report]
     derived = {
-        GroupStatus.STUCK.value: any(each.state is ResourceState.FAILED and each.may_run for each in reports),
+        GroupStatus.STUCK.value: any(is_stuck(each) for each in group.resources),
         GroupStatus.EMBEDDED_FAILURE.value: any(each.embedded_failure for each in reports),
         GroupStatus.HANDS_OFF.value: hands_off_group(view, group.record) is not None,
         GroupStatus.LOCKED.value: is_locked(group.record),
@@ -292,6 +292,7 @@ def resource_view(status: NodeStatus, group: ObservedGroup, resource: ObservedRe
         "group": group.record.name,
         "type": record.type,
         "state": resource.state.value,
+        "status": resource_words(resource),
         "wanted": record.wanted.value,
         "owner": group.owner,
         "since": time_text(resource.since_wall_ms),
@@ -302,10 +303,50 @@ def resource_view(status: NodeStatus, group: ObservedGroup, resource: ObservedRe
         "possible_owners": list(record.possible_owners),
         "properties": {**properties_view(Scope.RESOURCE, record.properties), **record.private},
         "evidence": report.evidence if report else "",
+        "maintenance": _own_maintenance(resource),
+        "ways_out": ways_out(group, resource),
     }
     if resource.last_known is not None:
         view["last_known"] = resource.last_known.value
     return view
+
+
+def resource_words(resource: ObservedResource) -> list[str]:
+    """What stands beside a resource's state."""
+    report = resource.report
+    words = {
+        GroupStatus.STUCK.value: is_stuck(resource),
+        GroupStatus.EMBEDDED_FAILURE.value: report is not None and bool(report.embedded_failure),
+        GroupStatus.HANDS_OFF.value: resource.record.maintenance is not None
+        or (report is not None and report.is_hands_off),
+    }
+    return [word for word, is_true in words.items() if is_true]
+
+
+def is_stuck(resource: ObservedResource) -> bool:
+    """It could not be stopped: something of it may still run."""
+    return resource.state is ResourceState.FAILED and resource.report is not None and resource.report.may_run
+
+
+def ways_out(group: ObservedGroup, resource: ObservedResource) -> list[str]:
+    """What an operator can do about a resource that could not be stopped, the mildest first."""
+    if not is_stuck(resource):
+        return []
+    return [
+        f"clusterctl resource offline {resource.record.name}    (try to stop it once more)",
+        f"clusterctl resource kill {resource.record.name}    (kill everything that it started)",
+        f"clusterctl node fence {group.owner}    (end the node's run: everything on it stops, and others take over)",
+    ]
+
+
+def _own_maintenance(resource: ObservedResource) -> Document | None:
+    asked = resource.record.maintenance
+    if asked is None:
+        return None
+    is_off = resource.report is None or resource.report.is_hands_off
+    return maintenance_view(
+        HandsOff(f"resource {resource.record.name}", asked), in_force=is_off, waits_for=resource.cause
+    )
 
 
 def restarts_view(status: NodeStatus, group: ObservedGroup, resource: ObservedResource) -> Document:

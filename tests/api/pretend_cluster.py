@@ -8,11 +8,13 @@ from clusterd.database import Database, DatabaseView, Draft
 from clusterd.model import keys
 from clusterd.model.errors import NoQuorum, NotFound, UnknownOutcome
 from clusterd.model.ids import GroupId, Incarnation, NodeId, ResourceId
+from clusterd.model.maintenance import group_hands_off
 from clusterd.model.records import (
     AssignmentRecord,
     Candidate,
     ClusterRecord,
     Decision,
+    DrainRecord,
     EventRecord,
     Evidence,
     GroupRecord,
@@ -25,7 +27,7 @@ from clusterd.model.records import (
     Step,
 )
 from clusterd.model.settings import PROFILES
-from clusterd.model.states import EvidenceKind, MembershipState, Order, ResourceState, Wanted
+from clusterd.model.states import DrainState, EvidenceKind, MembershipState, Order, ResourceState, Wanted
 from clusterd.resource_api.properties import Property, PropertyKind, schema_of
 from clusterd.wire.records_pb2 import Transaction, TransactionResult
 
@@ -61,6 +63,10 @@ class PretendCluster:
         self.cluster_ms = 1000
         self.logs: dict[str, bytes] = {}
         self.asked: list[tuple[str, str, bytes]] = []
+        self.told: list[tuple[str, str]] = []
+        """Nodes whose daemon was told something: (node, verb)."""
+        self.heeds_maintenance = True
+        self.unreachable: set[str] = set()
         self._view = DatabaseView(self.database)
         self._changed = asyncio.Event()
         self._found()
@@ -77,7 +83,12 @@ class PretendCluster:
     def status(self) -> NodeStatus:
         ages = {"n1": 40, "n3": 90}
         peers = tuple(
-            PeerStatus(each.name, True, self.is_quorate or each.name == self.node, ages.get(each.name))
+            PeerStatus(
+                each.name,
+                True,
+                each.name not in self.unreachable and (self.is_quorate or each.name == self.node),
+                ages.get(each.name),
+            )
             for each in self._view.nodes()
         )
         return NodeStatus(
@@ -124,6 +135,12 @@ class PretendCluster:
             raise NotFound(f"{resource} runs nowhere")
         return self.logs[resource]
 
+    async def ask_node(self, node: NodeId, verb: str, body: bytes, timeout_ms: int) -> bytes:
+        self.told.append((node, verb))
+        if self.acts:
+            self.lose(node)
+        return b""
+
     # ---- dials ----
 
     def write(self, draft: Draft) -> None:
@@ -139,11 +156,19 @@ class PretendCluster:
     def act(self) -> None:
         """Do at once what leader and owners would do in their time."""
         draft = Draft(self._view)
+        for node in self._view.nodes():
+            if node.pause is not None and node.pause.is_drain:
+                left = tuple(each.name for each in self._view.groups() if self._owner(each) == node.name)
+                draft.put(DrainRecord(node.name, node.pause.id, DrainState.COMPLETED, left, since_wall_ms=WALL_MS))
         for group in self._view.groups():
             assignment = self._placed(group)
             draft.put(assignment)
             draft.put(self._report(group, assignment))
         self.write(draft)
+
+    def _owner(self, group: GroupRecord) -> str:
+        assignment = self._view.assignment(group.name)
+        return assignment.owner if assignment else ""
 
     def _placed(self, group: GroupRecord) -> AssignmentRecord:
         before = self._view.assignment(group.name)
@@ -153,6 +178,10 @@ class PretendCluster:
             move_id, generation = group.move.id, generation + 1
             others = [each.name for each in self._view.nodes() if each.name != owner]
             owner = group.move.target or others[0]
+        node = self._view.node(owner)
+        if node is not None and node.pause is not None and node.pause.is_drain:
+            generation += 1
+            owner = node.pause.target or next(each.name for each in self._view.nodes() if each.pause is None)
         steps = (Step(WALL_MS, "asked"), Step(WALL_MS + 1500, f"n1 (leader) gave it to {owner}"))
         candidates = (Candidate(owner, True, "first of 3"), Candidate(NodeId("n9"), False, "it is down"))
         because = Decision("placement: first placement", f"{group.name} goes to {owner}", steps, candidates)
@@ -164,13 +193,31 @@ class PretendCluster:
 
     def _report(self, group: GroupRecord, assignment: AssignmentRecord) -> ReportRecord:
         resources = tuple(self._resource_report(group, each) for each in self._view.resources_of(group.name))
-        return ReportRecord(group.name, assignment.owner, assignment.incarnation, assignment.generation, resources)
+        node = self._view.node(assignment.owner)
+        return ReportRecord(
+            group.name,
+            assignment.owner,
+            assignment.incarnation,
+            assignment.generation,
+            resources,
+            reset_id=group.reset_id,
+            is_hands_off=self.heeds_maintenance and group_hands_off(self._view.cluster(), node, group) is not None,
+        )
 
     def _resource_report(self, group: GroupRecord, each: ResourceRecord) -> ResourceReport:
         is_online = group.wanted is Wanted.ONLINE and each.wanted is Wanted.ONLINE
         state = ResourceState.ONLINE if is_online else ResourceState.OFFLINE
         pid = 4711 if is_online else 0
-        return ResourceReport(each.name, state, 1, WALL_MS + 2000, pid=pid, fail_id=each.fail_id)
+        return ResourceReport(
+            each.name,
+            state,
+            1,
+            WALL_MS + 2000,
+            pid=pid,
+            fail_id=each.fail_id,
+            kill_id=each.kill_id,
+            is_hands_off=self.heeds_maintenance and each.maintenance is not None,
+        )
 
     def report(self, group: str, resource: str, **changed: object) -> None:
         """Let the owner say something else about one resource."""
@@ -181,6 +228,18 @@ class PretendCluster:
             for each in report.resources
         )
         self.write(Draft(self._view).put(replace(report, resources=resources)))
+
+    def decide(self, group: str, **changed: object) -> None:
+        """Let the leader write something else about one group, of which its owner then reports nothing new."""
+        assignment = self._view.assignment(group)
+        assert assignment is not None
+        self.write(Draft(self._view).put(replace(assignment, **changed)))  # type: ignore[arg-type]  # any field
+
+    def change_node(self, name: str, **changed: object) -> None:
+        """Let somebody else write an operator's record of a node."""
+        record = self._view.node(name)
+        assert record is not None
+        self.write(Draft(self._view).put(replace(record, **changed)))  # type: ignore[arg-type]  # any field
 
     def lose(self, name: str, *, state: MembershipState = MembershipState.DOWN) -> None:
         """A node is gone, with evidence; or only expelled so far."""

@@ -1,0 +1,189 @@
+"""Are moves asked for, waited for in a queue and taken back, and are those refused that a rule forbids?"""
+
+from dataclasses import replace
+
+import pytest
+from aiohttp.test_utils import TestClient
+from asking import apply, get, post
+from pretend_cluster import PretendCluster
+
+from clusterd.database import Draft
+from clusterd.model.ids import NodeId
+from clusterd.model.records import Decision, PauseRequest
+from clusterd.model.states import GroupStatus, Order, ReleaseCause, ResourceState
+
+MOVE = "/v1/groups/web/move"
+ID = {"Request-Id": "move-0001"}
+
+
+async def test_a_wish_carries_what_may_be_overridden(client: TestClient, cluster: PretendCluster) -> None:
+    await apply(client)
+    await post(client, MOVE, {"target": "n2", "queue": True, "ignore_lock": True, "ignore_rules": True}, headers=ID)
+    move = cluster.view().group("web").move
+    assert (move.id, move.target, move.is_queued, move.ignores_lock, move.ignores_rules) == (
+        "move-0001",
+        "n2",
+        True,
+        True,
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arrange", "body", "rule", "words"),
+    [
+        ("lock", {"target": "n2"}, "locked-from-moving", "it is locked where it is"),
+        ("lock", {"target": "n2", "queue": True}, "locked-from-moving", "it is locked where it is"),
+        ("pause n2", {"target": "n2"}, "node-paused", "n2 is paused"),
+        ("lose n2", {"target": "n2"}, "node-not-up", "n2 is down"),
+        ("quarantine n2", {"target": "n2"}, "node-quarantined", "n2 is quarantined"),
+        ("owners n1", {"target": "n2"}, "possible-owners", "n2 is no possible owner of web-data"),
+        ("owners n1", {"target": "n2", "queue": True}, "possible-owners", "n2 is no possible owner of web-data"),
+        ("pause n2, lose n3", {}, "no-node-fits", "n2: n2 is paused"),
+        ("nowhere", {"target": "n2"}, "no-owner", "no node has it: every node is full"),
+    ],
+)
+async def test_moves_that_a_rule_forbids(
+    client: TestClient, cluster: PretendCluster, arrange: str, body: dict, rule: str, words: str
+) -> None:
+    await apply(client)
+    for each in arrange.split(", "):
+        _arrange(cluster, *each.split(" "))
+    revision = cluster.database.revision
+    found = await post(client, MOVE, body)
+    assert (found["http"], found["error"]["rule"]) == (422, rule)
+    assert words in found["error"]["message"]
+    assert found["error"]["hint"]
+    assert cluster.database.revision == revision
+
+
+def _arrange(cluster: PretendCluster, verb: str, name: str = "") -> None:
+    draft = Draft(cluster.view())
+    match verb:
+        case "lock":
+            draft.put(replace(cluster.view().group("web"), properties={"locked_from_moving": True}))
+        case "pause":
+            draft.put(replace(cluster.view().node(name), pause=PauseRequest("p1")))
+        case "quarantine":
+            draft.put(replace(cluster.view().membership(name), quarantined_until_cluster_ms=99_000))
+        case "owners":
+            draft.put(replace(cluster.view().resource("web-data"), possible_owners=(NodeId(name),)))
+        case "nowhere":
+            because = Decision("placement: no node can take it", "every node is full")
+            cluster.decide("web", owner=NodeId(""), order=Order.HOLD, because=because)
+            return
+        case "lose":
+            cluster.lose(name)
+            return
+    cluster.write(draft)
+
+
+@pytest.mark.parametrize(
+    ("arrange", "body"),
+    [("lock", {"target": "n2", "ignore_lock": True}), ("pause n2", {"target": "n2", "queue": True})],
+)
+async def test_what_is_overridden_or_waited_for_is_accepted(
+    client: TestClient, cluster: PretendCluster, arrange: str, body: dict
+) -> None:
+    await apply(client)
+    cluster.acts = False
+    _arrange(cluster, *arrange.split(" "))
+    assert (await post(client, MOVE, body))["changed"] is True
+
+
+async def test_a_move_in_the_queue_is_shown_and_taken_back(client: TestClient, cluster: PretendCluster) -> None:
+    await apply(client)
+    cluster.acts = False
+    await post(client, MOVE, {"target": "n2", "queue": True}, headers=ID)
+    because = Decision("move: waits", "the move waits: n2 is full")
+    cluster.decide("web", status=(GroupStatus.WAITING_IN_QUEUE_FOR_MOVE,), because=because)
+    shown = (await get(client, "/v1/groups/web"))["groups"][0]
+    assert (shown["status"], shown["move"]["queued"], shown["move"]["target"]) == (
+        ["waiting-in-queue-for-move"],
+        True,
+        "n2",
+    )
+    waited = await post(client, "/v1/wait", {"for": "group web moved by move-0001", "timeout_ms": 0})
+    assert (waited["impossible"], waited["conditions"][0]["now"]) == (
+        False,
+        "the move of web waits in the queue: the move waits: n2 is full",
+    )
+    found = await post(client, MOVE, {"cancel": True})
+    assert (found["changed"], cluster.view().group("web").move) == (True, None)
+    waited = await post(client, "/v1/wait", {"for": "group web moved by move-0001"})
+    assert (waited["impossible"], waited["conditions"][0]["now"]) == (True, "the move of web was cancelled")
+
+
+async def test_nothing_to_take_back_is_no_change(client: TestClient, cluster: PretendCluster) -> None:
+    await apply(client)
+    assert (await post(client, MOVE, {"cancel": True}))["notes"] == ["no move of web is waiting"]
+    await post(client, MOVE, {"target": "n2"})
+    done = await post(client, MOVE, {"cancel": True})
+    assert (done["changed"], done["notes"]) == (False, ["no move of web is waiting"])
+    assert (await post(client, MOVE, {"cancel": True, "target": "n2"}))["http"] == 400
+
+
+async def test_a_move_under_way_may_be_taken_back_and_says_what_that_means(
+    client: TestClient, cluster: PretendCluster
+) -> None:
+    await apply(client)
+    cluster.acts = False
+    await post(client, MOVE, {"target": "n2"}, headers=ID)
+    cluster.decide("web", order=Order.RELEASE, release_cause=ReleaseCause.MOVE, move_id="move-0001")
+    found = await post(client, MOVE, {"cancel": True})
+    assert found["changed"] is True
+    assert "it stays only if it has not been given up there yet" in found["notes"][0]
+
+
+@pytest.mark.parametrize(
+    ("rule", "owner", "words"),
+    [
+        ("move: given up", "n1", "n2 is full"),
+        ("placement: it goes back to where it came from", "n1", "it is back on n1"),
+        ("placement: a resource failed", "n3", "it went to n3 instead"),
+    ],
+)
+async def test_the_end_of_a_move_that_did_not_work_ends_the_wait(
+    client: TestClient, cluster: PretendCluster, rule: str, owner: str, words: str
+) -> None:
+    await apply(client)
+    await post(client, MOVE, {"target": "n2"}, headers=ID)
+    cluster.decide("web", owner=NodeId(owner), incarnation=f"{owner}-i1", because=Decision(rule, "n2 is full"))
+    found = await post(client, "/v1/wait", {"for": "group web moved by move-0001"})
+    assert (found["reached"], found["impossible"]) == (False, True)
+    assert words in found["conditions"][0]["now"]
+
+
+async def test_a_group_that_no_node_has_is_offline_and_says_why(client: TestClient, cluster: PretendCluster) -> None:
+    await apply(client)
+    _arrange(cluster, "nowhere")
+    cluster.decide(
+        "web",
+        status=(GroupStatus.PHYSICAL_RESOURCES_LACKING,),
+        last_owner=NodeId("n1"),
+        next_action="give it to a node as soon as one can take it",
+        waits_since_cluster_ms=500,
+    )
+    shown = (await get(client, "/v1/groups/web"))["groups"][0]
+    assert (shown["state"], shown["wanted"], shown["owner"], shown["last_owner"]) == ("offline", "online", None, "n1")
+    assert (shown["status"], shown["because"]) == (["physical-resources-lacking"], "every node is full")
+    assert shown["next_action"] == {
+        "what": "give it to a node as soon as one can take it",
+        "at": None,
+        "in_ms": None,
+    }
+    assert shown["waits_since"] == "2025-12-31T23:59:59.500Z"
+    assert [each["state"] for each in shown["resources"]] == [ResourceState.OFFLINE] * 2
+    assert (await post(client, "/v1/wait", {"for": "group web nowhere"}))["reached"] is True
+    assert "group web is offline, wanted online: every node is full" in (await get(client, "/v1/status"))["problems"]
+
+
+async def test_what_is_started_by_hand_only_is_as_it_should_be(client: TestClient, cluster: PretendCluster) -> None:
+    await apply(client)
+    cluster.decide("web", owner=NodeId(""), order=Order.HOLD, status=(GroupStatus.NO_AUTO_START,))
+    assert (await post(client, "/v1/wait", {"for": "group web settled"}))["reached"] is True
+    status = await get(client, "/v1/status")
+    assert (status["healthy"], status["notices"]) == (
+        True,
+        ["group web is started by hand only: clusterctl group online web"],
+    )
