@@ -161,7 +161,8 @@ def _fullest(crowd: Crowd, able: Sequence[NodeId], size: int) -> Iterator[tuple[
         loads = [crowd.load(node) for node in nodes]
         return (-sum(load.memory_mib for load in loads), -sum(load.groups for load in loads))
 
-    yield from sorted(combinations(order, size), key=carried)
+    found = sorted(combinations(order, size), key=carried)
+    yield from (tuple(sorted(nodes, key=able.index)) for nodes in found)
 
 
 def _play(crowd: Crowd, view: DatabaseView, nodes: tuple[NodeId, ...]) -> Loss:
