@@ -23,7 +23,7 @@ from clusterd.model.states import GroupState
 
 UNKNOWN = "unknown"
 _STATE_OF_NODE_EVENT = {NODE_JOINED.name: "up", NODE_EXPELLED.name: "expelling", NODE_ENDED.name: "down"}
-_BEFORE_NODE_EVENT = {"up": "down", "expelling": "up", "down": "up"}
+_BEFORE_NODE_EVENT = {"up": UNKNOWN, "expelling": "up", "down": "up"}
 _STATES = "|".join(sorted(GroupState, key=len, reverse=True))
 # The one place that reads a message: as in 'web is partial-online on n2', from the owner's report.
 _GROUP_STATE = re.compile(rf"\bis ({_STATES}) on \S+$")

@@ -1,6 +1,6 @@
 """How is the timeline kept as one page? Pure. HTML and SVG without scripts or anything from elsewhere: for a ticket."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -183,16 +183,24 @@ def _dot(mark: Mark, y: float, scale: _Scale) -> str:
 
 
 def _list(events: Sequence[dict[str, Any]]) -> str:
-    head = "<tr><th>Time</th><th>Level</th><th>Where</th><th>What</th><th>Why</th><th>Led to by</th></tr>"
-    return "<table>\n" + "\n".join([head, *(_row(each) for each in events)]) + "\n</table>"
+    head = "<tr><th>Time</th><th>Level</th><th>Where</th><th>What</th><th>Why</th><th>Because of</th></tr>"
+    said = {each["sequence"]: each["message"] for each in events}
+    return "<table>\n" + "\n".join([head, *(_row(each, said) for each in events)]) + "\n</table>"
 
 
-def _row(each: dict[str, Any]) -> str:
+def _row(each: dict[str, Any], said: Mapping[int, str]) -> str:
     where = " ".join(each[part] for part in ("node", "group", "resource") if each[part])
     count = f" <b>{each['count']}×</b> since {(each['first_time'] or '')[11:19]}" if each["count"] > 1 else ""
-    cause = f'<a href="#e{each["caused_by"]}">{each["caused_by"]}</a>' if each["caused_by"] else escape(each["request"])
+    time = each["time"] or ""
     return (
-        f'<tr id="e{each["sequence"]}" class="{escape(each["level"])}"><td class="time">{each["time"] or ""}</td>'
+        f'<tr id="e{each["sequence"]}" class="{escape(each["level"])}"><td class="time" title="{time}">{time[11:-1]}</td>'
         f'<td class="level">{escape(each["level"])}</td><td>{escape(where)}</td>'
-        f"<td>{escape(each['message'])}{count}</td><td>{escape(each['because'])}</td><td>{cause}</td></tr>"
+        f"<td>{escape(each['message'])}{count}</td><td>{escape(each['because'])}</td><td>{_cause(each, said)}</td></tr>"
     )
+
+
+def _cause(each: dict[str, Any], said: Mapping[int, str]) -> str:
+    """A link to the event that led to this one, when it is on the page; else who asked."""
+    if each["caused_by"] in said:
+        return f'<a href="#e{each["caused_by"]}">{escape(said[each["caused_by"]])}</a>'
+    return f"request {escape(each['request'][:8])}" if each["request"] else ""

@@ -16,7 +16,7 @@ OUTPUTS = ("table", "json", "yaml")
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("clusterd.cli.overview:status", "The whole cluster on one screen, worst first."),
-    "events": ("clusterd.cli.overview:events", "What happened, and why."),
+    "events": ("clusterd.cli.timeline:events", "What happened, and what led to it; also as one page to keep."),
     "explain": ("clusterd.cli.explanations:explain", "Why a group, node or resource is as it is."),
     "what-if": ("clusterd.cli.foresight:what_if", "What would follow: node n2 down, drain n1, group web move n3."),
     "plan": ("clusterd.cli.foresight:plan", "Plans made with --plan: show, apply."),
@@ -25,8 +25,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "apply": ("clusterd.cli.manifests:apply", "Make the cluster what a manifest says."),
     "diff": ("clusterd.cli.manifests:diff", "What applying a manifest would change."),
     "export": ("clusterd.cli.manifests:export", "The present configuration as a manifest."),
-    "group": ("clusterd.cli.groups:group", "Groups: list, show, create, set, online, offline, move, maintenance, delete."),
-    "resource": ("clusterd.cli.resources:resource", "Resources: list, show, create, set, depend, online, fail, kill, maintenance …"),
+    "group": (
+        "clusterd.cli.groups:group",
+        "Groups: list, show, create, set, online, offline, move, maintenance, delete.",
+    ),
+    "resource": (
+        "clusterd.cli.resources:resource",
+        "Resources: list, show, create, set, depend, online, fail, kill, maintenance …",
+    ),
     "node": ("clusterd.cli.nodes:node", "Nodes: list, show, set, pause, drain, resume, stop, fence, maintenance …"),
     "quorum": ("clusterd.cli.nodes:quorum", "Votes: show."),
     "rule": ("clusterd.cli.rules:rule", "Rules that keep groups together or apart: list, show, create, set, delete."),

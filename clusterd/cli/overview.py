@@ -1,20 +1,17 @@
-"""Commands that look at the whole: status, events, wait, console. I/O."""
+"""Commands that look at the whole: status, wait, console. I/O."""
 
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 import click
 
-from clusterd.cli.client import Client
-from clusterd.cli.failures import Answered, GivenUp
-from clusterd.cli.output import ago_text, clock_text, fit, moment, paint, plain, show_document, state_text, table
-from clusterd.cli.session import WAIT_DEFAULT, Milliseconds, client_of, output_of, raise_ran_out, show, wait_for
+from clusterd.cli.failures import GivenUp
+from clusterd.cli.output import ago_text, fit, moment, paint, plain, state_text, table
+from clusterd.cli.session import WAIT_DEFAULT, Milliseconds, client_of, raise_ran_out, show, wait_for
 from clusterd.cli.standing import next_text, words_text
 
 RESOURCES_SHOWN_MAX = 24
-AGAIN_S = 0.5
 
 
 @click.command()
@@ -105,62 +102,6 @@ def _node_lines(nodes: list[Mapping[str, Any]], now: datetime) -> list[str]:
 
 
 @click.command()
-@click.option("--follow", is_flag=True, help="Go on with new ones as they happen.")
-@click.option("--since", default="", metavar="T", help="From then on: 15min (ago) or 2026-01-01T12:00:00Z.")
-@click.option("--group", default="", metavar="NAME", help="Only those of one group.")
-@click.option(
-    "--last", type=click.IntRange(0, 2000), default=None, help="At most so many of the newest.  [default: 50]"
-)
-@click.pass_context
-def events(ctx: click.Context, follow: bool, since: str, group: str, last: int | None) -> None:
-    """What happened, and why.
-
-    \b
-    clusterctl events --since 15min --group web
-    clusterctl events --follow -o json          one JSON object a line
-    """
-    query = {"since": since, "group": group, "last": "" if last is None else str(last)}
-    given = {name: value for name, value in query.items() if value}
-    client = client_of(ctx)
-    if not follow:
-        given.setdefault("last", "2000" if since else "50")
-        found = client.read("/v1/events", **given)
-        show(
-            ctx, found, lambda document: [_event_line(each) for each in document["events"]] or ["nothing happened yet"]
-        )
-        return
-    for each in _following(client, given):
-        if output_of(ctx) == "table":
-            click.echo(_event_line(each))
-        else:
-            show_document(each, output_of(ctx))
-
-
-def _following(client: Client, query: dict[str, str]) -> Iterator[dict[str, Any]]:
-    """Events without end. When a node goes away the next one is asked to go on after the last event seen."""
-    last: int | None = None
-    while True:
-        try:
-            for kind, document in client.follow("/v1/events", after=last, follow="1", **query):
-                if kind == "event":
-                    last = document["sequence"]
-                    yield document
-        except (OSError, Answered) as error:
-            if isinstance(error, Answered) and not error.retryable:
-                raise
-        client.next_door()
-        time.sleep(AGAIN_S)
-
-
-def _event_line(event: Mapping[str, Any]) -> str:
-    where = " ".join(plain(event[key]) for key in ("node", "group", "resource") if event[key])
-    because = f"  ({plain(event['because'])})" if event["because"] else ""
-    level = state_text(event["level"])
-    padding = " " * max(0, 7 - len(event["level"]))
-    return f"{clock_text(event['time'])}  {level}{padding}  {where}: {plain(event['message'])}{because}"
-
-
-@click.command()
 @click.option(
     "--for", "conditions", multiple=True, required=True, metavar="CONDITION", help="May be repeated: all of them."
 )
@@ -199,4 +140,4 @@ def console(ctx: click.Context) -> None:
     show(ctx, {"schema": 1, "url": url, "node": found["as_of"]["node"]}, lambda document: [document["url"]])
 
 
-__all__ = ["console", "events", "moment", "status", "wait"]
+__all__ = ["console", "moment", "status", "wait"]
