@@ -19,6 +19,7 @@ class Ending:
         self.next_look_ms = now_ms
         self._scopes = list(scopes)
         self._trouble_at_ms = now_ms + budget_ms
+        self._over_budget_ms = now_ms + budget_ms
         self._look_count = 0
 
     def step(self, now_ms: int) -> bool:
@@ -34,6 +35,10 @@ class Ending:
             scope.remove()
             del self._scopes[0]
         return True
+
+    def is_over_budget(self, now_ms: int) -> bool:
+        """Something is still there although the stop budget has passed."""
+        return bool(self._scopes) and now_ms >= self._over_budget_ms
 
     def trouble(self, now_ms: int) -> list[int]:
         """The processes that outlived the stop budget; told once, and again each time the budget has passed once more."""

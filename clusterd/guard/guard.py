@@ -23,6 +23,7 @@ from clusterd.guard.hosts import HostProcess, NodeIdentity, host_id_problem, sta
 from clusterd.guard.lease import RunLease
 from clusterd.guard.remembered import load, save
 from clusterd.guard.shadow import start_shadow
+from clusterd.guard.watchdog import Watchdog
 from clusterd.wire import host_pb2
 
 HOST_COUNT_MAX = 256
@@ -32,6 +33,7 @@ HOST_COUNT_MAX = 256
 class Settings:
     identity: NodeIdentity
     stop_budget_ms: int
+    watchdog: Watchdog | None = None
 
 
 class Guard:
@@ -40,6 +42,7 @@ class Guard:
     def __init__(self, settings: Settings, containment: NodeContainment, *, shadow_pid: int, lock: int) -> None:
         self._identity = settings.identity
         self._stop_budget_ms = settings.stop_budget_ms
+        self._watchdog = settings.watchdog
         self._containment = containment
         self._shadow_pid = shadow_pid
         self._lock = lock
@@ -98,10 +101,19 @@ class Guard:
         looks += [each.ready_until_ms for each in self._hosts.values() if not each.is_ready]
         if self._ending is not None:
             looks = [self._ending.next_look_ms]
+        if self._watchdog is not None and not self._is_in_trouble(now_ms()):
+            looks.append(self._watchdog.next_pet_ms)
         return max(min(looks) - now_ms(), 0) if looks else None
+
+    def _is_in_trouble(self, now: int) -> bool:
+        """Whether something outlives the stop budget: then the machine has to go."""
+        endings = [*self._host_endings.values(), *([self._ending] if self._ending is not None else [])]
+        return any(each.is_over_budget(now) for each in endings)
 
     def _look_at_time(self) -> None:
         now = now_ms()
+        if self._watchdog is not None and not self._is_in_trouble(now):
+            self._watchdog.pet(now)
         if self._ending is None and self._lease.has_passed(now):
             self._begin_end(f"its run lease ended {now - self._lease.deadline_ms} ms ago")
         if self._ending is not None:
@@ -200,6 +212,8 @@ class Guard:
         os.kill(shadow, signal.SIGKILL)  # our own child, not yet reaped: the pid is its
         os.waitpid(shadow, 0)
         self._containment.node().remove()
+        if self._watchdog is not None:
+            self._watchdog.disarm()
 
     # ---- hosts ----
 

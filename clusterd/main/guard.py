@@ -1,15 +1,18 @@
 """What does `clusterd-guard` start? I/O.
 
     clusterd-guard --run-dir DIR --cluster NAME --node NAME --run-id ID [--stop-budget-ms 500] [--host-plugins DIR ...]
+                   [--watchdog /dev/watchdog] [--watchdog-timeout-ms 10000]
 
+With --watchdog the machine is reset when something outlives the stop budget, or when the guard is frozen or killed.
 Exit status: 0 stopped in order, 64 wrong usage, 65 another guard has this run directory.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
-USAGE = __doc__.splitlines()[2].strip()
+USAGE = " ".join(line.strip() for line in __doc__.splitlines()[2:4])
 WRONG_USAGE, ANOTHER_GUARD = 64, 65
 
 
@@ -26,10 +29,14 @@ def main(arguments: Sequence[str]) -> int:
     if not budget.isdigit() or not 1 <= int(budget) <= 60_000:
         sys.stderr.write(f"--stop-budget-ms is a number from 1 to 60000, not {budget}\n")
         return WRONG_USAGE
-    return _guard(options, int(budget))
+    timeout = options.get("watchdog-timeout-ms", ["10000"])[-1]
+    if not timeout.isdigit() or not 1000 <= int(timeout) <= 600_000:
+        sys.stderr.write(f"--watchdog-timeout-ms is a number from 1000 to 600000, not {timeout}\n")
+        return WRONG_USAGE
+    return _guard(options, int(budget), int(timeout))
 
 
-def _guard(options: dict[str, list[str]], stop_budget_ms: int) -> int:
+def _guard(options: dict[str, list[str]], stop_budget_ms: int, watchdog_timeout_ms: int) -> int:
     # The shadow is forked before the rest is imported: it stays as small as a Python process can be.
     from clusterd.adapters.containment import NodeContainment
     from clusterd.guard.lock import AnotherGuard, lock
@@ -51,11 +58,19 @@ def _guard(options: dict[str, list[str]], stop_budget_ms: int) -> int:
     from clusterd.adapters.plain_log import bind
     from clusterd.guard.guard import Guard, Settings
     from clusterd.guard.hosts import NodeIdentity
+    from clusterd.guard.watchdog import BadWatchdog, Watchdog
 
+    device = options.get("watchdog", [""])[-1]
+    try:
+        watchdog = Watchdog(device, watchdog_timeout_ms) if device else None
+    except (BadWatchdog, OSError) as error:
+        sys.stderr.write(f"the watchdog {device} cannot be armed: {error}\n")
+        os.kill(shadow_pid, signal.SIGKILL)
+        return 1
     cluster, node, run_id = (options[name][-1] for name in ("cluster", "node", "run-id"))
     bind(cluster=cluster, node=node, process="guard")
     identity = NodeIdentity(cluster, node, run_dir, run_id, tuple(options.get("host-plugins", ())))
-    Guard(Settings(identity, stop_budget_ms), containment, shadow_pid=shadow_pid, lock=held).run()
+    Guard(Settings(identity, stop_budget_ms, watchdog), containment, shadow_pid=shadow_pid, lock=held).run()
     return 0
 
 
