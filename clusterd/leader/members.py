@@ -130,7 +130,7 @@ def _expelled(record: MembershipRecord, node: NodeRecord, sight: Sight) -> Membe
     else:
         return None
     steps = (
-        Step(sight.wall_of(sight.now_ms - silent_ms), f"last heartbeat of {record.node} reached {sight.me}"),
+        *_silence(record.node, sight.now_ms - silent_ms, sight),
         Step(sight.wall_ms, f"suspected by {sight.me}: {because}"),
         Step(sight.wall_ms, "expelled: no voter acknowledges it any more, so its run lease cannot be renewed"),
     )
@@ -175,7 +175,7 @@ def _ended(record: MembershipRecord, evidence: Evidence, view: DatabaseView, sig
     until_ms = 0 if is_clean else quarantine_until(record, exits, view, sight)
     if record.state is MembershipState.UP:
         at_ms = last.received_ms if last else sight.now_ms
-        steps = (Step(sight.wall_of(at_ms), f"last heartbeat of {record.node} reached {sight.me}"),)
+        steps = _silence(record.node, at_ms, sight)
         if record.node in sight.broken_links:
             steps += (Step(sight.wall_ms, f"the link from {sight.me} to {record.node} broke: looked at once"),)
     return replace(
@@ -188,6 +188,14 @@ def _ended(record: MembershipRecord, evidence: Evidence, view: DatabaseView, sig
         exits=exits,
         quarantined_until_cluster_ms=until_ms,
     )
+
+
+def _silence(node: NodeId, at_ms: int, sight: Sight) -> tuple[Step, ...]:
+    """How the chain of causes begins: the last that was heard, and the leader that noticed, if it is a new one."""
+    heard = Step(sight.wall_of(at_ms), f"last heartbeat of {node} reached {sight.me}")
+    if not sight.term or sight.leading_since_ms < at_ms:
+        return (heard,)
+    return (heard, Step(sight.wall_of(sight.leading_since_ms), f"{sight.me} became the leader of term {sight.term}"))
 
 
 def _evidence(record: MembershipRecord, view: DatabaseView, sight: Sight) -> Evidence | None:
