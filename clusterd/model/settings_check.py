@@ -50,9 +50,10 @@ def find_setting(scope: Scope, name: str) -> Setting | None:
 def nearest(name: str, valid: Iterable[str]) -> str:
     """'did you mean …?' for the closest valid name, or the list of valid ones when nothing is close."""
     names = sorted(valid)
-    close = difflib.get_close_matches(snake_case(name), names, n=1, cutoff=0.6)
+    by_folded = {each.lower(): each for each in names}
+    close = difflib.get_close_matches(snake_case(name), by_folded, n=1, cutoff=0.6)
     if close:
-        return f"did you mean {close[0]}?"
+        return f"did you mean {by_folded[close[0]]}?"
     return "valid are " + ", ".join(names) if names else "none are valid here"
 
 
