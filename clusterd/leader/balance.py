@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from clusterd.database import DatabaseView
 from clusterd.leader.crowd import Crowd
-from clusterd.leader.placement import PlacementCause, Request
 from clusterd.leader.rooms import Room
 from clusterd.leader.seats import Seat, settings_of
 from clusterd.leader.sight import NodeLoad, Sight
@@ -155,16 +154,14 @@ def _move(
 
 def _targets(crowd: Crowd, group: GroupRecord, source: Room) -> list[Room]:
     """Nodes that can take it, and that nothing speaks against."""
-    placement = crowd.place(Request(group, PlacementCause.BALANCE, current=source.name))
-    rooms = [crowd.rooms[key_of(each.node)] for each in placement.candidates]
-    rivals = crowd.conflicts(group)
+    barred, rivals = crowd.exclusions(group), crowd.conflicts(group)
     return [
         room
-        for room in rooms
-        if room.key != source.key
-        and not room.settings.avoid_placement
+        for room in crowd.rooms.values()
+        if room.key not in barred
         and room.key not in rivals
-        and crowd.why_not(group, room.name) is None
+        and room.key != source.key
+        and not room.settings.avoid_placement
     ]
 
 

@@ -7,10 +7,19 @@ placement is to be avoided, and last the one where it failed.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from clusterd.leader.placement import ENDED_THERE, LEAVING, Exclusion, Placement, PlacementCause, Request, nearest
+from clusterd.leader.placement import (
+    ENDED_THERE,
+    LEAVING,
+    TOLD_MAX,
+    Exclusion,
+    Placement,
+    PlacementCause,
+    Request,
+    nearest,
+)
 from clusterd.leader.rooms import Room
 from clusterd.leader.seats import Needs
-from clusterd.model.ids import key_of
+from clusterd.model.ids import NodeId, key_of
 from clusterd.model.records import Candidate
 from clusterd.model.states import GroupStatus
 
@@ -30,6 +39,8 @@ class Choice:
     rivals: Mapping[str, str]
     avoided: Collection[str]
     """Nodes where placement is to be avoided."""
+    sites: Mapping[str, str]
+    """Where the nodes stand that say so."""
     cluster_site: str
     is_reserving: bool
 
@@ -43,10 +54,10 @@ class Choice:
 
 
 def choose(choice: Choice, groups_at: Callable[[str], int], also_able: Callable[[str], Candidate]) -> Placement:
-    barred = choice.barred
-    current = choice.current
-    if current in choice.rooms and choice.request.cause in LEAVING:
-        barred = {**barred, current: _LEAVES}
+    """Rank the nodes that can take the group, choose the first, and tell why."""
+    rooms, barred = choice.rooms, choice.barred
+    if choice.current in rooms and choice.request.cause in LEAVING:
+        barred = {**barred, choice.current: _LEAVES}
     order, basis = _order(choice)
     able = [node for node in order if node not in barred]
     behind = _behind(choice, able)
@@ -55,22 +66,41 @@ def choose(choice: Choice, groups_at: Callable[[str], int], also_able: Callable[
     if choice.target in able:
         able.remove(choice.target)
         able.insert(0, choice.target)
-    told = []
-    for node in able[:1]:
-        why = _basis(choice, node, basis)
-        among = f"first of {len(able)} that can take it" if len(able) > 1 else "the only one that can take it"
-        reason = f"{why}; {among}; it has {count_text(groups_at(node))}"
-        told.append(Candidate(choice.rooms[node].name, True, reason))
-    for node in able[1:]:
-        found = behind.get(node)
-        told.append(Candidate(choice.rooms[node].name, False, found[1]) if found else also_able(node))
+    told: list[Candidate] = []
+    for node in able if len(rooms) <= TOLD_MAX else able[: TOLD_MAX // 2]:
+        if not told:
+            why = f"{_basis(choice, node, basis)}; {_among(able)}; it has {count_text(groups_at(node))}"
+            told.append(Candidate(rooms[node].name, True, why))
+        else:
+            found = behind.get(node)
+            told.append(Candidate(rooms[node].name, False, found[1]) if found else also_able(node))
     if barred:
-        told += [
-            Candidate(choice.rooms[node].name, False, barred[node].reason) for node in choice.rooms if node in barred
-        ]
-    if able:
-        return Placement(choice.rooms[able[0]].name, tuple(told), able=len(able))
-    return Placement(None, tuple(told), nearest(barred.values()))
+        told += _left_out(rooms, barred, TOLD_MAX - len(told))
+    ranked = tuple([rooms[node].name for node in able])
+    return Placement(ranked[0] if ranked else None, tuple(told), nearest(barred.values()), ranked)
+
+
+def _among(able: Sequence[str]) -> str:
+    return f"first of {len(able)} that can take it" if len(able) > 1 else "the only one that can take it"
+
+
+def _left_out(rooms: Mapping[str, Room], barred: Mapping[str, Exclusion], told_max: int) -> list[Candidate]:
+    """The nodes that cannot take it, in join order; of many nodes each reason once, for all of them."""
+    out = [room for key, room in rooms.items() if key in barred]
+    if len(rooms) <= TOLD_MAX:
+        return [Candidate(room.name, False, barred[room.key].reason) for room in out]
+    nodes: dict[str, list[str]] = {}
+    for room in out:
+        nodes.setdefault(barred[room.key].reason, []).append(room.name)
+    told: list[Candidate] = []
+    for reason, names in list(nodes.items())[:told_max]:
+        others = f" (so with {', '.join(names[1:])})" if len(names) > 1 else ""
+        told.append(Candidate(NodeId(names[0]), False, reason + others))
+    rest = [name for names in list(nodes.values())[told_max:] for name in names]
+    if rest:
+        last = told.pop()
+        told.append(Candidate(last.node, False, f"{last.reason}; for similar reasons not {', '.join(rest)}"))
+    return told
 
 
 def count_text(groups: int) -> str:
@@ -110,7 +140,11 @@ def _by_site(choice: Choice, order: list[str], preferred: Sequence[str]) -> list
     wished, present = _sites(choice)
     if not (wished or present):
         return order
-    others = sorted((node for node in order if node not in preferred), key=lambda node: _site_rank(choice, node))
+    others = [node for node in order if node not in preferred]
+    sites = choice.sites
+    others.sort(
+        key=lambda node: 2 if node not in sites else 0 if sites[node] == wished else 2 - (sites[node] == present)
+    )
     if not preferred:
         return others
     left = iter(others)
@@ -119,16 +153,9 @@ def _by_site(choice: Choice, order: list[str], preferred: Sequence[str]) -> list
 
 def _sites(choice: Choice) -> tuple[str, str]:
     """The site where it should be, and the one where it is."""
-    room = choice.rooms.get(choice.current)
-    return choice.needs.site or choice.cluster_site, room.settings.site if room else ""
-
-
-def _site_rank(choice: Choice, node: str) -> int:
-    wished, present = _sites(choice)
-    site = choice.rooms[node].settings.site
-    if not site:
-        return 2
-    return 0 if site == wished else 1 if site == present else 2
+    if not choice.sites:
+        return "", ""
+    return choice.needs.site or choice.cluster_site, choice.sites.get(choice.current, "")
 
 
 def _behind(choice: Choice, able: Sequence[str]) -> dict[str, tuple[int, str]]:
@@ -162,7 +189,7 @@ def _basis(choice: Choice, node: str, basis: str) -> str:
     if node == choice.current and choice.request.cause is PlacementCause.COLD_START:
         return "it had it last"
     wished, present = _sites(choice)
-    site = choice.rooms[node].settings.site
+    site = choice.sites.get(node, "")
     if site and site == wished:
         return f"on the preferred site {site}, {basis}"
     return f"on the same site {site}, {basis}" if site and site == present else basis

@@ -55,6 +55,7 @@ class Crowd:
         self._installed: dict[str, set[str]] = {}
         self._shared: dict[object, dict[str, Exclusion]] = {}
         self._avoided: set[str] = set()
+        self._sites: dict[str, str] = {}
         self._also: dict[str, Candidate] = {}
         self._before_placed: dict[str, Seat] = {}
 
@@ -144,6 +145,7 @@ class Crowd:
     def _open(self, rooms: dict[str, Room]) -> None:
         if rooms != self.rooms:
             self.rooms = rooms
+            self._sites = {key: room.settings.site for key, room in rooms.items() if room.settings.site}
             self._avoided = {key for key, room in rooms.items() if room.settings.avoid_placement}
             self._shared.clear()
         self._tally.rank(rooms, is_reserving=self.settings.placement_policy == "reserve")
@@ -210,6 +212,7 @@ class Crowd:
             barred=barred,
             rivals=self._rivals(key, needs),
             avoided=self._avoided,
+            sites=self._sites,
             cluster_site=self.settings.preferred_site,
             is_reserving=self.settings.placement_policy == "reserve",
         )
@@ -220,8 +223,12 @@ class Crowd:
         """Why `node` cannot take `group` now; None when it can."""
         if key_of(node) not in self.rooms:
             return Exclusion(_NO_NODE, "there is no such node")
+        return self.exclusions(group, ignores_rules=ignores_rules).get(key_of(node))
+
+    def exclusions(self, group: GroupRecord, *, ignores_rules: bool = False) -> Mapping[str, Exclusion]:
+        """By key of each node that cannot take `group` now: why."""
         key = key_of(group.name)
-        return self._barred(key, self._needs(key, group), ignores_rules=ignores_rules).get(key_of(node))
+        return self._barred(key, self._needs(key, group), ignores_rules=ignores_rules)
 
     def rule_conflict(self, group: GroupRecord) -> Exclusion | None:
         """Whether it is where a hard rule forbids it. Such a change acts only when the group is moved or started again."""

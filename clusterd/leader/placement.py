@@ -15,7 +15,7 @@ from clusterd.model.records import Candidate, GroupRecord
 from clusterd.model.states import GroupStatus
 
 NODES_NAMED_MAX = 3
-KEPT_MAX = 16
+TOLD_MAX = 16
 
 
 class PlacementCause(StrEnum):
@@ -61,25 +61,18 @@ class Exclusion:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """The chosen node, if any, and what was said about each node: those that can take it in order, then the others."""
+    """The chosen node, if any, and what was said about the nodes: those that can take it in order, then the others.
+
+    Decisions are stored with their candidates, so of many nodes only the best are told one by one, and every reason to leave
+    nodes out once, with all of them.
+    """
 
     chosen: NodeId | None
     candidates: tuple[Candidate, ...]
     status: GroupStatus = GroupStatus.NO_NODE
     """Why there is none: of all reasons, the one that is nearest to success."""
-    able: int = 0
-    """How many of the candidates, from the first on, can take it."""
-
-    @property
-    def kept(self) -> tuple[Candidate, ...]:
-        """What is worth storing with a decision: all of a small cluster; of a large one the best, and each reason once."""
-        if len(self.candidates) <= KEPT_MAX:
-            return self.candidates
-        able = self.candidates[: min(self.able, KEPT_MAX // 2)]
-        nodes: dict[str, list[NodeId]] = {}
-        for each in self.candidates[self.able :]:
-            nodes.setdefault(each.reason, []).append(each.node)
-        return (*able, *(_once(nodes[reason], reason) for reason in list(nodes)[: KEPT_MAX - len(able)]))
+    ranked: tuple[NodeId, ...] = ()
+    """Every node that can take it, best first."""
 
     @property
     def refusal(self) -> str:
@@ -88,11 +81,6 @@ class Placement:
         for each in self.candidates:
             nodes.setdefault(each.reason, []).append(each.node)
         return "no node can take it: " + "; ".join(f"{named(nodes[reason])}: {reason}" for reason in nodes)
-
-
-def _once(nodes: Sequence[NodeId], reason: str) -> Candidate:
-    others = f" (the same holds for {named(nodes[1:])})" if len(nodes) > 1 else ""
-    return Candidate(nodes[0], False, reason + others)
 
 
 def nearest(exclusions: Collection[Exclusion]) -> GroupStatus:

@@ -43,8 +43,9 @@ def victims(crowd: Crowd, view: DatabaseView, group: GroupRecord) -> Victims | N
     if seat is None or seat.needs.priority < crowd.settings.minimum_preemptor_priority:
         return None
     found: list[tuple[tuple[int, int, int], Room, tuple[_Victim, ...]]] = []
+    barred = crowd.exclusions(group)
     for room in crowd.rooms.values():
-        excluded = crowd.why_not(group, room.name)
+        excluded = barred.get(room.key)
         if excluded is None:
             return None
         if excluded.status is not GroupStatus.PHYSICAL_RESOURCES_LACKING:

@@ -2,10 +2,12 @@
 
 import pytest
 
-from clusterd.leader.placement import KEPT_MAX, Exclusion, Placement, named, nearest
+from clusterd.leader.crowd import Crowd
+from clusterd.leader.placement import TOLD_MAX, Exclusion, Placement, PlacementCause, Request, named, nearest
 from clusterd.model.ids import NodeId
 from clusterd.model.records import Candidate
 from clusterd.model.states import GroupStatus
+from tests.decisions.snapshot import Snapshot
 
 NO_NODE = GroupStatus.NO_NODE
 CONFLICT = GroupStatus.ANTI_AFFINITY_CONFLICT
@@ -37,33 +39,30 @@ def test_named(names: list[str], text: str) -> None:
     assert named(names) == text
 
 
-def placement_of(able: int, reasons: dict[str, int]) -> Placement:
-    told = [Candidate(NodeId(f"able{number}"), number == 0, f"number {number}") for number in range(able)]
-    for reason, count in reasons.items():
-        told += [Candidate(NodeId(f"{reason}{number}"), False, reason) for number in range(count)]
-    return Placement(NodeId("able0") if able else None, tuple(told), able=able)
-
-
 def test_a_refusal_says_each_reason_once() -> None:
-    found = placement_of(0, {"down": 6, "full": 1})
-    assert found.refusal == "no node can take it: down0, down1, down2 and 3 others: down; full0: full"
-
-
-def test_of_a_small_cluster_everything_is_kept() -> None:
-    found = placement_of(9, {"down": 4, "full": 3})
-    assert found.kept == found.candidates
+    told = [Candidate(NodeId(f"n{number}"), False, "it is down") for number in range(6)]
+    found = Placement(None, (*told, Candidate(NodeId("z"), False, "it is full")))
+    assert found.refusal == "no node can take it: n0, n1, n2 and 3 others: it is down; z: it is full"
 
 
 @pytest.mark.parametrize(
-    ("able", "reasons"),
-    [(64, {}), (40, {"down": 24}), (0, {"down": 40, "full": 24}), (3, {f"r{n}": 2 for n in range(30)})],
+    ("name", "nodes", "lines", "told"),
+    [
+        ("everything of a small cluster", TOLD_MAX, ["node n1 down", "node n2 down"], TOLD_MAX),
+        ("the best of a large one", 64, [], TOLD_MAX // 2),
+        ("and each reason once", 64, ["node n1 down", "node n2 down", "node n5 paused"], TOLD_MAX // 2 + 2),
+        ("as many reasons as nodes", 64, [f"node n{n} memory={n + 1}" for n in range(64)], TOLD_MAX),
+    ],
 )
-def test_of_a_large_one_the_best_and_each_reason_once(able: int, reasons: dict[str, int]) -> None:
-    found = placement_of(able, reasons)
-    assert len(found.kept) <= KEPT_MAX
-    assert found.kept[: min(able, KEPT_MAX // 2)] == found.candidates[: min(able, KEPT_MAX // 2)]
-    others = found.kept[min(able, KEPT_MAX // 2) :]
-    for reason, each in zip(reasons, others, strict=False):
-        count = reasons[reason]
-        assert each.node == f"{reason}0" and each.reason.startswith(reason)
-        assert ("the same holds for" in each.reason) == (count > 1)
+def test_what_is_told(name: str, nodes: int, lines: list[str], told: int) -> None:
+    snapshot = Snapshot()
+    for line in (f"nodes {' '.join(f'n{number}' for number in range(nodes))}", "group g memory=9999", *lines):
+        snapshot.tell(line)
+    crowd = Crowd()
+    crowd.refresh(snapshot.view, snapshot.sight())
+    found = crowd.place(Request(snapshot.view.groups()[0], PlacementCause.FIRST))
+    assert len(found.candidates) == told, name
+    assert [each.node for each in found.candidates if each.is_chosen] == ([found.chosen] if found.chosen else [])
+    out = {room.name for room in crowd.rooms.values()} - set(found.ranked)
+    text = " ".join(f"{each.node} {each.reason}," for each in found.candidates)
+    assert all(f"{node} " in text or f" {node}," in text or f" {node})" in text for node in out)
