@@ -46,7 +46,7 @@ def _to_message(record: object) -> Message:
     values: dict[str, Any] = {}
     for name, to_wire, _ in _plan(type(record)):
         value = getattr(record, name.removesuffix("_json"))
-        if value is not None:
+        if value:  # nothing, zero and empty are absent on the wire
             values[name] = to_wire(value)
     return message_class(type(record))(**values)
 
