@@ -1,37 +1,34 @@
-"""Why is this group, resource or node as it is, and what happens next? Pure: renders the causes that were stored."""
+"""Why is this group, resource or node as it is, and what happens next? Pure: renders the causes that were stored.
 
-from collections.abc import Sequence
+Everything comes from records, so an explanation survives a change of leader and the restart of every daemon.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
+from clusterd.api.causes import Reason, why_group_is_not_running, why_resource_is_not_running
+from clusterd.api.finding import find_node, find_resource, observe
+from clusterd.api.node_views import evidence_view, node_view
 from clusterd.api.observed import ObservedGroup, ObservedResource, observe_group
 from clusterd.api.port import NodeStatus
-from clusterd.api.times import time_text
-from clusterd.api.views import (
-    Document,
-    because,
-    document,
-    evidence_view,
-    find_node,
-    find_resource,
-    next_step,
-    node_view,
-    observe,
-    restarts_view,
-    wall_of,
-)
+from clusterd.api.returning import why_not_back
+from clusterd.api.times import time_text, wall_of
+from clusterd.api.views import Document, because, document, next_action, next_step, restarts_view
 from clusterd.database import DatabaseView
-from clusterd.model.dependencies import parse_dependency
 from clusterd.model.durations import rough_text
-from clusterd.model.ids import key_of
+from clusterd.model.ids import NodeId, key_of
 from clusterd.model.records import Decision, Step
 from clusterd.model.settings import group_settings, resource_settings
 from clusterd.model.states import MembershipState, Order, ResourceState, RestartAction, Wanted
+from clusterd.owner.policy import counter_text, window_text
 
 
 def explain_group(view: DatabaseView, status: NodeStatus, name: str) -> Document:
     """The stored decision behind the group's place, its resources' causes, and what comes next."""
     group = observe(view, status, name)
     assignment = group.assignment
+    reason = why_group_is_not_running(view, status, group)
     return document(
         view,
         status,
@@ -44,12 +41,16 @@ def explain_group(view: DatabaseView, status: NodeStatus, name: str) -> Document
         generation=group.generation,
         since=time_text(group.since_wall_ms),
         summary=_summary(group),
-        why_not=_why_not_settled(view, status, group),
+        not_running=_reason(reason),
+        why_not=_lines(reason),
+        why_not_back=why_not_back(view, status, group),
         decision=_decision(assignment.because) if assignment else None,
+        chain=_steps(_chain(group)),
         failovers=_failovers(view, status, group),
         next=next_step(group, status),
+        next_action=next_action(group, status),
         next_text=_next_text(status, group),
-        resources=[_explain_part(status, group, each) for each in group.resources],
+        resources=[_explain_part(view, status, group, each) for each in group.resources],
         nodes=_nodes_involved(view, group),
     )
 
@@ -58,6 +59,8 @@ def explain_resource(view: DatabaseView, status: NodeStatus, name: str) -> Docum
     record = find_resource(view, name)
     group = observe(view, status, record.group)
     found = next(each for each in group.resources if key_of(each.record.name) == key_of(name))
+    reason = why_resource_is_not_running(view, status, group, found)
+    steps = [step for step in _chain(group) if record.name in step.text or group.record.name in step.text.split()]
     return document(
         view,
         status,
@@ -67,9 +70,11 @@ def explain_resource(view: DatabaseView, status: NodeStatus, name: str) -> Docum
         generation=group.generation,
         summary=f"{record.name} is {found.state} on {group.owner or 'no node'}"
         + (f": {found.cause}" if found.cause else ""),
-        why_not=_why_resource(view, group, found),
+        not_running=_reason(reason),
+        why_not=_lines(reason),
+        chain=_steps(steps),
         group_because=because(group),
-        **_explain_part(status, group, found),
+        **_explain_part(view, status, group, found),
     )
 
 
@@ -86,6 +91,7 @@ def explain_node(view: DatabaseView, status: NodeStatus, name: str) -> Document:
         **shown,
         run_id=member.run_id if member else "",
         steps=_steps(member.steps if member else ()),
+        exits=_exits(view, status, record.name),
         next_text=_node_next(view, status, member is not None and member.state is MembershipState.EXPELLING, shown),
         lease_left_ms=status.lease_left_ms if record.name == status.node else None,
     )
@@ -123,15 +129,40 @@ def _steps(steps: Sequence[Step]) -> list[Document]:
     return shown
 
 
+def _chain(group: ObservedGroup) -> list[Step]:
+    """What led to the decision, then what its owner did and what came of it, in order of time."""
+    decided = group.assignment.because.steps if group.assignment else ()
+    done = group.report.steps if group.report else ()
+    known = set(decided)
+    return sorted([*decided, *(each for each in done if each not in known)], key=lambda step: step.wall_ms)
+
+
+def _reason(reason: Reason | None) -> Document | None:
+    return asdict(reason) if reason is not None else None
+
+
+def _lines(reason: Reason | None) -> list[str]:
+    return [reason.text, *reason.details] if reason is not None else []
+
+
 def _failovers(view: DatabaseView, status: NodeStatus, group: ObservedGroup) -> Document:
     settings = group_settings(group.record, len(view.nodes()))
-    stamps = group.assignment.failovers if group.assignment else ()
+    assignment = group.assignment
+    # A request to start that succeeded forgets them.
+    is_present = assignment is not None and assignment.reset_id == group.record.reset_id
+    stamps = assignment.failovers if assignment is not None and is_present else ()
     window_ms = settings.failover_period_ms
     counted = [each for each in stamps if status.cluster_ms - each.cluster_ms < window_ms]
     return {
         "used": len(counted),
         "limit": settings.failover_threshold,
         "window_ms": window_ms,
+        "text": window_text(
+            (each.cluster_ms for each in stamps),
+            limit=settings.failover_threshold,
+            period_ms=window_ms,
+            cluster_ms=status.cluster_ms,
+        ),
         "stamps": [
             {"time": time_text(wall_of(status, each.cluster_ms)), "resource": each.resource, "source": each.source}
             for each in counted
@@ -142,9 +173,9 @@ def _failovers(view: DatabaseView, status: NodeStatus, group: ObservedGroup) -> 
 def _next_text(status: NodeStatus, group: ObservedGroup) -> str:
     if not status.is_quorate:
         return f"nothing, until {status.node} reaches {status.voters_needed} votes again"
-    step = next_step(group, status)
-    if step is not None:
-        return f"{step['action']} of {step['resource']} in {rough_text(step['in_ms'])}"
+    planned = next_action(group, status)
+    if planned is not None:
+        return str(planned["what"]) + ("" if planned["in_ms"] is None else f" in {rough_text(planned['in_ms'])}")
     if group.is_settled:
         return "nothing: it is as wanted"
     if group.assignment and group.assignment.order is Order.RELEASE:
@@ -152,24 +183,6 @@ def _next_text(status: NodeStatus, group: ObservedGroup) -> str:
     if any(each.state is ResourceState.FAILED for each in group.resources):
         return f"nothing by itself; mend the cause, then: clusterctl group online {group.record.name}"
     return "the present step goes on"
-
-
-def _why_not_settled(view: DatabaseView, status: NodeStatus, group: ObservedGroup) -> list[str]:
-    """Why it is not running as wanted; empty when it is."""
-    reasons: list[str] = []
-    if not status.is_quorate:
-        reasons.append("this node has no quorum: it may run nothing, and knows nothing new about the others")
-    if group.record.wanted is Wanted.OFFLINE:
-        reasons.append(f"it is wanted offline; to start it: clusterctl group online {group.record.name}")
-    if not group.resources:
-        reasons.append("it has no resources")
-    if group.record.wanted is Wanted.ONLINE:
-        for each in group.resources:
-            reasons += _why_resource(view, group, each)
-    decision = group.assignment.because if group.assignment else None
-    if decision is not None and not group.is_settled and not any(each.is_chosen for each in decision.candidates):
-        reasons += [f"not on {each.node}: {each.reason}" for each in decision.candidates]
-    return reasons
 
 
 def _nodes_involved(view: DatabaseView, group: ObservedGroup) -> list[Document]:
@@ -198,7 +211,9 @@ def _nodes_involved(view: DatabaseView, group: ObservedGroup) -> list[Document]:
 # ---- resources ----
 
 
-def _explain_part(status: NodeStatus, group: ObservedGroup, resource: ObservedResource) -> dict[str, Any]:
+def _explain_part(
+    view: DatabaseView, status: NodeStatus, group: ObservedGroup, resource: ObservedResource
+) -> dict[str, Any]:
     report = resource.report
     return {
         "name": resource.record.name,
@@ -209,15 +224,23 @@ def _explain_part(status: NodeStatus, group: ObservedGroup, resource: ObservedRe
         "cause": resource.cause,
         "since": time_text(resource.since_wall_ms),
         "pid": resource.pid,
-        "restarts": restarts_view(status, group, resource),
+        "restarts": {**restarts_view(status, group, resource), "text": _restarts_text(status, group, resource)},
         "depends_on": resource.record.depends_on,
         "next_action": report.next_action if report else "",
         "next_action_time": time_text(wall_of(status, report.next_action_cluster_ms))
         if report and report.next_action
         else None,
         "evidence": report.evidence if report else "",
+        "embedded_failure": report.embedded_failure if report else "",
         "policy": _policy(resource),
     }
+
+
+def _restarts_text(status: NodeStatus, group: ObservedGroup, resource: ObservedResource) -> str:
+    """As in '2 of 3 in the last 15 min, oldest expires in 4:10', on the present owner."""
+    stamps = resource.report.restarts if resource.report else ()
+    settings = resource_settings(resource.record)
+    return counter_text(stamps, NodeId(group.owner or ""), settings, status.cluster_ms)
 
 
 def _policy(resource: ObservedResource) -> str:
@@ -230,28 +253,18 @@ def _policy(resource: ObservedResource) -> str:
     return f"after a failure it is restarted up to {limit} times within {window}, then it {end}"
 
 
-def _why_resource(view: DatabaseView, group: ObservedGroup, resource: ObservedResource) -> list[str]:
-    record = resource.record
-    if resource.state is ResourceState.ONLINE:
-        return []
-    name = record.name
-    if group.record.wanted is Wanted.OFFLINE:
-        return [f"{name}: its group {group.record.name} is wanted offline"]
-    if resource.state is ResourceState.UNKNOWN:
-        return [f"{name} is {resource.state}: {resource.cause}"]
-    if record.wanted is Wanted.OFFLINE:
-        return [f"{name} is wanted offline; to start it: clusterctl resource online {name}"]
-    online = {each.record.name for each in group.resources if each.state is ResourceState.ONLINE}
-    missing = parse_dependency(record.depends_on).missing(online)
-    reasons = [f"{name} waits for {' or '.join(term)}" for term in missing]
-    if resource.cause or not reasons:
-        reasons.insert(0, f"{name} is {resource.state}" + (f": {resource.cause}" if resource.cause else ""))
-    if resource.report and resource.report.evidence:
-        reasons.append(f"{name} could not be stopped: {resource.report.evidence}")
-    return reasons
-
-
 # ---- nodes ----
+
+
+def _exits(view: DatabaseView, status: NodeStatus, name: NodeId) -> Document:
+    """How often the node was lost without a clean stop, which is what quarantine goes by."""
+    member = view.membership(name)
+    exits: Iterable[int] = member.exits if member else ()
+    until_ms = member.quarantined_until_cluster_ms if member else 0
+    return {
+        "times": [time_text(wall_of(status, each)) for each in exits],
+        "quarantined_until": time_text(wall_of(status, until_ms)) if until_ms > status.cluster_ms else None,
+    }
 
 
 def _node_next(view: DatabaseView, status: NodeStatus, is_expelling: bool, shown: Document) -> str:

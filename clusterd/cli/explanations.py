@@ -10,6 +10,10 @@ from clusterd.cli.output import clock_text, paint, plain, state_text, table
 from clusterd.cli.session import client_of, show
 from clusterd.model.durations import rough_text
 
+STEPS_SHOWN_MAX = 14
+CANDIDATES_SHOWN_MAX = 8
+DETAILS_SHOWN_MAX = 8
+
 
 @click.command()
 @click.argument("kind", type=click.Choice(["group", "node", "resource"]))
@@ -29,42 +33,55 @@ def explain(ctx: click.Context, kind: str, name: str) -> None:
 
 def _group_lines(found: Mapping[str, Any]) -> list[str]:
     lines = [paint(plain(found["summary"]), "bold")]
-    lines += _section("why it is not as wanted", [f"  {plain(each)}" for each in found["why_not"]])
+    lines += _reason_lines(found["not_running"])
     decision = found["decision"]
+    lines += _section("what happened", _step_lines(found["chain"]))
     if decision:
-        lines += _section("what happened", _step_lines(decision["steps"]))
         lines += _section(f"where it could go ({plain(decision['rule'])})", _candidate_lines(decision["candidates"]))
     lines += _section("resources", _resource_table(found["resources"]))
-    told = {(each["time"], each["text"]) for each in decision["steps"]} if decision else set()
+    told = {(each["time"], each["text"]) for each in found["chain"]}
     for node in found["nodes"]:
         if node["name"] == found["owner"]:
             lines += _section(f"its owner {plain(node['name'])} is {node['state']}", _step_lines(node["steps"]))
         elif not any((each["time"], each["text"]) in told for each in node["steps"]):
             lines += ["", f"node {plain(node['name'])} is {node['state']}: {plain(node['because'])}"]
     lines += ["", _failover_line(found["failovers"])]
+    if found["why_not_back"]:
+        lines.append(f"its place: {plain(found['why_not_back'])}")
     lines.append(f"next: {plain(found['next_text'])}")
     return lines
 
 
+def _reason_lines(reason: Mapping[str, Any] | None) -> list[str]:
+    """Why it is not running, and what may be done about it."""
+    if reason is None:
+        return []
+    lines = [f"  {plain(reason['text'])}", *(f"    {plain(each)}" for each in reason["details"][:DETAILS_SHOWN_MAX])]
+    if len(reason["details"]) > DETAILS_SHOWN_MAX:
+        lines.append(f"    … and {len(reason['details']) - DETAILS_SHOWN_MAX} more")
+    lines += [f"  try: {plain(each)}" for each in reason["ways_out"]]
+    return _section("why it is not running", lines)
+
+
 def _failover_line(failovers: Mapping[str, Any]) -> str:
-    used, limit, window = failovers["used"], failovers["limit"], rough_text(failovers["window_ms"])
-    told = f"failovers after failures of its resources: {used} of {limit} within {window}"
     stamps = [f"{each['resource']} on {each['source']} at {clock_text(each['time'])}" for each in failovers["stamps"]]
+    told = f"failovers after failures of its resources: {failovers['text']}"
     return told + (f" ({plain('; '.join(stamps))})" if stamps else "")
 
 
 def _resource_lines(found: Mapping[str, Any]) -> list[str]:
     lines = [paint(plain(found["summary"]), "bold")]
-    lines += _section("why it is not running", [f"  {plain(each)}" for each in found["why_not"]])
-    restarts = found["restarts"]
-    window = rough_text(restarts["window_ms"])
+    lines += _reason_lines(found["not_running"])
+    lines += _section("what happened", _step_lines(found["chain"]))
     lines += [
         "",
         f"its group {plain(found['group'])} is {found['group_state']}: {plain(found['group_because'])}",
-        f"restarts in place: {restarts['used']} of {restarts['limit']} used within {window}; {found['policy']}",
+        f"restarts in place: {found['restarts']['text']}; {found['policy']}",
     ]
     if found["depends_on"]:
         lines.append(f"depends on: {plain(found['depends_on'])}")
+    if found["embedded_failure"]:
+        lines.append(f"the workload inside complains: {plain(found['embedded_failure'])}")
     if found["evidence"]:
         lines.append(f"could not be stopped: {plain(found['evidence'])}")
     if found["next_action"]:
@@ -83,6 +100,12 @@ def _node_lines(found: Mapping[str, Any]) -> list[str]:
         f"vote {found['vote']} of {found['assigned_vote']}, run {found['incarnation'] or 'none'}, "
         f"groups: {plain(', '.join(found['groups'])) or 'none'}",
     ]
+    exits = found["exits"]
+    if exits["times"]:
+        last = clock_text(exits["times"][-1])
+        lines.append(f"lost without a clean stop: {len(exits['times'])} times, last at {last}")
+    if exits["quarantined_until"]:
+        lines.append(f"in quarantine until {clock_text(exits['quarantined_until'])}: it may gain nothing before")
     if found["lease_left_ms"] is not None:
         lines.append(f"its run lease is good for {rough_text(found['lease_left_ms'])} more")
     lines.append(f"next: {plain(found['next_text'])}")
@@ -94,17 +117,24 @@ def _section(title: str, lines: Sequence[str]) -> list[str]:
 
 
 def _step_lines(steps: Sequence[Mapping[str, Any]]) -> list[str]:
-    gaps = ["" if each["after_ms"] is None else f"+{rough_text(each['after_ms'])}" for each in steps]
+    shown = steps[-STEPS_SHOWN_MAX:]
+    gaps = ["" if each["after_ms"] is None else f"+{rough_text(each['after_ms'])}" for each in shown]
     width = max((len(gap) for gap in gaps), default=0)
-    return [
+    left_out = [f"  … {len(steps) - len(shown)} earlier ones with -o json"] if len(steps) > len(shown) else []
+    return left_out + [
         f"  {clock_text(each['time'])}  {gap:>{width}}  {plain(each['text'])}"
-        for each, gap in zip(steps, gaps, strict=True)
+        for each, gap in zip(shown, gaps, strict=True)
     ]
 
 
 def _candidate_lines(candidates: Sequence[Mapping[str, Any]]) -> list[str]:
-    chosen = [[each["node"], "chosen" if each["is_chosen"] else "not", each["reason"]] for each in candidates]
-    return table(["NODE", "", "WHY"], chosen, indent="  ") if chosen else []
+    """The chosen node first; of many others only some."""
+    ordered = sorted(candidates, key=lambda each: not each["is_chosen"])
+    rows = [[each["node"], "chosen" if each["is_chosen"] else "not", each["reason"]] for each in ordered]
+    lines = table(["NODE", "", "WHY"], rows[:CANDIDATES_SHOWN_MAX], indent="  ") if rows else []
+    if len(rows) > CANDIDATES_SHOWN_MAX:
+        lines.append(f"  … and {len(rows) - CANDIDATES_SHOWN_MAX} more with -o json")
+    return lines
 
 
 def _resource_table(resources: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -135,7 +135,13 @@ async def test_explain_tells_the_decision_its_steps_and_its_candidates(
     assert found["decision"]["candidates"][1] == {"node": "n9", "is_chosen": False, "reason": "it is down"}
     assert found["nodes"][0]["evidence"]["kind"] == "fenced"
     assert found["next_text"] == "nothing: it is as wanted"
-    assert found["failovers"] == {"used": 0, "limit": 2, "window_ms": 6 * 3_600_000, "stamps": []}
+    assert found["failovers"] == {
+        "used": 0,
+        "limit": 2,
+        "window_ms": 6 * 3_600_000,
+        "text": "0 of 2 in the last 6 h",
+        "stamps": [],
+    }
 
 
 async def test_explain_says_why_something_is_not_running(client: TestClient, cluster: PretendCluster) -> None:
@@ -150,12 +156,12 @@ async def test_explain_says_why_something_is_not_running(client: TestClient, clu
     )
     cluster.report("web", "web-server", state=ResourceState.OFFLINE, cause="")
     found = await get(client, "/v1/explain/group/web")
-    assert found["why_not"] == ["web-data is failed: exit 1", "web-server waits for web-data"]
+    assert found["why_not"] == ["web-data failed on n1: exit 1; next: retry in 1 min", "web-server waits for web-data"]
     assert found["next_text"] == "retry of web-data in 1 min"
     assert found["next"]["time"] == "2026-01-01T00:01:00.000Z"
     await post(client, "/v1/groups/web/offline")
     found = await get(client, "/v1/explain/resource/web-server")
-    assert found["why_not"] == ["web-server: its group web is wanted offline"]
+    assert found["why_not"] == ["its group web: it is wanted offline"]
 
 
 async def test_export_applied_again_changes_nothing(client: TestClient) -> None:
