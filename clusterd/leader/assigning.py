@@ -69,11 +69,9 @@ class Assigning:
             ),
         )
         self._crowd.placed(standing.group.name, owner, is_starting=after.order is Order.RUN)
-        also = [keys.membership(owner), keys.node(owner)]
-        if before is not None and before.owner:
-            also.append(keys.membership(before.owner))
+        also = (keys.membership(owner), keys.node(owner), *_proof(before))
         message = f"{standing.group.name} is given to {owner}"
-        return [self._pen.write(standing, after, GROUP_ASSIGNED, message, why, node=owner, also=tuple(also))]
+        return [self._pen.write(standing, after, GROUP_ASSIGNED, message, why, node=owner, also=also)]
 
     def keep_waiting(self, standing: Standing, assignment: AssignmentRecord, wait: Wait) -> Proposal | None:
         """It has an owner and does not start yet; say so when the reason is another one."""
@@ -105,8 +103,8 @@ class Assigning:
             since_wall_ms=self._pen.sight.wall_ms,
         )
         message = f"{standing.group.name} has made room"
-        also = (keys.membership(assignment.owner),)
-        return self._pen.write(standing, after, GROUP_PREEMPTED, message, assignment.because.text, also=also)
+        because = assignment.because.text
+        return self._pen.write(standing, after, GROUP_PREEMPTED, message, because, also=_proof(assignment))
 
     # ---- where ----
 
@@ -187,9 +185,8 @@ class Assigning:
             waits_since_cluster_ms=max(1, self._pen.sight.cluster_ms),
             since_wall_ms=self._pen.sight.wall_ms,
         )
-        also = (keys.membership(before.owner),) if before is not None and before.owner else ()
         message = f"{standing.group.name} has no node"
-        return [*proposals, self._pen.write(standing, after, GROUP_UNPLACED, message, text, also=also)]
+        return [*proposals, self._pen.write(standing, after, GROUP_UNPLACED, message, text, also=_proof(before))]
 
     def _make_room(self, standing: Standing, placement: Placement) -> list[Proposal]:
         """Less important groups are taken offline for a more important one; one such change at a time."""
@@ -222,6 +219,11 @@ class Assigning:
                 )
             )
         return proposals
+
+
+def _proof(before: AssignmentRecord | None) -> tuple[str, ...]:
+    """Where it is proven that nothing of the group runs; also where maintenance would say that it is not to be taken."""
+    return (keys.membership(before.owner), keys.report(before.group)) if before is not None and before.owner else ()
 
 
 def _without_owner(standing: Standing, before: AssignmentRecord) -> AssignmentRecord:

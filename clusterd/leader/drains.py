@@ -81,6 +81,7 @@ def drain_away(
         target=placement.chosen or NodeId(""),
         candidates=placement.candidates,
         caused_by=pause.id,
+        also=(keys.node(node.name),),
     )
 
 

@@ -11,6 +11,7 @@ from clusterd.leader.crowd import Crowd
 from clusterd.leader.pen import Pen
 from clusterd.leader.proposal import Proposal
 from clusterd.leader.standing import Standing
+from clusterd.model import keys
 from clusterd.model.ids import NodeId, key_of
 from clusterd.model.records import AssignmentRecord, NodeRun
 from clusterd.model.states import FailbackMode, ReleaseCause
@@ -64,6 +65,7 @@ def come_home(
         message=f"{standing.group.name} goes back to {home.name}",
         target=home.name,
         caused_by=home.resume.id if home.resume is not None else "",
+        also=(keys.node(home.name),),
     )
 
 

@@ -221,7 +221,8 @@ class GroupDecisions:
         self._crowd.placed(standing.group.name, assignment.owner, is_starting=True)
         kind = GROUP_STARTED if assignment.status else None
         message = f"{standing.group.name} starts on {assignment.owner}"
-        return self._pen.write(standing, after, kind, message, waited, node=assignment.owner)
+        also = (keys.membership(assignment.owner), keys.node(assignment.owner))
+        return self._pen.write(standing, after, kind, message, waited, node=assignment.owner, also=also)
 
     def _hold(self, standing: Standing, assignment: AssignmentRecord) -> Proposal | None:
         """What is wanted no more and is at rest starts only through the gates again."""

@@ -71,10 +71,11 @@ class Pen:
         because: str | None = None,
         caused_by: str = "",
         rests_on_report: bool = False,
+        also: tuple[str, ...] = (),
     ) -> Proposal:
         """Tell the owner to give the group up. `assignment` is the present one with what else changes.
 
-        `because` is what the event says; without it, `text`.
+        `because` is what the event says; without it, `text`. `also` are keys that it rests on besides.
         """
         decision = Decision(rule, text, (*steps, self.step(text)), candidates)
         after = replace(
@@ -89,7 +90,7 @@ class Pen:
             next_action_cluster_ms=0,
             waits_since_cluster_ms=0,
         )
-        also = (keys.report(standing.group.name),) if rests_on_report else ()
+        also += (keys.report(standing.group.name),) if rests_on_report else ()
         return self.write(
             standing,
             after,
