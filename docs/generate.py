@@ -8,8 +8,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from clusterd.model.durations import duration_text
 from clusterd.model.events import CATALOGUE
-from clusterd.model.settings_catalogue import SETTINGS
+from clusterd.model.manifest.specs import ALIASES
+from clusterd.model.settings_catalogue import ALL_ONES, NOT_YET, Kind, Scope, Setting, settings_of
+from clusterd.model.settings_check import value_text
 from clusterd.owner.machine import ARCS, IGNORED
 from clusterd.resource_api import ResourceType, schema_of
 from resource_types.generic_script import GenericScript
@@ -73,28 +76,122 @@ def states_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+_RELATIONS = (
+    "`run_lease` is at least twice `same_subnet_delay` and 100 ms;",
+    "`same_subnet_delay` times `same_subnet_threshold` is at least 300 ms;",
+    "`retry_period_on_failure` is at least `restart_period`;",
+    "`failback_window_start` and `failback_window_end` are both set or neither is (`failback: {window: 22-6}`);",
+    "`memory_reserve` is at most `memory_capacity`;",
+    "`startup_count` is at most the number of groups in the set;",
+    "`startup_delay` is shorter than the cluster's `group_dependency_timeout`;",
+    "`startup_setting` `os-heartbeat` and `application-ready` need a resource type that reports it;",
+    "some node is at a `preferred_site`; a `fault_domain` is written from the outside in, `site:…/rack:…/chassis:…`;",
+    "a group is in at most one group set, and sets do not wait for each other in a circle;",
+    "a rule has at least two groups, and no two rules keep the same groups both together and apart.",
+)
+
+_SCOPE_WORDS = {
+    Scope.CLUSTER: ("The cluster", "clusterctl cluster set NAME=VALUE", "cluster: {properties: {NAME: VALUE}}"),
+    Scope.NODE: ("Nodes", "clusterctl node set NODE NAME=VALUE", "nodes: [{name: NODE, properties: {NAME: VALUE}}]"),
+    Scope.GROUP: (
+        "Groups",
+        "clusterctl group set GROUP NAME=VALUE",
+        "groups: [{name: GROUP, properties: {NAME: VALUE}}]",
+    ),
+    Scope.GROUP_SET: (
+        "Group sets",
+        "clusterctl group-set set SET NAME=VALUE",
+        "group_sets: [{name: SET, properties: {NAME: VALUE}}]",
+    ),
+    Scope.RESOURCE: (
+        "Resources",
+        "clusterctl resource set RESOURCE NAME=VALUE",
+        "resources: [{name: RESOURCE, type: TYPE, properties: {NAME: VALUE}}]",
+    ),
+    Scope.RESOURCE_TYPE: (
+        "Resource types",
+        "clusterctl resource-type set TYPE NAME=VALUE",
+        "resource_types: [{name: TYPE, properties: {NAME: VALUE}}]",
+    ),
+}
+
+
 def settings_page() -> str:
     lines = [
         MADE,
         "# Settings",
         "",
-        "Common properties, as `clusterctl … set` and manifests take them. Durations take a unit (`500ms`, `2s`,",
-        "`15min`, `6h`); a bare number has the unit of the table. The reference's own spelling is accepted too.",
+        "Common properties, as commands, the API and manifests take them. `clusterctl … show` tells the value in",
+        "force of each. Durations take a unit (`500ms`, `2s`, `15min`, `6h`, `1d`); a bare number has the unit of the",
+        "table. A choice is given as its word or as the reference's number; a word such as `never` also as `-1` or",
+        "`0xFFFFFFFF`. Both names of a property are understood, in any case. Values are checked each for itself and",
+        "then together, and nothing of a refused change is stored.",
         "",
-        "| of | property | also | unit | default | range | what it does |",
-        "|---|---|---|---|---|---|---|",
+        "Short forms in manifests:",
+        "",
+        *(
+            f"- in a {scope}: `{alias}: {{{', '.join(f'{key}: …' for key in table)}}}` stands for "
+            + ", ".join(f"`{name}`" for names in table.values() for name in names)
+            for scope, aliases in ALIASES.items()
+            for alias, table in aliases.items()
+        ),
+        "",
+        "What must fit together, or is refused:",
+        "",
+        *(f"- {each}" for each in _RELATIONS),
+        "",
     ]
-    for each in SETTINGS:
-        spread = ", ".join(each.choices) or ("" if isinstance(each.default, bool) else f"{each.least} to {each.most}")
-        words = "".join(f"; `{word}` is {number}" for word, number in each.words.items())
-        effects = " ".join(
-            f"{name}: {text}" for name, text in (("Too small", each.too_small), ("Too large", each.too_large)) if text
-        )
+    for scope in _SCOPE_WORDS:
+        lines += _settings_of_scope(scope)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _settings_of_scope(scope: Scope) -> list[str]:
+    title, command, manifest = _SCOPE_WORDS[scope]
+    lines = [
+        f"## {title}",
+        "",
+        f"`{command}`, or in a manifest `{manifest}`.",
+        "",
+        "| property | also | type | default | values | what it does |",
+        "|---|---|---|---|---|---|",
+    ]
+    for each in settings_of(scope).values():
+        default = value_text(each, list(each.default) if isinstance(each.default, tuple) else each.default) or "none"
+        unit = f" ({each.unit})" if each.unit else ""
         lines.append(
-            f"| {each.scope} | `{each.name}` | {each.reference_name} | {each.unit} | {each.default} | {spread}{words} "
-            f"| {each.says} {effects} |"
+            f"| `{each.name}` | `{each.reference_name}` | {each.kind}{unit} | {default} | {_values_text(each)} "
+            f"| {_effects_text(each)} |"
         )
-    return "\n".join(lines) + "\n"
+    refused = NOT_YET.get(scope, {})
+    if refused:
+        lines += ["", "Not to be set, and why:", "", *(f"- `{name}`: {why}." for name, why in refused.items())]
+    return [*lines, ""]
+
+
+def _values_text(each: Setting) -> str:
+    match each.kind:
+        case Kind.SWITCH:
+            return "true (1), false (0)"
+        case Kind.CHOICE:
+            return ", ".join(f"`{word}` ({number})" for number, word in enumerate(each.choices, each.first_choice))
+        case Kind.TEXT:
+            return f"at most {each.most} characters"
+        case Kind.NAMES:
+            return f"at most {each.most} names"
+        case Kind.COUNT | Kind.DURATION:
+            words = "".join(f", `{word}` ({number})" for word, number in each.words.items())
+            return f"{_number_text(each, each.least)} to {_number_text(each, each.most)}{words}"
+
+
+def _number_text(each: Setting, number: int) -> str:
+    return duration_text(number, unit=each.unit) if each.kind is Kind.DURATION and number != ALL_ONES else str(number)
+
+
+def _effects_text(each: Setting) -> str:
+    effects = (("Too small", each.too_small), ("Too large", each.too_large))
+    later = " A running cluster can only raise it." if each.is_only_raised else ""
+    return each.says + later + "".join(f" {name}: {text[0].lower()}{text[1:]}" for name, text in effects if text)
 
 
 def resource_types_page() -> str:

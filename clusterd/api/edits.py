@@ -23,7 +23,7 @@ from clusterd.api.checks import (
 from clusterd.api.edits_rules import forget_group
 from clusterd.api.observed import observe_group
 from clusterd.api.plans import Asked, Plan, Planner
-from clusterd.api.property_edits import merged, refuse_name, refuse_other_revision
+from clusterd.api.property_edits import merged, property_changes, refuse_name, refuse_other_revision
 from clusterd.api.views import find_group, find_resource, observe
 from clusterd.database import DatabaseView, Draft
 from clusterd.model import keys
@@ -216,15 +216,18 @@ def delete_resource(
 
 
 def group_differences(before: GroupRecord, after: GroupRecord) -> list[str]:
-    return changed_parts(_group_parts(before), _group_parts(after))
+    parts = changed_parts(_group_parts(before), _group_parts(after))
+    return parts + property_changes(Scope.GROUP, before.properties, after.properties)
 
 
 def resource_differences(before: ResourceRecord, after: ResourceRecord) -> list[str]:
-    return changed_parts(_resource_parts(before), _resource_parts(after))
+    parts = changed_parts(_resource_parts(before), _resource_parts(after))
+    common = property_changes(Scope.RESOURCE, before.properties, after.properties)
+    return parts + common + changed_parts(before.private, after.private)
 
 
 def _group_parts(record: GroupRecord) -> dict[str, object]:
-    return {"wanted": record.wanted.value, "preferred_owners": record.preferred_owners, **record.properties}
+    return {"wanted": record.wanted.value, "preferred_owners": record.preferred_owners}
 
 
 def _resource_parts(record: ResourceRecord) -> dict[str, object]:
@@ -233,8 +236,6 @@ def _resource_parts(record: ResourceRecord) -> dict[str, object]:
         "wanted": record.wanted.value,
         "depends_on": record.depends_on,
         "possible_owners": record.possible_owners,
-        **record.properties,
-        **record.private,
     }
 
 

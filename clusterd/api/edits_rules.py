@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from clusterd.api.checks import changed_parts, known_names, refuse, refuse_bad
 from clusterd.api.plans import Asked, Plan, Planner
-from clusterd.api.property_edits import merged, refuse_name, refuse_other_revision
+from clusterd.api.property_edits import merged, property_changes, refuse_name, refuse_other_revision
 from clusterd.api.relations import (
     expect_groups,
     guard,
@@ -212,11 +212,12 @@ def drop_group_set(view: DatabaseView, asked: Asked, plan: Plan, record: GroupSe
 
 
 def group_set_differences(before: GroupSetRecord, after: GroupSetRecord) -> list[str]:
-    return changed_parts(_set_parts(before), _set_parts(after))
+    parts = changed_parts(_set_parts(before), _set_parts(after))
+    return parts + property_changes(Scope.GROUP_SET, before.properties, after.properties)
 
 
 def _set_parts(record: GroupSetRecord) -> dict[str, object]:
-    return {"groups": record.groups, "providers": record.providers, **record.properties}
+    return {"groups": record.groups, "providers": record.providers}
 
 
 # ---- a group goes ----

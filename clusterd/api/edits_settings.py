@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from clusterd.api.checks import (
-    changed_parts,
     cluster_property_refusals,
     known_site,
     known_type,
@@ -12,7 +11,7 @@ from clusterd.api.checks import (
     refuse_bad,
 )
 from clusterd.api.plans import Asked, Plan, Planner
-from clusterd.api.property_edits import merged, refuse_other_revision
+from clusterd.api.property_edits import merged, property_changes, refuse_other_revision
 from clusterd.api.relations import new_set_problems
 from clusterd.api.views import find_node
 from clusterd.database import DatabaseView, Draft
@@ -62,7 +61,9 @@ def put_cluster(plan: Plan, asked: Asked, before: ClusterRecord, after: ClusterR
     refuse(cluster_property_refusals(before, after), "the cluster's times would not fit together")
     if after != before:
         plan.draft.replace(after)
-        plan.add("update", "cluster", before.name, *changed_parts(before.properties, after.properties))
+        plan.add(
+            "update", "cluster", before.name, *property_changes(Scope.CLUSTER, before.properties, after.properties)
+        )
         plan.notes += cluster_notes(after.properties)
         plan.event(asked, CONFIGURATION_APPLIED, f"cluster: {'; '.join(plan.changes[-1].details)}")
 
@@ -86,7 +87,7 @@ def node_set(name: str, edit: PropertyEdit) -> Planner:
 def put_node(view: DatabaseView, asked: Asked, plan: Plan, before: NodeRecord, after: NodeRecord) -> None:
     if after != before:
         plan.draft.replace(after)
-        plan.add("update", "node", before.name, *changed_parts(before.properties, after.properties))
+        plan.add("update", "node", before.name, *property_changes(Scope.NODE, before.properties, after.properties))
         plan.notes += node_notes(before, after)
         plan.event(asked, CONFIGURATION_APPLIED, f"node {before.name}: {'; '.join(plan.changes[-1].details)}")
 
@@ -132,7 +133,8 @@ def put_type(
         plan.draft.replace(after)
     else:
         plan.draft.delete(keys.type_settings(after.name))
-    plan.add("update", "resource type", after.name, *changed_parts(before.properties, after.properties))
+    changes = property_changes(Scope.RESOURCE_TYPE, before.properties, after.properties)
+    plan.add("update", "resource type", after.name, *changes)
     used = sum(key_of(each.type) == key_of(after.name) for each in view.resources())
     plan.notes += [*type_notes(after.properties), *([f"{used} resources of the type go by it"] if used else [])]
     plan.event(asked, CONFIGURATION_APPLIED, f"resource type {after.name}: {'; '.join(plan.changes[-1].details)}")

@@ -1,4 +1,4 @@
-"""What do given properties make of the stored ones, and may anybody store that now? Pure. Shared by every planner of edits.
+"""What do given properties make of the stored ones, what differs then, and may anybody store that now? Pure.
 
 A value of None takes a property back to its default. Values are checked each for itself first, then together.
 """
@@ -10,9 +10,11 @@ from clusterd.database import DatabaseView
 from clusterd.model.errors import Conflict
 from clusterd.model.ids import name_problem
 from clusterd.model.records import Json
-from clusterd.model.settings_catalogue import Scope
-from clusterd.model.settings_check import check_properties, find_setting, unknown_property
+from clusterd.model.settings_catalogue import Scope, Setting, settings_of
+from clusterd.model.settings_check import check_properties, find_setting, unknown_property, value_text
 from clusterd.model.settings_relations import relation_problems
+
+TEXT_SHOWN_MAX = 80
 
 
 def merged(scope: Scope, before: Mapping[str, Json], given: Mapping[str, Json]) -> dict[str, Json]:
@@ -33,6 +35,23 @@ def merged(scope: Scope, before: Mapping[str, Json], given: Mapping[str, Json]) 
         problems = [PartProblem("", text) for text in relation_problems(scope, after)]
     refuse_bad(problems, f"{scope} properties")
     return after
+
+
+def property_changes(scope: Scope, before: Mapping[str, Json], after: Mapping[str, Json]) -> list[str]:
+    """'restart_delay: 500ms by default → 2s' for every common property that differs."""
+    return [
+        f"{name}: {_written(setting, before)} → {_written(setting, after)}"
+        for name, setting in settings_of(scope).items()
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _written(setting: Setting, values: Mapping[str, Json]) -> str:
+    default: Json = list(setting.default) if isinstance(setting.default, tuple) else setting.default
+    text = value_text(setting, values.get(setting.name, default)) or "none"
+    unit = f" {setting.unit}" if setting.unit and text.isdecimal() else ""
+    shown = text + unit if len(text) <= TEXT_SHOWN_MAX else text[: TEXT_SHOWN_MAX - 1] + "…"
+    return shown if setting.name in values else f"{shown} by default"
 
 
 def refuse_name(name: str) -> None:

@@ -140,7 +140,7 @@ async def test_lease_times_can_only_be_raised(client: TestClient) -> None:
     found = await apply(client, text)
     assert found["error"]["problems"][0]["line"] == 2
     assert "a running cluster can only raise it" in found["error"]["message"]
-    assert (await apply(client, text.replace("1s", "4s")))["changes"][0]["details"] == ["run_lease: 2000 → 4000"]
+    assert (await apply(client, text.replace("1s", "4s")))["changes"][0]["details"] == ["run_lease: 2s → 4s"]
     response = await client.patch("/v1/cluster", json={"properties": {"same_subnet_delay": 2000}})
     assert "it must be at least 4100 ms" in (await response.json())["error"]["message"]
 
@@ -231,7 +231,10 @@ async def test_groups_and_resources_one_at_a_time(client: TestClient, cluster: P
         "/v1/resources/db-server",
         json={"properties": {"RestartThreshold": 4, "stop_grace": "3s", "restart_delay": None}},
     )
-    assert (await response.json())["changes"][0]["details"] == ["restart_threshold: none → 4", "stop_grace: none → 3s"]
+    assert (await response.json())["changes"][0]["details"] == [
+        "restart_threshold: 1 by default → 4",
+        "stop_grace: none → 3s",
+    ]
     response = await client.patch("/v1/resources/db-server", json={"depends_on": "[db-server]"})
     assert "cannot depend on itself" in (await response.json())["error"]["message"]
     response = await client.patch("/v1/groups/db", json={"properties": {"failover_period": "90min"}})

@@ -85,10 +85,13 @@ async def test_words_are_shown_with_what_they_stand_for(client: TestClient, grou
 
 async def test_the_cluster_in_both_spellings(client: TestClient, cluster: PretendCluster) -> None:
     found = await patch(client, "/v1/cluster", QuarantineDuration="1h", auto_balancer_mode=0, drain_on_shutdown=None)
-    assert found["changes"][0]["details"] == ["quarantine_duration: none → 3600", "auto_balancer_mode: none → off"]
+    assert found["changes"][0]["details"] == [
+        "auto_balancer_mode: always by default → off",
+        "quarantine_duration: 2h by default → 1h",
+    ]
     assert cluster.view().cluster().properties["auto_balancer_mode"] == "off"
     found = await patch(client, "/v1/cluster", quarantine_duration=None)
-    assert found["changes"][0]["details"] == ["quarantine_duration: 3600 → none"]
+    assert found["changes"][0]["details"] == ["quarantine_duration: 1h → 2h by default"]
 
 
 @pytest.mark.parametrize(
@@ -140,7 +143,7 @@ async def test_nodes_and_sites(client: TestClient, groups: PretendCluster) -> No
 
 async def test_resource_types(client: TestClient, groups: PretendCluster) -> None:
     found = await patch(client, "/v1/resource-types/Generic_Service", pending_timeout="10min")
-    assert found["changes"][0]["details"] == ["pending_timeout: none → 600000"]
+    assert found["changes"][0]["details"] == ["pending_timeout: 3min by default → 10min"]
     assert "3 resources of the type go by it" in found["notes"]
     assert "costs its resource host" in found["notes"][0]
     assert (await patch(client, "/v1/resource-types/generic_service", pending_timeout=600_000))["changed"] is False
@@ -225,7 +228,7 @@ async def test_a_group_sets_life(client: TestClient, groups: PretendCluster) -> 
     assert (base["startup_setting"], base["startup_delay_ms"], top["waits_for"]) == ("online", 60_000, ["base"])
     assert (await get(client, "/v1/groups/a"))["groups"][0]["group_sets"] == ["base"]
     found = await change(client, "PATCH", "/v1/group-sets/base", {"groups": ["a", "c"], "properties": {"IsGlobal": 1}})
-    assert found["changes"][0]["details"] == ["groups: [a] → [a, c]", "is_global: none → true"]
+    assert found["changes"][0]["details"] == ["groups: [a] → [a, c]", "is_global: false by default → true"]
     found = await change(client, "DELETE", "/v1/group-sets/base")
     assert found["notes"] == ["group set top does not wait for base any more"]
     assert [each.providers for each in groups.view().group_sets()] == [()]

@@ -1,6 +1,6 @@
 """Does an exported manifest, applied again, change nothing, whatever was configured? Generated configurations."""
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pretend_cluster import PretendCluster, service
 
@@ -76,7 +76,13 @@ readiness = properties_of(Scope.GROUP_SET).map(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+# Not minimised: that takes minutes, and what differs is named by the assertion anyway.
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+)
 @given(st.data())
 def test_export_then_apply_changes_nothing(data: st.DataObject) -> None:
     cluster = PretendCluster(acts=False)
