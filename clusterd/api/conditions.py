@@ -269,24 +269,25 @@ def _hands(view: DatabaseView, status: NodeStatus, scope: str, node: str, *, is_
     if node:
         groups = groups_on(groups, find_node(view, node).name)
     waiting = waiting_groups(groups, is_on=is_on)
-    what = "hands off" if is_on else "hands on"
-    now = f"{scope}: {what}" + (f"; still to come for {', '.join(waiting)}" if waiting else "")
+    now = f"{scope}: {_hands_text(is_on)}" + (f"; still to come for {', '.join(waiting)}" if waiting else "")
     return Answer(not waiting, now)
 
 
 def _group_hands(group: ObservedGroup, *, is_on: bool) -> Answer:
     is_reached = not waiting_groups([group], is_on=is_on)
-    what = "hands off" if is_on else "hands on"
-    waits = "" if is_reached else f" waits for the end of what is under way: {because(group)}"
-    return Answer(is_reached, f"group {group.record.name}: {what}{waits}")
+    waits = "" if is_reached else f"; that waits for the end of what is under way: {because(group)}"
+    return Answer(is_reached, f"group {group.record.name}: {_hands_text(is_on)}{waits}")
 
 
 def _resource_hands(view: DatabaseView, status: NodeStatus, name: str, *, is_on: bool) -> Answer:
     group, found = _find(view, status, name)
     is_off = found.report.is_hands_off if found.report is not None else group.owner is None and is_on
-    what = "hands off" if is_on else "hands on"
-    waits = "" if is_off is is_on else f" waits for the end of what is under way: {found.cause}"
-    return Answer(is_off is is_on, f"resource {found.record.name}: {what}{waits}")
+    waits = "" if is_off is is_on else f"; that waits for the end of what is under way: {found.cause}"
+    return Answer(is_off is is_on, f"resource {found.record.name}: {_hands_text(is_on)}{waits}")
+
+
+def _hands_text(is_on: bool, /) -> str:
+    return "hands are kept off" if is_on else "hands are no longer kept off"
 
 
 # ---- moves ----

@@ -209,7 +209,7 @@ def node_fence(name: str, *, is_forced: bool) -> Planner:
         if record.fence_id == member.incarnation:
             made.notes.append(f"the end of this run of {record.name} is asked for already")
             return made
-        _refuse_quorum_loss(asked.status, record, f"{record.name} cannot be fenced", is_forced=is_forced)
+        _refuse_quorum_loss(view, asked.status, record, f"{record.name} cannot be fenced", is_forced=is_forced)
         made.draft.replace(replace(record, fence_id=member.incarnation)).expect(keys.membership(record.name))
         groups = ", ".join(groups_owned(view, record))
         made.add(
@@ -232,7 +232,7 @@ def node_stop(name: str, *, is_forced: bool) -> Planner:
         if member is not None and member.state is MembershipState.DOWN:
             made.notes.append(f"{record.name} is down already")
             return made
-        _refuse_quorum_loss(asked.status, record, f"{record.name} cannot be stopped", is_forced=is_forced)
+        _refuse_quorum_loss(view, asked.status, record, f"{record.name} cannot be stopped", is_forced=is_forced)
         made.add("stop", "node", record.name)
         made.event(asked, STOP_ASKED, f"node {record.name} is to stop", node=record.name)
         made.notes += _stop_notes(view, record, member)
@@ -250,9 +250,13 @@ def _stop_notes(view: DatabaseView, record: NodeRecord, member: MembershipRecord
     return [f"{', '.join(groups)} stop with it and wait for it (drain_on_shutdown is off)"]
 
 
-def _refuse_quorum_loss(status: NodeStatus, record: NodeRecord, what: str, *, is_forced: bool) -> None:
+def _refuse_quorum_loss(
+    view: DatabaseView, status: NodeStatus, record: NodeRecord, what: str, *, is_forced: bool
+) -> None:
+    """Votes that are left without the node: those that are heard, of nodes that are not known to be down."""
     voters = [each for each in status.peers if each.has_vote]
-    left = sum(each.is_reachable for each in voters if each.node != record.name)
+    others = [each for each in voters if each.is_reachable and each.node != record.name]
+    left = sum(node_state(view.membership(each.node)) is not NodeState.DOWN for each in others)
     if is_forced or not any(each.node == record.name for each in voters) or left >= status.voters_needed:
         return
     reason = f"{left} of {len(voters)} votes would be left and {status.voters_needed} are needed: everything would stop"

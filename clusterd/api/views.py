@@ -324,8 +324,10 @@ def resource_words(resource: ObservedResource) -> list[str]:
 
 
 def is_stuck(resource: ObservedResource) -> bool:
-    """It could not be stopped: something of it may still run."""
-    return resource.state is ResourceState.FAILED and resource.report is not None and resource.report.may_run
+    """It could not be stopped: something of it may still run. What is hands-off nobody tried to stop."""
+    report = resource.report
+    is_failed = resource.state is ResourceState.FAILED and report is not None
+    return is_failed and report is not None and report.may_run and not report.is_hands_off
 
 
 def ways_out(group: ObservedGroup, resource: ObservedResource) -> list[str]:

@@ -183,8 +183,14 @@ async def test_a_stop_tells_the_daemon_of_that_node(client: TestClient, cluster:
 
 
 @pytest.mark.parametrize("verb", ["stop", "fence"])
-async def test_what_would_cost_the_quorum_is_refused(client: TestClient, cluster: PretendCluster, verb: str) -> None:
-    cluster.unreachable.add("n1")
+@pytest.mark.parametrize("reason", ["silent", "down, and not silent for long yet"])
+async def test_what_would_cost_the_quorum_is_refused(
+    client: TestClient, cluster: PretendCluster, verb: str, reason: str
+) -> None:
+    if reason == "silent":
+        cluster.unreachable.add("n1")
+    else:
+        cluster.lose("n1")
     found = await post(client, f"/v1/nodes/n3/{verb}")
     assert (found["http"], found["error"]["rule"]) == (422, "quorum")
     assert "1 of 3 votes would be left and 2 are needed" in found["error"]["message"]

@@ -98,6 +98,13 @@ async def test_what_is_stuck_is_shown_with_the_ways_out(client: TestClient, clus
     assert (await post(client, "/v1/wait", {"for": found["wait_for"]}))["reached"] is True
 
 
+async def test_what_failed_while_hands_were_kept_off_is_not_stuck(client: TestClient, cluster: PretendCluster) -> None:
+    await apply(client)
+    cluster.report("web", "web-server", state=ResourceState.FAILED, may_run=True, is_hands_off=True)
+    group = (await get(client, "/v1/groups/web"))["groups"][0]
+    assert "stuck" not in group["status"]
+
+
 async def test_what_is_well_is_not_killed(client: TestClient, cluster: PretendCluster) -> None:
     await apply(client)
     found = await post(client, "/v1/resources/web-server/kill")
