@@ -28,6 +28,7 @@ from clusterd.model.errors import ClusterError
 
 DAEMON_STOP_WAIT_MAX_MS = 15_000
 GUARD_STOP_WAIT_MAX_MS = 5_000
+FAREWELL_MAX_MS = 600
 FENCE_KILL_WAIT_MS = 200
 RUNS_REMEMBERED_MAX = 1_000
 UNWANTED_VARIABLES = ("PYTHONDONTWRITEBYTECODE", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "CLUSTERD_LAB_ROOT")
@@ -67,6 +68,9 @@ class LabNode:
         """Start what is missing, and say what that was. A fully stopped node gets a new run."""
         async with self._changing:
             run = self._run
+            if run is not None and run.daemon is not None and not run.has_living_guard:
+                # A node that leaves in order ends its guard first, and then its daemon says goodbye.
+                await run.daemon.wait_ended(wait_max_ms=FAREWELL_MAX_MS)
             if run is None or not (run.has_living_guard or run.has_living_daemon):
                 await self._end_old_run()
                 run = self._new_run()
