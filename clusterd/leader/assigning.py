@@ -75,14 +75,14 @@ class Assigning:
 
     def keep_waiting(self, standing: Standing, assignment: AssignmentRecord, wait: Wait) -> Proposal | None:
         """It has an owner and does not start yet; say so when the reason is another one."""
-        if assignment.status == (wait.status,) and assignment.next_action_cluster_ms == wait.until_cluster_ms:
+        is_same = standing.has_status(wait.status)
+        if is_same and assignment.next_action_cluster_ms == wait.until_cluster_ms:
             return None
-        is_same = assignment.status == (wait.status,)
         text = f"{standing.group.name} does not start yet: {wait.text}"
         since = assignment.waits_since_cluster_ms if is_same else max(1, self._pen.sight.cluster_ms)
         after = replace(
             assignment,
-            status=(wait.status,),
+            status=(wait.status, *standing.queue_words),
             because=Decision(f"start: {wait.status}", text, (*assignment.because.steps[-8:], self._pen.step(text))),
             waits_since_cluster_ms=since,
             next_action="start",

@@ -66,7 +66,7 @@ class GroupDecisions:
 
     def _decide(self, standing: Standing) -> Iterable[Proposal]:
         assignment = standing.assignment
-        if assignment is not None and assignment.next_action_cluster_ms:
+        if assignment is not None and assignment.next_action_cluster_ms > self._sight.cluster_ms:
             self._deadlines_cluster_ms.append(assignment.next_action_cluster_ms)
         if assignment is None:
             return self._first(standing)
@@ -201,17 +201,18 @@ class GroupDecisions:
         if standing.hands_off is not None:
             return None
         excluded = self._crowd.why_not(standing.group, assignment.owner)
-        if excluded is not None and standing.is_at_rest:
-            return self._leave_for_room(standing, assignment, excluded.reason)
+        if excluded is not None:  # it may leave once its owner has said that nothing of it runs
+            return self._leave_for_room(standing, assignment, excluded.reason) if standing.is_at_rest else None
         wait = self._gates.wait(standing, assignment.owner, None)
         if wait is not None:
             return self._assigning.keep_waiting(standing, assignment, wait)
-        waited = f"after it was {', '.join(assignment.status)}" if assignment.status else "it is wanted online"
+        waits = [each for each in assignment.status if each not in standing.queue_words]
+        waited = f"after it was {', '.join(waits)}" if waits else "it is wanted online"
         text = f"{standing.group.name} starts on {assignment.owner}: {waited}"
         after = replace(
             assignment,
             order=Order.RUN,
-            status=(),
+            status=standing.queue_words,
             start_id=standing.group.start_id,
             waits_since_cluster_ms=0,
             next_action="",
@@ -219,7 +220,7 @@ class GroupDecisions:
             because=Decision("start", text, (*assignment.because.steps[-8:], self._pen.step(text))),
         )
         self._crowd.placed(standing.group.name, assignment.owner, is_starting=True)
-        kind = GROUP_STARTED if assignment.status else None
+        kind = GROUP_STARTED if waits else None
         message = f"{standing.group.name} starts on {assignment.owner}"
         also = (keys.membership(assignment.owner), keys.node(assignment.owner))
         return self._pen.write(standing, after, kind, message, waited, node=assignment.owner, also=also)
@@ -234,7 +235,13 @@ class GroupDecisions:
     def _wait_no_more(self, standing: Standing, assignment: AssignmentRecord) -> Proposal | None:
         if not assignment.waits_since_cluster_ms:
             return None
-        after = replace(assignment, status=(), waits_since_cluster_ms=0, next_action="", next_action_cluster_ms=0)
+        after = replace(
+            assignment,
+            status=standing.queue_words,
+            waits_since_cluster_ms=0,
+            next_action="",
+            next_action_cluster_ms=0,
+        )
         return self._pen.write(standing, after, None, "", "")
 
     def _leave_for_room(self, standing: Standing, assignment: AssignmentRecord, reason: str) -> Proposal | None:

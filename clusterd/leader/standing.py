@@ -84,6 +84,12 @@ class Standing:
         return self.assignment is not None and status in self.assignment.status
 
     @property
+    def queue_words(self) -> tuple[str, ...]:
+        """Of its status: that a move waits in the queue, which is beside whatever else it waits for."""
+        queued = GroupStatus.WAITING_IN_QUEUE_FOR_MOVE
+        return (queued,) if self.has_status(queued) else ()
+
+    @property
     def is_running(self) -> bool:
         """It has an owner that was told to run it."""
         return self.assignment is not None and bool(self.owner) and self.assignment.order is Order.RUN
