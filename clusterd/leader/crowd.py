@@ -32,6 +32,7 @@ from clusterd.model.states import GroupStatus
 
 _SEATED = (keys.GROUP, keys.ASSIGNMENT, keys.REPORT)
 _SHARED_MAX = 1024
+_UNLIMITED = 1 << 62
 _NO_NODE = GroupStatus.NO_NODE
 _CONFLICT = GroupStatus.ANTI_AFFINITY_CONFLICT
 _LACKING = GroupStatus.PHYSICAL_RESOURCES_LACKING
@@ -55,6 +56,7 @@ class Crowd:
         self._installed: dict[str, set[str]] = {}
         self._shared: dict[object, dict[str, Exclusion]] = {}
         self._avoided: set[str] = set()
+        self._limits: list[tuple[str, int, int, Load]] = []
         self._sites: dict[str, str] = {}
         self._also: dict[str, Candidate] = {}
         self._before_placed: dict[str, Seat] = {}
@@ -148,6 +150,11 @@ class Crowd:
             self._sites = {key: room.settings.site for key, room in rooms.items() if room.settings.site}
             self._avoided = {key for key, room in rooms.items() if room.settings.avoid_placement}
             self._shared.clear()
+        self._limits = [
+            (key, _limit(room.settings.memory_mib), _limit(room.settings.cores), self._tally.load(key))
+            for key, room in rooms.items()
+            if room.settings.memory_mib is not None or room.settings.cores is not None
+        ]
         self._tally.rank(rooms, is_reserving=self.settings.placement_policy == "reserve")
 
     # ---- within a pass ----
@@ -295,16 +302,14 @@ class Crowd:
     def _bar_by_capacity(self, barred: dict[str, Exclusion], key: str, needs: Needs) -> None:
         seat = self.seats.get(key)
         own = seat.places if seat is not None else ()
-        for node, room in self.rooms.items():
-            if node in barred:
-                continue
-            load, capacity = self._tally.load(node), room.settings
+        memory_mib, cores = needs.memory_mib, needs.cores
+        for node, capacity_mib, capacity_cores, load in self._limits:
+            if load.memory_mib + memory_mib <= capacity_mib and load.cores + cores <= capacity_cores:
+                continue  # nearly always; what follows is for the few
             is_there = node in own
-            used_mib = load.memory_mib - (needs.memory_mib if is_there else 0)
-            used_cores = load.cores - (needs.cores if is_there else 0)
-            lacks = _lacks("MiB", needs.memory_mib, used_mib, capacity.memory_mib)
-            lacks = lacks or _lacks("cores", needs.cores, used_cores, capacity.cores)
-            if lacks:
+            lacks = _lacks("MiB", memory_mib, load.memory_mib - memory_mib * is_there, capacity_mib)
+            lacks = lacks or _lacks("cores", cores, load.cores - cores * is_there, capacity_cores)
+            if lacks and node not in barred:
                 barred[node] = Exclusion(_LACKING, lacks)
 
     def _rivals(self, key: str, needs: Needs) -> Mapping[str, str]:
@@ -340,10 +345,14 @@ class Crowd:
         return found
 
 
-def _lacks(unit: str, needed: int, used: int, capacity: int | None) -> str:
-    if not needed or capacity is None or used + needed <= capacity:
+def _lacks(unit: str, needed: int, used: int, capacity: int) -> str:
+    if not needed or used + needed <= capacity:
         return ""
     return f"needs {needed} {unit}, {max(0, capacity - used)} of {capacity} {unit} free"
+
+
+def _limit(capacity: int | None) -> int:
+    return _UNLIMITED if capacity is None else capacity
 
 
 def _installed(view: DatabaseView) -> dict[str, set[str]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from clusterd.model.ids import GroupId, key_of
 from clusterd.model.records import AssignmentRecord, GroupRecord, ReportRecord, ResourceRecord
-from clusterd.model.settings import GroupSettings, group_settings, resource_settings
+from clusterd.model.settings import GroupSettings, group_settings
 from clusterd.model.states import GroupStatus, Order, ResourceState, Wanted
 
 _RESTS_FOR = frozenset(
@@ -62,10 +62,8 @@ def needs_of(group: GroupRecord, resources: Iterable[ResourceRecord]) -> Needs:
         wanted.add(resource.wanted)
         if resource.possible_owners:
             owners.append((str(resource.name), tuple(str(each) for each in resource.possible_owners)))
-        if "memory_demand" in resource.properties or "core_demand" in resource.properties:
-            demand = resource_settings(resource)
-            memory_mib += demand.memory_demand_mib
-            cores += demand.core_demand
+        memory_mib += _demand(resource, "memory_demand")
+        cores += _demand(resource, "core_demand")
     return Needs(
         memory_mib,
         cores,
@@ -77,6 +75,12 @@ def needs_of(group: GroupRecord, resources: Iterable[ResourceRecord]) -> Needs:
         settings.priority,
         group.wanted is Wanted.ONLINE and (not wanted or Wanted.ONLINE in wanted),
     )
+
+
+def _demand(resource: ResourceRecord, name: str) -> int:
+    """The same as `resource_settings` has; all of it would be worked out for this one number, for every resource."""
+    value = resource.properties.get(name, 0)
+    return value if type(value) is int else 0
 
 
 def settings_of(group: GroupRecord) -> GroupSettings:

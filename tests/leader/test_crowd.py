@@ -8,9 +8,11 @@ import pytest
 
 from clusterd.leader.crowd import Crowd
 from clusterd.leader.placement import PlacementCause, Request
+from clusterd.leader.seats import needs_of
 from clusterd.model import keys
-from clusterd.model.ids import GroupId, NodeId, key_of
-from clusterd.model.records import AssignmentRecord, GroupRecord
+from clusterd.model.ids import GroupId, NodeId, ResourceId, key_of
+from clusterd.model.records import AssignmentRecord, GroupRecord, Json, ResourceRecord
+from clusterd.model.settings import resource_settings
 from clusterd.model.states import MembershipState, Order, RuleKind
 from tests.decisions.snapshot import Snapshot
 
@@ -239,3 +241,12 @@ def check_rules(snapshot: Snapshot) -> None:
         up = [each for each in crowd.seats[name].places if not crowd.rooms[each].refusal]
         racks.update({str(crowd.rooms[each].domain) for each in up})
     assert all(count == 1 for count in racks.values())
+
+
+@pytest.mark.parametrize(
+    "properties", [{}, {"memory_demand": 1024}, {"memory_demand": 1, "core_demand": 4}, {"memory_demand": "a lot"}]
+)
+def test_a_demand_is_what_the_settings_say(properties: dict[str, Json]) -> None:
+    resource = ResourceRecord(ResourceId("r"), GroupId("g"), "service", properties=properties)
+    settings, needs = resource_settings(resource), needs_of(GroupRecord(GroupId("g")), [resource])
+    assert (needs.memory_mib, needs.cores) == (settings.memory_demand_mib, settings.core_demand)
