@@ -251,12 +251,12 @@ def _failed(case: _Case, resource: ObservedResource, text: str) -> Reason:
     hands_off = hands_off_resource(case.view, resource.record)
     if hands_off is not None and (resource.report is None or resource.report.is_hands_off):
         return Reason("hands-off", f"{text}; {hands_off.text}", ways_out=(end_command(hands_off),))
-    if report is not None and report.next_action:
-        then = f"next: {report.next_action}{case.when(report.next_action_cluster_ms)}"
-        return Reason("failed", f"{text}; {then}", ways_out=(f"clusterctl resource online {name}",))
     assignment = case.group.assignment
     is_blocked = assignment is not None and bool(assignment.blocked_until_cluster_ms)
     details = (assignment.because.text,) if assignment is not None and is_blocked else ()
+    if report is not None and report.next_action:
+        then = f"next: {report.next_action}{case.when(report.next_action_cluster_ms)}"
+        return Reason("failed", f"{text}; {then}", details, (f"clusterctl resource online {name}",))
     ways = (f"clusterctl group online {case.name}", f"clusterctl group move {case.name}")
     return Reason("failed", f"{text}; it rests and is not tried again by itself", details, ways)
 

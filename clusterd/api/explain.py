@@ -23,6 +23,14 @@ from clusterd.model.settings import group_settings, resource_settings
 from clusterd.model.states import MembershipState, Order, ResourceState, RestartAction, Wanted
 from clusterd.owner.policy import counter_text, window_text
 
+_NEXT_OF_RULE = {
+    "hands-off": "nothing, until the maintenance ends",
+    "stuck": "nothing, until it can be stopped or somebody takes another way out",
+    "no-node": "it starts as soon as a node can take it; the leader looks again at every change",
+    "held": "it starts as soon as what it waits for is there",
+    "owner-unproven": "another node gets it as soon as it is proven that its owner runs nothing",
+}
+
 
 def explain_group(view: DatabaseView, status: NodeStatus, name: str) -> Document:
     """The stored decision behind the group's place, its resources' causes, and what comes next."""
@@ -49,9 +57,9 @@ def explain_group(view: DatabaseView, status: NodeStatus, name: str) -> Document
         failovers=_failovers(view, status, group),
         next=next_step(group, status),
         next_action=next_action(group, status),
-        next_text=_next_text(status, group),
+        next_text=_next_text(status, group, reason),
         resources=[_explain_part(view, status, group, each) for each in group.resources],
-        nodes=_nodes_involved(view, group),
+        nodes=_nodes_involved(view),
     )
 
 
@@ -170,12 +178,15 @@ def _failovers(view: DatabaseView, status: NodeStatus, group: ObservedGroup) -> 
     }
 
 
-def _next_text(status: NodeStatus, group: ObservedGroup) -> str:
+def _next_text(status: NodeStatus, group: ObservedGroup, reason: Reason | None) -> str:
     if not status.is_quorate:
         return f"nothing, until {status.node} reaches {status.voters_needed} votes again"
     planned = next_action(group, status)
     if planned is not None:
         return str(planned["what"]) + ("" if planned["in_ms"] is None else f" in {rough_text(planned['in_ms'])}")
+    rule = reason.rule if reason is not None else ""
+    if rule in _NEXT_OF_RULE:
+        return _NEXT_OF_RULE[rule]
     if group.is_settled:
         return "nothing: it is as wanted"
     if group.assignment and group.assignment.order is Order.RELEASE:
@@ -185,27 +196,20 @@ def _next_text(status: NodeStatus, group: ObservedGroup) -> str:
     return "the present step goes on"
 
 
-def _nodes_involved(view: DatabaseView, group: ObservedGroup) -> list[Document]:
-    """Nodes with evidence that bears on this group: its owner when lost, and those that it failed over from."""
-    names = {each.source for each in group.assignment.failovers} if group.assignment else set()
-    for record in view.nodes():
-        member = view.membership(record.name)
-        if member and member.state in (MembershipState.DOWN, MembershipState.EXPELLING):
-            names.add(record.name)
-    shown = []
-    for name in sorted(names):
-        member = view.membership(name)
-        if member is not None:
-            shown.append(
-                {
-                    "name": name,
-                    "state": member.state.value,
-                    "because": member.because,
-                    "evidence": evidence_view(member),
-                    "steps": _steps(member.steps),
-                }
-            )
-    return shown
+def _nodes_involved(view: DatabaseView) -> list[Document]:
+    """Lost nodes, with the evidence: they bear on where any group can be."""
+    return [
+        {
+            "name": member.node,
+            "state": member.state.value,
+            "because": member.because,
+            "evidence": evidence_view(member),
+            "steps": _steps(member.steps),
+        }
+        for record in view.nodes()
+        if (member := view.membership(record.name)) is not None
+        and member.state in (MembershipState.DOWN, MembershipState.EXPELLING)
+    ]
 
 
 # ---- resources ----

@@ -241,7 +241,9 @@ def because(group: ObservedGroup) -> str:
     for each in group.resources:
         if each.state is not each.wanted_state:
             waited = _waited_for(group, each)
-            return f"{each.record.name} waits for {waited}" if waited else f"{each.record.name}: {each.cause}"
+            if waited:
+                return f"{each.record.name} waits for {waited}"
+            return f"{each.record.name}: {each.cause}" if each.cause else f"{each.record.name} is {each.state}"
     return group.assignment.because.text
 
 

@@ -28,7 +28,12 @@ def explain(ctx: click.Context, kind: str, name: str) -> None:
     clusterctl explain resource web-server
     """
     found = client_of(ctx).read(path_to("explain", kind, name))
-    show(ctx, found, {"group": _group_lines, "node": _node_lines, "resource": _resource_lines}[kind])
+    show(ctx, found, lambda document: lines_of(kind, document))
+
+
+def lines_of(kind: str, found: Mapping[str, Any]) -> list[str]:
+    """An explanation of one kind as text."""
+    return {"group": _group_lines, "node": _node_lines, "resource": _resource_lines}[kind](found)
 
 
 def _group_lines(found: Mapping[str, Any]) -> list[str]:
@@ -36,7 +41,7 @@ def _group_lines(found: Mapping[str, Any]) -> list[str]:
     lines += _reason_lines(found["not_running"])
     decision = found["decision"]
     lines += _section("what happened", _step_lines(found["chain"]))
-    if decision:
+    if decision and any(each["is_chosen"] for each in decision["candidates"]):
         lines += _section(f"where it could go ({plain(decision['rule'])})", _candidate_lines(decision["candidates"]))
     lines += _section("resources", _resource_table(found["resources"]))
     told = {(each["time"], each["text"]) for each in found["chain"]}

@@ -1,0 +1,98 @@
+"""What `explain` says in every situation, word for word (`--regenerate` writes it anew; review the diff)."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from situations import SITUATIONS, healthy
+
+from clusterd.api.causes import why_group_is_not_running
+from clusterd.api.explain import explain_group, explain_node, explain_resource
+from clusterd.api.finding import observe
+from clusterd.cli.explanations import lines_of
+
+FOLDER = Path(__file__).parent / "told"
+SCREEN_LINES = 40
+
+RULES = {
+    "running": None,
+    "no-quorum": "no-quorum",
+    "no-resources": "no-resources",
+    "stuck": "stuck",
+    "not-wanted": "not-wanted",
+    "not-wanted-and-stopping": "not-wanted",
+    "hands-off": "hands-off",
+    "owner-unproven": "owner-unproven",
+    "no-node": "no-node",
+    "physical-resources-lacking": "no-node",
+    "anti-affinity-conflict": "no-node",
+    "waiting-to-start": "held",
+    "waiting-for-dependencies": "held",
+    "waiting-for-node": "held",
+    "preempted": "held",
+    "no-auto-start": "held",
+    "leaving": "leaving",
+    "coming-online": "coming-online",
+    "restarted-soon": "failed",
+    "failed-for-good": "failed",
+    "failovers-used-up": "failed",
+    "provider-taken-offline-while-wanted": "resource-state",
+}
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize("name", SITUATIONS)
+def test_told(name: str, request: pytest.FixtureRequest) -> None:
+    cluster = healthy()
+    SITUATIONS[name](cluster)
+    view, status = cluster.view(), cluster.status()
+    told = lines_of("group", explain_group(view, status, "web"))
+    assert len(told) <= SCREEN_LINES
+    if view.resource("web-server") is not None:
+        told += ["", "--", "", *lines_of("resource", explain_resource(view, status, "web-server"))]
+    text = "\n".join(line.rstrip() for line in told) + "\n"
+    path = FOLDER / f"{name}.txt"
+    if request.config.getoption("--regenerate"):
+        path.write_text(text)
+        return
+    assert path.exists(), f"write it with: pytest tests/explain -k {name} --regenerate"
+    assert text == path.read_text()
+
+
+@pytest.mark.parametrize(("name", "rule"), RULES.items())
+def test_the_first_reason_that_holds(name: str, rule: str | None) -> None:
+    cluster = healthy()
+    SITUATIONS[name](cluster)
+    found = why_group_is_not_running(cluster.view(), cluster.status(), observe(cluster.view(), cluster.status(), "web"))
+    assert (found.rule if found else None) == rule
+
+
+def test_every_file_belongs_to_a_situation() -> None:
+    assert {path.stem for path in FOLDER.glob("*.txt")} == set(SITUATIONS)
+
+
+def test_an_explanation_comes_from_records_only() -> None:
+    """Another node, after a restart of everything, tells the same."""
+    cluster = healthy()
+    SITUATIONS["stays-since-the-home-is-down"](cluster)
+    status = cluster.status()
+    before = explain_group(cluster.view(), status, "web")
+    restored = type(cluster.database).restore(cluster.database.snapshot(), cluster.database.revision)
+    cluster.view().replace(restored)
+    assert explain_group(cluster.view(), status, "web") == before
+
+
+def test_a_node_tells_how_it_was_lost() -> None:
+    cluster = healthy()
+    cluster.lose("n1")
+    told = "\n".join(lines_of("node", explain_node(cluster.view(), cluster.status(), "n1")))
+    assert "last heartbeat of n1" in told and "evidence (fenced)" in told
