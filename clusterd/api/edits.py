@@ -173,6 +173,8 @@ def resource_set(name: str, edit: ResourceEdit) -> Planner:
 def put_resource(view: DatabaseView, asked: Asked, plan: Plan, before: ResourceRecord, after: ResourceRecord) -> None:
     """Store a changed resource and say when the change is felt."""
     plan.draft.replace(after)
+    for each in after.possible_owners:
+        plan.draft.expect(keys.node(each))
     plan.add("update", "resource", before.name, *resource_differences(before, after))
     plan.notes += resource_notes(after.properties, type_settings(view.type_settings(after.type)))
     if after.depends_on != before.depends_on:

@@ -67,7 +67,7 @@ class _Parser(Reader):
         parts = self.entries(cluster, CLUSTER_KEYS, "cluster")
         manifest = Manifest(
             places_of(cluster),
-            self.common(parts.get("properties"), Scope.CLUSTER),
+            self.checked(self.mapping(parts.get("properties")), Scope.CLUSTER),
             groups=_found([self._group(each) for each in self.items(entries.get("groups"))]),
             nodes=self._of_properties(entries.get("nodes"), Scope.NODE),
             resource_types=self._of_properties(entries.get("resource_types"), Scope.RESOURCE_TYPE),
@@ -82,7 +82,7 @@ class _Parser(Reader):
         for each in self.items(node):
             parts = self.entries(each, PROPERTIES_KEYS, scope.value)
             name = self.name(each, parts, scope.value)
-            values = self.related(each, self.common(parts.get("properties"), scope), scope)
+            values = self.values(each, self.mapping(parts.get("properties")), scope)
             if name:
                 found.append(PropertiesSpec(name, places_of(each), values))
         return tuple(found)
@@ -99,7 +99,7 @@ class _Parser(Reader):
             places_of(node),
             preferred_owners=tuple(NodeId(each) for each in self.names(parts.get("preferred_owners"))),
             wanted=self.wanted(parts.get("wanted")),
-            properties=self.related(node, self.checked(common, Scope.GROUP), Scope.GROUP),
+            properties=self.values(node, common, Scope.GROUP),
             resources=resources,
             is_whole=len(resources) == len(nodes),
         )
@@ -120,7 +120,7 @@ class _Parser(Reader):
             depends_on=self.dependency(parts.get("depends_on")),
             possible_owners=tuple(NodeId(each) for each in self.names(parts.get("possible_owners"))),
             wanted=self.wanted(parts.get("wanted")),
-            properties=self.related(node, self.checked(common, Scope.RESOURCE), Scope.RESOURCE),
+            properties=self.values(node, common, Scope.RESOURCE),
             private={key: each.plain() for key, each in private.items()},
         )
         return spec if name else None
@@ -133,7 +133,7 @@ class _Parser(Reader):
             places_of(node),
             groups=self.names(parts.get("groups")),
             providers=self.names(parts.get("providers")),
-            properties=self.related(node, self.common(parts.get("properties"), Scope.GROUP_SET), Scope.GROUP_SET),
+            properties=self.values(node, self.mapping(parts.get("properties")), Scope.GROUP_SET),
         )
         return spec if name else None
 

@@ -35,9 +35,6 @@ class Reader:
 
     # ---- properties ----
 
-    def common(self, node: Located | None, scope: Scope) -> dict[str, Json]:
-        return self.checked(self.mapping(node), scope)
-
     def checked(self, given: Mapping[str, Located], scope: Scope) -> dict[str, Json]:
         values: dict[str, Json] = {}
         for written, node in given.items():
@@ -85,9 +82,12 @@ class Reader:
                 self.problems.append(first.at(f"{name} stands in its short form already: give it once"))
                 del common[written]
 
-    def related(self, node: Located, values: dict[str, Json], scope: Scope) -> dict[str, Json]:
-        """The same values; what of them contradicts each other is a problem."""
-        self.problems += [node.at(text) for text in relation_problems(scope, values)]
+    def values(self, owner: Located, given: Mapping[str, Located], scope: Scope) -> dict[str, Json]:
+        """Common properties, each and together. Where one cannot be read, what is missing may only seem so."""
+        problem_count = len(self.problems)
+        values = self.checked(given, scope)
+        if len(self.problems) == problem_count:
+            self.problems += [owner.at(text) for text in relation_problems(scope, values)]
         return values
 
     # ---- values ----
