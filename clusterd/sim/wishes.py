@@ -1,6 +1,7 @@
 """What can an operator of a simulated cluster wish for, and what is claimed of the answer? Pure. Commands of scenarios.
 
     pause n1 | drain n1 [target=n2] [force] [retry] | resume n1 [failback=none|immediate|policy] | clear-quarantine n1
+    fence-node n1                                               end its present run
     maintain cluster | node n1 | group web | resource a         end-maintenance …the same
     set cluster|node n1|group web|resource a|group-set s|type generic_service  name=value …
     rule apart different-node web,db [disabled]                 delete-rule apart
@@ -118,6 +119,12 @@ class Wishes:
     def _do_clear_quarantine(self, name: str) -> None:
         clear_id = self._new_id("clear")
         self._change(NodeRecord, keys.node(name), lambda node: replace(node, clear_quarantine_id=clear_id))
+
+    def _do_fence_node(self, name: str) -> None:
+        member = self._cluster.view().membership(name)
+        if member is None:
+            raise ValueError(f"{name} has no run")
+        self._change(NodeRecord, keys.node(name), lambda node: replace(node, fence_id=member.incarnation))
 
     # ---- maintenance ----
 
