@@ -8,6 +8,7 @@ import zlib
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 
 from clusterd.model import keys
 from clusterd.model.errors import invariant
@@ -66,7 +67,9 @@ class Database:
         """(revision, key) of every change after `after_revision`, in order; None when that is too long ago to know."""
         if after_revision < self._changes_complete_after:
             return None
-        return [change for change in self._changes if change[0] > after_revision]
+        found = list(takewhile(lambda change: change[0] > after_revision, reversed(self._changes)))
+        found.reverse()
+        return found
 
     @property
     def digest(self) -> int:
