@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from clusterd.leader.placement import (
+    BEST_TOLD,
     ENDED_THERE,
     LEAVING,
     TOLD_MAX,
@@ -67,7 +68,7 @@ def choose(choice: Choice, groups_at: Callable[[str], int], also_able: Callable[
         able.remove(choice.target)
         able.insert(0, choice.target)
     told: list[Candidate] = []
-    for node in able if len(rooms) <= TOLD_MAX else able[: TOLD_MAX // 2]:
+    for node in able if len(rooms) <= TOLD_MAX else able[:BEST_TOLD]:
         if not told:
             why = f"{_basis(choice, node, basis)}; {_among(able)}; it has {count_text(groups_at(node))}"
             told.append(Candidate(rooms[node].name, True, why))

@@ -16,6 +16,7 @@ from clusterd.model.states import GroupStatus
 
 NODES_NAMED_MAX = 3
 TOLD_MAX = 16
+BEST_TOLD = 5
 
 
 class PlacementCause(StrEnum):

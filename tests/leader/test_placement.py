@@ -3,7 +3,7 @@
 import pytest
 
 from clusterd.leader.crowd import Crowd
-from clusterd.leader.placement import TOLD_MAX, Exclusion, Placement, PlacementCause, Request, named, nearest
+from clusterd.leader.placement import BEST_TOLD, TOLD_MAX, Exclusion, Placement, PlacementCause, Request, named, nearest
 from clusterd.model.ids import NodeId
 from clusterd.model.records import Candidate
 from clusterd.model.states import GroupStatus
@@ -49,8 +49,8 @@ def test_a_refusal_says_each_reason_once() -> None:
     ("name", "nodes", "lines", "told"),
     [
         ("everything of a small cluster", TOLD_MAX, ["node n1 down", "node n2 down"], TOLD_MAX),
-        ("the best of a large one", 64, [], TOLD_MAX // 2),
-        ("and each reason once", 64, ["node n1 down", "node n2 down", "node n5 paused"], TOLD_MAX // 2 + 2),
+        ("the best of a large one", 64, [], BEST_TOLD),
+        ("and each reason once", 64, ["node n1 down", "node n2 down", "node n5 paused"], BEST_TOLD + 2),
         ("as many reasons as nodes", 64, [f"node n{n} memory={n + 1}" for n in range(64)], TOLD_MAX),
     ],
 )
