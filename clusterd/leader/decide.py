@@ -91,7 +91,7 @@ def _drains(view: DatabaseView, sight: Sight, crowd: Crowd) -> Iterator[Proposal
 def _balancing(view: DatabaseView, sight: Sight, crowd: Crowd) -> Iterator[Proposal]:
     if not sight.is_balancing_due:
         return
-    pen = Pen(view, sight)
+    pen = Pen(view, sight, crowd)
     for name, target, reason in balancing_moves(crowd, view, sight, sight.loads):
         group = view.group(name)
         standing = standing_of(view, group, len(view.nodes())) if group is not None else None

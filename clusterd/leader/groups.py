@@ -49,7 +49,7 @@ class GroupDecisions:
         self._view = view
         self._sight = sight
         self._crowd = crowd
-        self._pen = Pen(view, sight)
+        self._pen = Pen(view, sight, crowd)
         self._node_count = len(view.nodes())
         self._gates = Gates(view, sight, crowd, sets)
         self._assigning = Assigning(view, crowd, self._gates, self._pen, waiting)

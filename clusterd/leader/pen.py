@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from clusterd.database import DatabaseView, Draft
+from clusterd.leader.crowd import Crowd
 from clusterd.leader.proposal import Proposal
 from clusterd.leader.sight import Sight
 from clusterd.leader.standing import Standing
@@ -14,10 +15,11 @@ from clusterd.model.states import Order, ReleaseCause
 
 
 class Pen:
-    """Writes proposals of one pass."""
+    """Writes proposals of one pass. The crowd counts where those are bound for that are to leave."""
 
-    def __init__(self, view: DatabaseView, sight: Sight) -> None:
+    def __init__(self, view: DatabaseView, sight: Sight, crowd: Crowd) -> None:
         self._view = view
+        self._crowd = crowd
         self.sight = sight
 
     def step(self, text: str) -> Step:
@@ -90,6 +92,8 @@ class Pen:
             next_action_cluster_ms=0,
             waits_since_cluster_ms=0,
         )
+        if target:
+            self._crowd.placed(standing.group.name, target)
         also += (keys.report(standing.group.name),) if rests_on_report else ()
         return self.write(
             standing,
