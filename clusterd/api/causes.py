@@ -8,10 +8,10 @@ resource down.
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from clusterd.api.group_views import ways_out
 from clusterd.api.maintenance import end_command, hands_off_group, hands_off_resource, is_in_force
 from clusterd.api.observed import ObservedGroup, ObservedResource
 from clusterd.api.port import NodeStatus
-from clusterd.api.views import ways_out
 from clusterd.database import DatabaseView
 from clusterd.model.dependencies import parse_dependency
 from clusterd.model.durations import rough_text
@@ -20,6 +20,7 @@ from clusterd.model.records import AssignmentRecord
 from clusterd.model.states import GroupStatus, MembershipState, Order, ResourceState, Wanted
 
 _NOWHERE = frozenset({GroupStatus.NO_NODE, GroupStatus.PHYSICAL_RESOURCES_LACKING, GroupStatus.ANTI_AFFINITY_CONFLICT})
+_NO_NODE_TAKES_IT = "no node can take it:"
 _HINT_OF_STATUS = {
     GroupStatus.NO_AUTO_START: "clusterctl group online {group}",
     GroupStatus.PREEMPTED: "clusterctl capacity",
@@ -35,6 +36,12 @@ class Reason:
     text: str
     details: tuple[str, ...] = ()
     ways_out: tuple[str, ...] = ()
+
+
+def brief(text: str) -> str:
+    """A decision's sentence without what it says of each node, where that is listed beside it."""
+    before, refusal, _ = text.partition(_NO_NODE_TAKES_IT)
+    return before + refusal.rstrip(":") if refusal else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +195,8 @@ def _held_by(case: _Case, assignment: AssignmentRecord, rule: str) -> Reason:
         for word in assignment.status
         if word in _HINT_OF_STATUS
     ]
-    return Reason(rule, f"{decision.text}{words}{next_text}", passed_over, tuple(ways))
+    text = brief(decision.text) if passed_over else decision.text
+    return Reason(rule, f"{text}{words}{next_text}", passed_over, tuple(ways))
 
 
 def _leaving(case: _Case) -> Reason | None:

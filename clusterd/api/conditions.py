@@ -10,11 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from clusterd.api.finding import find_group, find_node, find_resource, observe
+from clusterd.api.group_views import because, next_action
 from clusterd.api.maintenance import groups_on, waiting_groups
 from clusterd.api.node_views import current_drain, drain_text, is_quarantined, node_state, pause_view
 from clusterd.api.observed import ObservedGroup, ObservedResource, observe_groups
 from clusterd.api.port import NodeStatus
-from clusterd.api.views import because, next_action, status_document
+from clusterd.api.views import status_document
 from clusterd.database import DatabaseView
 from clusterd.leader.placement import PlacementCause
 from clusterd.model.errors import BadInput

@@ -21,10 +21,11 @@ from clusterd.api.checks import (
     running_refusals,
 )
 from clusterd.api.edits_rules import forget_group
+from clusterd.api.finding import find_group, find_resource, observe
 from clusterd.api.observed import observe_group
 from clusterd.api.plans import Asked, Plan, Planner
 from clusterd.api.property_edits import merged, property_changes, refuse_name, refuse_other_revision
-from clusterd.api.views import find_group, find_resource, observe
+from clusterd.api.settings_view import type_times
 from clusterd.database import DatabaseView, Draft
 from clusterd.model import keys
 from clusterd.model.dependencies import BadDependency, parse_dependency
@@ -32,7 +33,6 @@ from clusterd.model.errors import Refused
 from clusterd.model.events import CONFIGURATION_APPLIED
 from clusterd.model.ids import GroupId, ResourceId, key_of
 from clusterd.model.records import GroupRecord, Json, NodeRecord, ResourceRecord
-from clusterd.model.settings import type_settings
 from clusterd.model.settings_catalogue import Scope
 from clusterd.model.settings_check import find_setting
 from clusterd.model.settings_relations import group_notes, resource_notes
@@ -145,7 +145,7 @@ def resource_create(name: str, group_name: str, type_name: str, edit: ResourceEd
         after = _edited_resource(view, asked, new, edit)
         made.draft.replace(after).replace(group)
         made.add("create", "resource", name, f"in group {group.name}", f"type {after.type}")
-        made.notes += resource_notes(after.properties, type_settings(view.type_settings(after.type)))
+        made.notes += resource_notes(after.properties, type_times(view, after.type))
         text = f"resource {name} created in group {group.name}"
         made.event(asked, CONFIGURATION_APPLIED, text, group=group.name, resource=name)
         return made
@@ -176,7 +176,7 @@ def put_resource(view: DatabaseView, asked: Asked, plan: Plan, before: ResourceR
     for each in after.possible_owners:
         plan.draft.expect(keys.node(each))
     plan.add("update", "resource", before.name, *resource_differences(before, after))
-    plan.notes += resource_notes(after.properties, type_settings(view.type_settings(after.type)))
+    plan.notes += resource_notes(after.properties, type_times(view, after.type))
     if after.depends_on != before.depends_on:
         # What may change depends on what is online, and that is in the owner's report.
         plan.draft.expect(keys.assignment(before.group)).expect(keys.report(before.group))

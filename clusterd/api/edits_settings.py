@@ -10,10 +10,10 @@ from clusterd.api.checks import (
     refuse,
     refuse_bad,
 )
+from clusterd.api.finding import find_node
 from clusterd.api.plans import Asked, Plan, Planner
 from clusterd.api.property_edits import merged, property_changes, refuse_other_revision
 from clusterd.api.relations import new_set_problems
-from clusterd.api.views import find_node
 from clusterd.database import DatabaseView, Draft
 from clusterd.model import keys
 from clusterd.model.events import CONFIGURATION_APPLIED

@@ -7,14 +7,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from clusterd.api.causes import Reason, why_group_is_not_running, why_resource_is_not_running
+from clusterd.api.causes import Reason, brief, why_group_is_not_running, why_resource_is_not_running
 from clusterd.api.finding import find_node, find_resource, observe
+from clusterd.api.group_views import Document, because, next_action, next_step, restarts_view
 from clusterd.api.node_views import evidence_view, node_view
 from clusterd.api.observed import ObservedGroup, ObservedResource, observe_group
 from clusterd.api.port import NodeStatus
 from clusterd.api.returning import why_not_back
 from clusterd.api.times import time_text, wall_of
-from clusterd.api.views import Document, because, document, next_action, next_step, restarts_view
+from clusterd.api.views import document
 from clusterd.database import DatabaseView
 from clusterd.model.durations import rough_text
 from clusterd.model.ids import NodeId, key_of
@@ -112,7 +113,7 @@ def _summary(group: ObservedGroup) -> str:
     where = f" on {group.owner} (generation {group.generation})" if group.owner else ""
     if group.is_settled and group.assignment and group.record.wanted is Wanted.ONLINE:
         return f"{group.record.name} is {group.state}{where}: {group.assignment.because.text}"
-    return f"{group.record.name} is {group.state}{where}, wanted {group.record.wanted}: {because(group)}"
+    return f"{group.record.name} is {group.state}{where}, wanted {group.record.wanted}: {brief(because(group))}"
 
 
 def _decision(decision: Decision) -> Document:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 from clusterd.api.checks import refuse
 from clusterd.api.finding import find_node, observe
+from clusterd.api.group_views import is_locked
 from clusterd.api.maintenance import hands_off_group, refuse_hands_off
 from clusterd.api.node_views import is_quarantined, node_state
 from clusterd.api.observed import ObservedGroup
 from clusterd.api.plans import Asked, Plan, Planner
 from clusterd.api.port import NodeStatus
-from clusterd.api.views import is_locked
 from clusterd.database import DatabaseView, Draft
 from clusterd.model import keys
 from clusterd.model.events import MOVE_ASKED, MOVE_CANCELLED

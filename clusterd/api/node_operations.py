@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 from clusterd.api.checks import refuse
 from clusterd.api.finding import find_node
+from clusterd.api.group_views import is_locked
 from clusterd.api.maintenance import end_command, hands_off_group, node_hands_off, refuse_hands_off
 from clusterd.api.node_views import current_drain, drain_text, groups_owned, is_quarantined, node_state
 from clusterd.api.plans import Asked, Plan, Planner
 from clusterd.api.port import NodeStatus
-from clusterd.api.views import is_locked
 from clusterd.database import DatabaseView, Draft
 from clusterd.model import keys
 from clusterd.model.events import (

@@ -6,8 +6,9 @@ from typing import Any
 
 from aiohttp import web
 
-from clusterd.api import configuration, explain, views
+from clusterd.api import configuration, explain, finding, group_views, views
 from clusterd.api.export import export_manifest
+from clusterd.api.node_views import node_view
 from clusterd.api.observed import observe_groups
 from clusterd.api.port import ClusterPort, NodeStatus
 from clusterd.api.requests import json_answer, number, timeout_ms
@@ -67,7 +68,7 @@ class Reading:
         return web.Response(text=export_manifest(self._port.view()), content_type="application/yaml")
 
     async def _logs(self, request: web.Request) -> web.Response:
-        record = views.find_resource(self._port.view(), request.match_info["name"])
+        record = finding.find_resource(self._port.view(), request.match_info["name"])
         lines = number(request, "lines", 100, most=LOG_LINES_MAX)
         data = await self._port.ask_owner(
             record.name, "logs", json.dumps({"lines": lines}).encode(), timeout_ms(request)
@@ -108,38 +109,38 @@ def _cluster(view: DatabaseView, status: NodeStatus, _: web.Request) -> Any:
 
 
 def _nodes(view: DatabaseView, status: NodeStatus, _: web.Request) -> Any:
-    return views.document(view, status, nodes=[views.node_view(view, status, each) for each in view.nodes()])
+    return views.document(view, status, nodes=[node_view(view, status, each) for each in view.nodes()])
 
 
 def _node(view: DatabaseView, status: NodeStatus, request: web.Request) -> Any:
-    record = views.find_node(view, request.match_info["name"])
-    shown = {**views.node_view(view, status, record), **configuration.node_parts(view, record.name)}
+    record = finding.find_node(view, request.match_info["name"])
+    shown = {**node_view(view, status, record), **configuration.node_parts(view, record.name)}
     return views.document(view, status, nodes=[shown])
 
 
 def _groups(view: DatabaseView, status: NodeStatus, _: web.Request) -> Any:
     groups = observe_groups(view, is_quorate=status.is_quorate)
-    return views.document(view, status, groups=[views.group_view(view, status, each) for each in groups])
+    return views.document(view, status, groups=[group_views.group_view(view, status, each) for each in groups])
 
 
 def _group(view: DatabaseView, status: NodeStatus, request: web.Request) -> Any:
-    group = views.observe(view, status, request.match_info["name"])
-    shown = {**views.group_view(view, status, group), **configuration.group_parts(view, group.record.name)}
+    group = finding.observe(view, status, request.match_info["name"])
+    shown = {**group_views.group_view(view, status, group), **configuration.group_parts(view, group.record.name)}
     return views.document(view, status, groups=[shown])
 
 
 def _resources(view: DatabaseView, status: NodeStatus, _: web.Request) -> Any:
     groups = observe_groups(view, is_quorate=status.is_quorate)
-    found = [views.resource_view(status, group, each) for group in groups for each in group.resources]
+    found = [group_views.resource_view(status, group, each) for group in groups for each in group.resources]
     return views.document(view, status, resources=sorted(found, key=lambda each: key_of(each["name"])))
 
 
 def _resource(view: DatabaseView, status: NodeStatus, request: web.Request) -> Any:
-    record = views.find_resource(view, request.match_info["name"])
-    group = views.observe(view, status, record.group)
+    record = finding.find_resource(view, request.match_info["name"])
+    group = finding.observe(view, status, record.group)
     found = [each for each in group.resources if key_of(each.record.name) == key_of(record.name)]
     parts = configuration.resource_parts(view, record.name)
-    shown = [{**views.resource_view(status, group, each), **parts} for each in found]
+    shown = [{**group_views.resource_view(status, group, each), **parts} for each in found]
     return views.document(view, status, resources=shown)
 
 

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from clusterd.api.node_views import node_view
 from clusterd.api.observed import observe_groups
 from clusterd.api.port import NodeStatus
 from clusterd.api.timeline_lanes import Lane, Mark, Present, Stretch, lanes_of, moment_ms
 from clusterd.api.times import time_text
-from clusterd.api.views import node_view
 from clusterd.database import DatabaseView
 
 WIDTH = 1180
