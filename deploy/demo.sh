@@ -27,8 +27,12 @@ console:  $address
 
 Try, with PATH=$PWD/.venv/bin:\$PATH
   clusterctl status                     where everything runs
+  clusterctl what-if node n1 down       what would follow, decision by decision; changes nothing
+  clusterctl group move web n3 --plan   the same for a change, and a plan to apply by its id
   clusterctl lab kill n1                power loss of a node
-  clusterctl explain group web          what happened, and why
+  clusterctl explain group web          what happened, and why; also why not another node, and what comes next
+  clusterctl events --around last-failover
+  clusterctl capacity                   whether every group would survive the loss of a node
   clusterctl lab start n1               bring it back; nothing moves by itself
   clusterctl group move web n3          a planned move
   clusterctl events --follow            watch

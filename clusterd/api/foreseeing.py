@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from clusterd.api import operations
+from clusterd.api.causes import brief
 from clusterd.api.finding import find_node
 from clusterd.api.moves import MoveWish, group_move
 from clusterd.api.node_operations import DrainWish, node_drain
@@ -82,9 +83,10 @@ def summary_of(found: Foresight) -> str:
     """One sentence: how many groups move, start, stop, and what would have no node."""
     if not found.keeps_quorum:
         return f"too few votes would be left: {len(found.happenings)} groups stop, and nothing can be changed"
+    lost = {each.group for each in found.not_running if each.was_running}
     groups = {kind: {each.group for each in found.happenings if each.kind is kind} for kind in StepKind}
+    groups[StepKind.STOPS] -= lost
     parts = [_counted(len(names), *_COUNTED[kind]) for kind, names in groups.items() if names]
-    lost = [each for each in found.not_running if each.was_running]
     if lost:
         parts.append(_counted(len(lost), "would not run any more", "would not run any more"))
     told = "; ".join(parts) or "no group starts, stops or moves"
@@ -113,7 +115,7 @@ def _not_running(each: NotRunning) -> dict[str, Any]:
     return {
         "group": each.group,
         "was_running": each.was_running,
-        "reason": each.reason,
+        "reason": brief(each.reason) if each.candidates else each.reason,
         "status": list(each.status),
         "candidates": _candidates(each.candidates),
     }

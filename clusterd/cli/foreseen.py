@@ -12,7 +12,8 @@ SHOWN_MAX = 40
 def foreseen_lines(found: Mapping[str, Any]) -> list[str]:
     """The summary, what happens to each group and why, and what would not run."""
     lines = [paint(plain(found["summary"]), "bold")]
-    happenings = found["happenings"]
+    left = {each["group"] for each in found["not_running"]}
+    happenings = [each for each in found["happenings"] if each["kind"] != "stops" or each["group"] not in left]
     lines += table(["  WHAT", "WHY"], [_row(each) for each in happenings[:SHOWN_MAX]]) if happenings else []
     if len(happenings) > SHOWN_MAX:
         lines.append(f"  … and {len(happenings) - SHOWN_MAX} more; -o json has them all")
