@@ -59,7 +59,7 @@ def decide(
         *members,
         *sets.decide(),
         *_drains(view, sight, memory.crowd),
-        *passing.decide(_considered(view, groups, memory.waiting)),
+        *passing.decide(_considered(view, groups, memory)),
         *_balancing(view, sight, memory.crowd),
     ]
     waits_ms = (sight.now_ms + at - sight.cluster_ms for at in _cluster_deadlines(passing, sets))
@@ -67,10 +67,14 @@ def decide(
     return Decisions(_one_per_subject(proposals), tuple(wishes), min(deadlines) if deadlines else None)
 
 
-def _considered(view: DatabaseView, groups: Collection[GroupId] | None, waiting: Waiting) -> list[GroupRecord]:
+def _considered(view: DatabaseView, groups: Collection[GroupId] | None, memory: Memory) -> list[GroupRecord]:
+    """What is on a node that is being drained waits to leave it."""
     if groups is None:
         return view.groups()
-    names = {key_of(each) for each in groups} | waiting.groups
+    names = {key_of(each) for each in groups} | memory.waiting.groups
+    for node in view.nodes():
+        if node.pause is not None and node.pause.is_drain:
+            names.update(memory.crowd.held_by(node.name))
     return [found for each in sorted(names) if (found := view.group(each)) is not None]
 
 

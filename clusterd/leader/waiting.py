@@ -1,7 +1,7 @@
 """Which groups must be looked at again although nothing about them changed? Pure.
 
-A group that waits (for room, for others, for a node, for the end of maintenance) waits for something elsewhere. They are
-few; every pass looks at all of them, so nothing that they wait for has to know them.
+A group that waits (for room, for others, for a node, for the end of maintenance) or rests in failure waits for something
+elsewhere. They are few; every pass looks at all of them, so nothing that they wait for has to know them.
 """
 
 from clusterd.database import DatabaseView
@@ -47,7 +47,10 @@ class Waiting:
     def _look(self, view: DatabaseView, name: GroupId) -> None:
         assignment = view.assignment(name)
         is_waiting = assignment is not None and (
-            not assignment.owner or bool(assignment.status) or bool(assignment.drained_from)
+            not assignment.owner
+            or bool(assignment.status)
+            or bool(assignment.drained_from)
+            or bool(assignment.blocked_until_cluster_ms)
         )
         is_leaving = (
             assignment is not None
