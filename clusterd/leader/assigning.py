@@ -147,7 +147,7 @@ class Assigning:
             last_owner=(before.owner or before.last_owner) if before is not None else NodeId(""),
             passed_over=runs_now(self._view, group),
             drained_from=before.drained_from if before is not None else NodeId(""),
-            moved_from=before.moved_from if before is not None else NodeId(""),
+            moved_from=before.moved_from if before is not None and before.moved_from != owner else NodeId(""),
             start_id=group.start_id,
             next_action="start" if wait is not None else "",
             next_action_cluster_ms=wait.until_cluster_ms if wait is not None else 0,
