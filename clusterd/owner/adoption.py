@@ -19,7 +19,7 @@ from clusterd.owner.commands import HostCall, Hosted, Verb
 from clusterd.owner.group import OwnedGroup, provider_order
 from clusterd.owner.hands_off import note_wishes
 from clusterd.owner.hosts import Hosts
-from clusterd.owner.machine import Held
+from clusterd.owner.machine import Happening, Held
 
 _DEFAULT_SETTINGS = resource_settings(ResourceRecord(ResourceId(""), GroupId(""), ""))
 
@@ -33,6 +33,16 @@ class Adoption:
     def found(self, hosted: Iterable[Hosted]) -> None:
         for each in hosted:
             self._found[key_of(each.resource)] = each
+
+    def happened(self, resource: ResourceId, generation: int, what: Happening, message: str) -> bool:
+        """Something befell what nobody has claimed yet. False: that is not known here."""
+        hosted = self._found.get(key_of(resource))
+        if hosted is None or hosted.generation != generation:
+            return False
+        state = _STATE_AFTER.get(what, hosted.state)
+        says = {Happening.EMBEDDED_FAILED: message, Happening.EMBEDDED_WELL: ""}.get(what, hosted.embedded_failure)
+        self._found[key_of(resource)] = replace(hosted, state=state, embedded_failure=says)
+        return True
 
     def claim(self, resource: str, generation: int) -> Hosted | None:
         """The running thing for this resource and generation, once."""
@@ -173,6 +183,8 @@ def _adopted(held: Held, hosted: Hosted, before: ResourceReport | None) -> Held:
         )
     if before is not None and is_hands_off and before.state is ResourceState.OFFLINE:
         return replace(held, state=before.state, cause=before.cause)
+    if hosted.state is ResourceState.FAILED and (before is None or before.state is ResourceState.ONLINE):
+        return replace(held, state=ResourceState.ONLINE, sequence=held.sequence + 1, failed_meanwhile=True)
     if before is not None and before.state is ResourceState.FAILED:
         return replace(
             held,
@@ -182,13 +194,16 @@ def _adopted(held: Held, hosted: Hosted, before: ResourceReport | None) -> Held:
             next_action=before.next_action,
             next_action_cluster_ms=before.next_action_cluster_ms,
         )
+    if hosted.state is ResourceState.OFFLINE_PENDING:
+        cause = "it was going offline when this node's daemon restarted"
+        return replace(held, state=ResourceState.OFFLINE_PENDING, sequence=held.sequence + 1, cause=cause)
     return replace(
         held,
         state=ResourceState.FAILED,
         sequence=held.sequence + 1,
-        cause=_FAILED_MEANWHILE if is_hands_off else _BETWEEN_STATES,
-        next_action="" if is_hands_off else "resume",
-        next_action_cluster_ms=0 if is_hands_off else 1,
+        cause=_BETWEEN_STATES,
+        next_action="resume",
+        next_action_cluster_ms=1,
     )
 
 
@@ -211,5 +226,10 @@ def _restored(held: Held, before: ResourceReport | None) -> Held:
     )
 
 
+_STATE_AFTER = {
+    Happening.CHECK_FAILED: ResourceState.FAILED,
+    Happening.STOPPED_ITSELF: ResourceState.FAILED,
+    Happening.CHECK_PASSED: ResourceState.ONLINE,
+}
 _BETWEEN_STATES = "it was between two states when this node's daemon restarted; it is stopped and started afresh"
 _FAILED_MEANWHILE = "it failed while this node's daemon restarted (hands off: nothing is touched)"

@@ -20,7 +20,6 @@ from clusterd.owner.group import Intent, OwnedGroup, under_way
 from clusterd.owner.machine import Happening, Held
 from clusterd.owner.plan import Now
 
-
 HANDS_OFF = "hands off:"
 """How the text begins that a cause has in brackets while maintenance is in force."""
 

@@ -140,6 +140,8 @@ class Held:
     is_hands_off: bool = False
     """Maintenance is in force: it is watched, and not touched."""
     embedded_failure: str = ""
+    failed_meanwhile: bool = False
+    """It failed while no daemon was there to hear of it: that is judged with the next plan."""
     stop_trouble: str = ""
     """Why it is terminated now: it did not go offline in good order."""
 
@@ -160,4 +162,5 @@ def advance(held: Held, happening: Happening, *, because: str, wall_ms: int) -> 
         next_action="",
         next_action_cluster_ms=0,
         stop_trouble="",
+        failed_meanwhile=False,
     )

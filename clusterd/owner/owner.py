@@ -142,7 +142,8 @@ class Owner:
         name = key_of(resource)
         group, held = self._desk.find(name)
         if group is None or held is None or generation != group.assignment.generation:
-            self._desk.count_stale(f"event of {resource} for generation {generation}")
+            if not self._adoption.happened(resource, generation, what, message):
+                self._desk.count_stale(f"event of {resource} for generation {generation}")
             return
         if what in (Happening.EMBEDDED_FAILED, Happening.EMBEDDED_WELL):
             complained(self._desk, group, name, what, message, now)

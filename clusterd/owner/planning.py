@@ -18,6 +18,9 @@ from clusterd.owner.reports import propose_report, report_of, says_the_same
 
 def plan_group(desk: Desk, view: DatabaseView, group: OwnedGroup, now: Now, plan: OwnerPlan) -> None:
     """Compare what is with what is wanted, act on the difference, and report it. A given-up group is only stopped."""
+    for name, held in list(group.held.items()):
+        if held.failed_meanwhile:
+            apply(desk, group, name, Happening.CHECK_FAILED, "while this node's daemon restarted", now)
     end_hands_off(desk, group, now)
     _obey_operator(desk, group, now, plan)
     intent = intend(group, is_node_stopping=desk.is_node_stopping)

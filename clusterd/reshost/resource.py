@@ -246,10 +246,12 @@ class HostedResource:
         if self._in_flight is not None:
             self._in_flight.cancel()
         if workload is not None and self._type is not None:
+            self.state = "offline-pending"  # a daemon that asks now must not take it for online
             if call.reason == KILLED:
                 await workload.empty()
             await self._plug_terminate(workload, self._type)
             if left := await workload.empty():
+                self.state = "failed"
                 return result(host_pb2.OUTCOME_STILL_RUNNING, left_words(self.name, left))
         flight = self._in_flight
         if flight is not None and not await flight.comes_back(RETURN_WITHIN_MS):

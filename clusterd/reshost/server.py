@@ -30,6 +30,8 @@ class Connections:
 
     def __init__(self) -> None:
         self.host: Host | None = None
+        self.newest: Connection | None = None
+        """Who said hello last: the daemon whose calls count."""
         self._open: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -51,6 +53,8 @@ class Connections:
 
     def discard(self, connection: "Connection") -> None:
         self._open.discard(connection)
+        if self.newest is connection:
+            self.newest = None
 
     @property
     def is_full(self) -> bool:
@@ -114,11 +118,17 @@ class Connection(asyncio.Protocol):
         match request.WhichOneof("body"):
             case "hello":
                 self.has_said_hello = True
+                self._connections.newest = self
                 self.send(host_pb2.HostMessage(answers=request.id, inventory=host.inventory()))
             case "ping":
                 self.send(host_pb2.HostMessage(answers=request.id, pong=host_pb2.Pong()))
             case "cancel_polling":
                 host.cancel_polling(request.cancel_polling.resource)
+            case "call" if self._connections.newest not in (None, self):
+                # Another daemon knows by now what runs here; what its predecessor sent before its end would undo that.
+                stale = host_pb2.CallResult(outcome=host_pb2.OUTCOME_STALE, message="another daemon has taken over")
+                log("call.refused", "warning", resource=request.call.resource, because=stale.message)
+                self.send(host_pb2.HostMessage(answers=request.id, result=stale))
             case "call" if not self._connections.is_full:
                 self._connections.run(self._call(host, request.id, request.call))
             case "call":

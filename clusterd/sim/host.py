@@ -185,6 +185,11 @@ class SimHost:
 
     def _stop(self, call: HostCall) -> None:
         dials = self.dials.get(call.resource, Dials())
+        hosted = self._hosted.get(call.resource)
+        if hosted is not None:
+            hosted.state = ResourceState.OFFLINE_PENDING
+            if call.verb is Verb.OFFLINE and hosted.run is not None:
+                hosted.run.stop_asked_us = hosted.run.stop_asked_us or self.timeline.now_us
         self.timeline.after_ms(dials.offline_ms, lambda: self._stopped(call, dials))
 
     def _stopped(self, call: HostCall, dials: Dials) -> None:
@@ -193,6 +198,8 @@ class SimHost:
         if self.is_frozen:
             self._waiting.append(lambda: self._stopped(call, dials))
             return
+        if (dials.ignores_stop or dials.dies_at_stop) and call.resource in self._hosted:
+            self._hosted[call.resource].state = ResourceState.FAILED
         if dials.ignores_stop:
             self.answer(call.call_id, CallAnswer(CallOutcome.STILL_RUNNING, "pid 1 does not end"))
             return

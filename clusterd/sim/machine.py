@@ -234,7 +234,8 @@ class Machine:
             case KillHost():
                 self._local(lambda: self._kill_host(effect))
             case HostCall():
-                self.cluster.timeline.after_ms(LOCAL_MS, lambda: self._call(effect))
+                sender = self.node
+                self.cluster.timeline.after_ms(LOCAL_MS, lambda: self._call(effect, sender))
             case do.AskFence():
                 self.cluster.ask_fence(self, effect.wish)
             case do.Noted():
@@ -324,7 +325,10 @@ class Machine:
             host.kill()
             self.feed(happened.HostEnded(effect.host, f"killed: {effect.because}", True))
 
-    def _call(self, call: HostCall) -> None:
+    def _call(self, call: HostCall, sender: Node | None) -> None:
+        """What a daemon sent before it died counts until its successor has asked what runs."""
+        if self.node not in (None, sender):
+            return
         host = self.guard.hosts.get(call.host) if self.guard is not None else None
         if host is not None:
             host.call(call, self.cluster.timeline.now_us)

@@ -15,6 +15,8 @@ class Run:
     asked_us: int
     """When its owner's call arrived: what it depends on must have run then."""
     ended_us: int | None = None
+    stop_asked_us: int | None = None
+    """When its owner's call to take it offline arrived: nothing that cannot do without it may have run then."""
 
 
 class Ledger:

@@ -103,7 +103,7 @@ def test_stopping_what_does_not_stop_is_tried_again_at_leisure() -> None:
         real(call, asked_us)  # type: ignore[arg-type]  # passes on whatever it was given
 
     machine = n1(cluster)
-    machine._call = lambda call: counted(call, 0)  # type: ignore[method-assign]
+    machine._call = lambda call, sender: counted(call, 0)  # type: ignore[method-assign]
     group = cluster.view().group("web")
     assert group is not None
     record = cluster.view().resource("server")

@@ -11,7 +11,6 @@ from pathlib import Path
 from clusterd.adapters.frames import FRAME_SIZE_MAX
 from clusterd.reshost.output import KEPT_SIZE_MAX
 from clusterd.wire import host_pb2
-from tests.guard.survivors import Marked
 from tests.reshost.conftest import Bench
 
 FLOOD = "import sys\nwhile True: sys.stdout.write('x' * 99 + '\\n')"
@@ -49,9 +48,11 @@ async def test_flood_of_output_is_bounded_and_holds_nothing_up(bench: Bench) -> 
     assert resident_kib(bench.host.started.pid) < 60_000
 
 
-async def test_every_connection_gets_events(bench: Bench, marked: Marked) -> None:
+async def test_every_connection_gets_events_and_the_newest_one_calls(bench: Bench) -> None:
     second = await bench.node.connect_host(bench.host.started)
-    await bench.call("online", alive="no")
+    call = bench.node.call("online", "r", "dial", {"alive": "no"})
+    assert (await bench.host.link.call(call)).outcome == host_pb2.OUTCOME_STALE
+    assert (await second.link.call(call)).outcome == host_pb2.OUTCOME_DONE
     await bench.told(host_pb2.RESOURCE_EVENT_KIND_FAILED)
     await bench.node.host_said(second, host_pb2.RESOURCE_EVENT_KIND_FAILED)
     second.link.close()
