@@ -117,6 +117,7 @@ class Questions:
         for number in range(1, ROUNDS_MAX + 1):
             told = self._decided(commits=True)
             if told == ["nothing"]:
+                yield from told if number == 1 else ()
                 return
             yield f"round {number}"
             yield from (f"  {line}" for line in told)
