@@ -181,6 +181,8 @@ def put_group_set(
     plan.draft.replace(after)
     guard(view, plan)
     expect_groups(plan, after.groups)
+    if not after.groups:
+        plan.notes.append(f"group set {after.name} has no groups: what waits for it waits for group_dependency_timeout")
     details = group_set_differences(before, after) if before else [", ".join(after.groups) or "no groups yet"]
     plan.add("update" if before else "create", "group set", after.name, *details)
     plan.event(asked, CONFIGURATION_APPLIED, str(plan.changes[-1]))

@@ -22,6 +22,7 @@ from clusterd.model.records import ClusterRecord, Json, NodeRecord, TypeSettings
 from clusterd.model.settings import node_settings
 from clusterd.model.settings_catalogue import Scope
 from clusterd.model.settings_relations import cluster_notes, node_notes, type_notes
+from clusterd.model.type_times import own_times
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,10 @@ def put_type(
         plan.draft.delete(keys.type_settings(after.name))
     changes = property_changes(Scope.RESOURCE_TYPE, before.properties, after.properties)
     plan.add("update", "resource type", after.name, *changes)
+    schema = next((each.schema for each in view.resource_types() if key_of(each.name) == key_of(after.name)), {})
     used = sum(key_of(each.type) == key_of(after.name) for each in view.resources())
-    plan.notes += [*type_notes(after.properties), *([f"{used} resources of the type go by it"] if used else [])]
+    plan.notes += [
+        *type_notes(after.properties, own_times(schema)),
+        *([f"{used} resources of the type go by it"] if used else []),
+    ]
     plan.event(asked, CONFIGURATION_APPLIED, f"resource type {after.name}: {'; '.join(plan.changes[-1].details)}")

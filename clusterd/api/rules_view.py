@@ -5,6 +5,7 @@ from typing import Any
 from clusterd.database import DatabaseView
 from clusterd.model import keys
 from clusterd.model.errors import NotFound
+from clusterd.model.group_sets import waits_of
 from clusterd.model.ids import key_of
 from clusterd.model.records import GroupSetRecord, RuleRecord
 from clusterd.model.settings import group_set_settings
@@ -24,16 +25,13 @@ def rule_view(view: DatabaseView, record: RuleRecord) -> dict[str, Any]:
 
 def group_set_view(view: DatabaseView, record: GroupSetRecord) -> dict[str, Any]:
     settings = group_set_settings(record)
-    everywhere = [
-        each.name
-        for each in view.group_sets()
-        if group_set_settings(each).is_global and key_of(each.name) != key_of(record.name)
-    ]
+    sets = {key_of(each.name): each for each in view.group_sets()}
+    waits_for = waits_of(sets.values())[key_of(record.name)]
     return {
         "name": record.name,
         "groups": list(record.groups),
         "providers": list(record.providers),
-        "waits_for": sorted({*record.providers, *everywhere}, key=key_of),
+        "waits_for": [sets[key].name for key in sorted(waits_for)],
         "startup_setting": settings.startup_setting,
         "startup_count": settings.startup_count,
         "startup_delay_ms": settings.startup_delay_ms,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from clusterd.database import DatabaseView
+from clusterd.model.ids import key_of
 from clusterd.model.records import (
     ClusterRecord,
     GroupRecord,
@@ -19,6 +20,7 @@ from clusterd.model.records import (
 from clusterd.model.settings import TypeSettings, group_settings, resource_settings, type_settings
 from clusterd.model.settings_catalogue import ALL_ONES, Kind, Scope, Setting, settings_of
 from clusterd.model.settings_check import value_text
+from clusterd.model.type_times import own_times
 
 
 def cluster_settings_view(record: ClusterRecord) -> list[dict[str, Any]]:
@@ -37,7 +39,7 @@ def group_settings_view(view: DatabaseView, record: GroupRecord) -> list[dict[st
 
 
 def resource_settings_view(view: DatabaseView, record: ResourceRecord) -> list[dict[str, Any]]:
-    settings = resource_settings(record, type_settings(view.type_settings(record.type)))
+    settings = resource_settings(record, type_times(view, record.type))
     resolved = {
         "pending_timeout": settings.pending_timeout_ms,
         "deadlock_timeout": settings.deadlock_timeout_ms,
@@ -48,12 +50,22 @@ def resource_settings_view(view: DatabaseView, record: ResourceRecord) -> list[d
 
 
 def type_settings_view(view: DatabaseView, name: str) -> list[dict[str, Any]]:
-    own = TypeSettings()
+    own = own_times(_schema(view, name))
     resolved = {
         "looks_alive_poll_interval": own.looks_alive_poll_interval_ms,
         "is_alive_poll_interval": own.is_alive_poll_interval_ms,
     }
     return _settings_view(Scope.RESOURCE_TYPE, view.type_settings(name).properties, resolved)
+
+
+def type_times(view: DatabaseView, name: str) -> TypeSettings:
+    """What holds for a resource of this type that says nothing itself."""
+    return type_settings(view.type_settings(name), own_times(_schema(view, name)))
+
+
+def _schema(view: DatabaseView, type_name: str) -> Properties:
+    known = (each.schema for each in view.resource_types() if key_of(each.name) == key_of(type_name))
+    return next(known, {})
 
 
 def group_set_settings_view(record: GroupSetRecord) -> list[dict[str, Any]]:

@@ -1,10 +1,10 @@
 """Do group sets make sense alone and together? Pure.
 
 A group is in at most one set, sets depend on sets that exist, and nothing waits for itself: not through providers, and not
-through a global set, on which every group outside it depends.
+through a global set, on which every group outside it depends but those that it depends on itself.
 """
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import NamedTuple
 
 from clusterd.model.ids import key_of
@@ -64,7 +64,7 @@ def _provider_problems(sets: Sequence[GroupSetRecord]) -> list[GroupSetProblem]:
 
 def _cycles(known: Mapping[str, GroupSetRecord]) -> list[GroupSetProblem]:
     """Sets that wait for each other. What stays when everything satisfiable is peeled off is in, or behind, a cycle."""
-    waits_for = _waits(known)
+    waits_for = waits_of(known.values())
     waiting = sorted(known)
     while ready := [key for key in waiting if not waits_for[key] & set(waiting)]:
         waiting = [key for key in waiting if key not in ready]
@@ -87,13 +87,26 @@ def _cycles(known: Mapping[str, GroupSetRecord]) -> list[GroupSetProblem]:
     return problems
 
 
-def _waits(known: Mapping[str, GroupSetRecord]) -> dict[str, set[str]]:
-    """Which sets each set waits for: its providers, and every global set but itself."""
-    everywhere = {key for key, each in known.items() if group_set_settings(each).is_global}
+def waits_of(sets: Iterable[GroupSetRecord]) -> dict[str, set[str]]:
+    """Which sets each set waits for, by folded name: its providers, and every global set that does not wait for it."""
+    known = {key_of(each.name): each for each in sets}
+    providers = {key: {key_of(name) for name in each.providers} & known.keys() - {key} for key, each in known.items()}
+    everywhere = {key: _below(key, providers) for key, each in known.items() if group_set_settings(each).is_global}
     return {
-        key: ({key_of(name) for name in each.providers} & known.keys() | everywhere) - {key}
-        for key, each in known.items()
+        key: direct | {name for name, below in everywhere.items() if name != key and key not in below}
+        for key, direct in providers.items()
     }
+
+
+def _below(start: str, providers: Mapping[str, Set[str]]) -> set[str]:
+    """Everything that a set depends on, directly or not."""
+    found: set[str] = set()
+    waiting = [start]
+    while waiting:
+        new = providers[waiting.pop()] - found
+        found |= new
+        waiting += sorted(new)
+    return found
 
 
 def _readiness_problems(each: GroupSetRecord, cluster: ClusterSettings, abilities: Set[str]) -> list[GroupSetProblem]:

@@ -106,6 +106,7 @@ def _resource_problems(settings: ResourceSettings) -> list[str]:
 
 
 def cluster_notes(values: Properties) -> list[str]:
+    """What of the cluster's settings has no effect together."""
     settings = cluster_settings(ClusterRecord(id="", name="", properties=values))
     if settings.minimum_preemptor_priority >= 4999 or settings.minimum_never_preempt_priority <= 0:
         return ["with these priorities no group is ever taken offline to make room for another"]
@@ -147,8 +148,9 @@ def resource_notes(values: Properties, of_type: TypeSettings) -> list[str]:
     return notes
 
 
-def type_notes(values: Properties) -> list[str]:
-    settings = type_settings(TypeSettingsRecord("", values))
+def type_notes(values: Properties, own: TypeSettings) -> list[str]:
+    """What of a type's settings has no effect together with what the type says itself."""
+    settings = type_settings(TypeSettingsRecord("", values), own)
     return _poll_notes(settings.looks_alive_poll_interval_ms, settings.is_alive_poll_interval_ms, values) + _call_notes(
         settings.deadlock_timeout_ms, settings.pending_timeout_ms, values
     )

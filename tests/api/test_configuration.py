@@ -245,14 +245,14 @@ async def test_a_group_sets_life(client: TestClient, groups: PretendCluster) -> 
         ({"properties": {"startup_setting": "os-heartbeat"}}, 422, "needs a resource type that reports it"),
         ({"properties": {"startup_setting": 5}}, 400, "startup_setting is one of delay (1), online (2)"),
         ({"properties": {"startup_delay": "10min"}}, 422, "group_dependency_timeout of the cluster 600 s"),
-        ({"properties": {"is_global": True}, "providers": ["base"]}, 422, "wait for each other in a circle: base → s"),
+        ({"properties": {"is_global": True}, "groups": ["b"]}, 422, "wait for each other in a circle: base → s"),
         ({"properties": {"priority": 1}}, 400, "there is no group set property priority"),
     ],
 )
 async def test_group_sets_that_are_refused(
     client: TestClient, groups: PretendCluster, body: dict, http: int, says: str
 ) -> None:
-    await post(client, "/v1/group-sets", {"name": "base", "groups": ["a"]})
+    await post(client, "/v1/group-sets", {"name": "base", "groups": ["a"], "properties": {"is_global": True}})
     before = groups.database.revision
     found = await post(client, "/v1/group-sets", {"name": "s", **body})
     assert found["http"] == http and says in found["error"]["message"], found

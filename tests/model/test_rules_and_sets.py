@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from clusterd.model.errors import BadInput
-from clusterd.model.group_sets import group_set_problems
+from clusterd.model.group_sets import group_set_problems, waits_of
 from clusterd.model.ids import GroupId
 from clusterd.model.records import GroupSetRecord, RuleRecord
 from clusterd.model.rules import parse_rule_kind, rule_notes, rule_problems
@@ -131,6 +131,7 @@ def problems(*sets: GroupSetRecord, abilities: tuple[str, ...] = ()) -> list[tup
         [group_set("s", "a b", startup_count=2), group_set("t", "c", "S")],
         [group_set("s", is_global=True), group_set("t", "c"), group_set("u", "", "t s")],
         [group_set("s", startup_count=5)],  # its groups come later
+        [group_set("s", "", "t", is_global=True), group_set("t"), group_set("u")],  # t does not wait for s
         [group_set("s", startup_delay=599)],
     ],
 )
@@ -180,10 +181,10 @@ def test_sets_that_fit(sets: list[GroupSetRecord]) -> None:
             "group sets wait for each other in a circle: s → u → t → s",
         ),
         (
-            [group_set("s", "", "t", is_global=True), group_set("t")],
+            [group_set("s", "", "t", is_global=True), group_set("t", "", "u", is_global=True), group_set("u", "", "s")],
             "s",
             "providers",
-            "group sets wait for each other in a circle: s → t → s; every group outside a global set waits for it",
+            "group sets wait for each other in a circle: s → t → u → s; every group outside a global set waits for it",
         ),
         (
             [group_set("s", is_global=True), group_set("t", is_global=True)],
@@ -201,3 +202,13 @@ def test_sets_that_do_not_fit(sets: list[GroupSetRecord], name: str, part: str, 
 
 def test_readiness_that_a_type_reports_may_be_waited_for() -> None:
     assert problems(group_set("s", "a", startup_setting="os-heartbeat"), abilities=("os-heartbeat",)) == []
+
+
+def test_what_each_set_waits_for() -> None:
+    sets = [
+        group_set("all", "", "Disks", is_global=True),
+        group_set("disks", "", "power"),
+        group_set("power"),
+        group_set("shops", "", "gone disks"),
+    ]
+    assert waits_of(sets) == {"all": {"disks"}, "disks": {"power"}, "power": set(), "shops": {"disks", "all"}}

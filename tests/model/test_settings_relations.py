@@ -134,8 +134,8 @@ def test_notes_on_a_resource(values: dict[str, object], of_type: TypeSettings, s
 
 
 def test_notes_on_types_nodes_and_the_cluster() -> None:
-    assert type_notes({"pending_timeout": 300_000}) == []
-    assert "costs its resource host" in type_notes({"pending_timeout": 300_001})[0]
+    assert type_notes({"pending_timeout": 300_000}, TypeSettings()) == []
+    assert "costs its resource host" in type_notes({"pending_timeout": 300_001}, TypeSettings())[0]
     node = NodeRecord(NodeId("n1"), 1, "")
     avoided = NodeRecord(NodeId("n1"), 1, "", properties={"avoid_placement": True})
     assert node_notes(node, avoided) == ["groups that are on the node stay there; to empty it: clusterctl node drain"]
