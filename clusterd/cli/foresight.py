@@ -29,7 +29,7 @@ def what_if(ctx: click.Context, change: tuple[str, ...]) -> None:
     clusterctl what-if group web move n3
     clusterctl what-if group web offline
     """
-    found = client_of(ctx).read("/v1/what-if", change=" ".join(change))
+    found = client_of(ctx).read_computed("/v1/what-if", change=" ".join(change))
     show(ctx, found, _what_if_lines)
 
 
@@ -98,7 +98,7 @@ def capacity(ctx: click.Context, failures: int) -> None:
     clusterctl capacity
     clusterctl capacity --failures 2 -o json
     """
-    found = client_of(ctx).read("/v1/capacity", failures=str(failures))
+    found = client_of(ctx).read_computed("/v1/capacity", failures=str(failures))
     show(ctx, found, _capacity_lines)
     if not found["enough"]:
         ctx.exit(NOT_ENOUGH_EXIT)

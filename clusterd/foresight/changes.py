@@ -7,6 +7,7 @@ from clusterd.model.ids import NodeId
 from clusterd.model.records import Evidence, MembershipRecord, Step
 from clusterd.model.states import EvidenceKind, MembershipState
 
+
 def lose_node(view: DatabaseView, name: NodeId, wall_ms: int) -> Draft:
     """The node is gone and it is proven: from here on the others decide."""
     before = view.membership(name) or MembershipRecord(name, MembershipState.JOINING)

@@ -4,19 +4,23 @@ The change is applied to a copy of the database. Then the leader decides and the
 any more; when only time is missing (a start delay, a throttle) it is let pass, up to a horizon. Everything is bounded.
 """
 
+from collections.abc import Iterable
+
 from clusterd.database import DatabaseView, Draft
 from clusterd.foresight.changes import lost
 from clusterd.foresight.outlook import Outlook
 from clusterd.foresight.owners import obvious_report
 from clusterd.foresight.story import Foresight, Story
-from clusterd.leader import decide
+from clusterd.leader.decide import Memory, decide
 from clusterd.model import keys
 from clusterd.model.ids import key_of
-from clusterd.model.records import AssignmentRecord, MembershipRecord
+from clusterd.model.records import MembershipRecord
 from clusterd.model.states import MembershipState
 
 HORIZON_MS = 15 * 60_000
 ROUNDS_MAX = 200
+_OF_GROUPS = frozenset({keys.GROUP, keys.ASSIGNMENT, keys.REPORT})
+_SAID = frozenset({keys.EVENT, keys.DRAIN})
 GROUPS_DECIDED_MAX = 200_000
 """Rounds × groups: a large cluster is looked at for fewer rounds, which are enough as long as nothing is throttled."""
 
@@ -35,7 +39,7 @@ class _Future:
         self._horizon_ms = horizon_ms
         self._after_ms = 0
         self._seen_revision = view.revision
-        self._requests = 0
+        self._memory = Memory()
 
     def play(self, change: Draft) -> Foresight:
         story = Story(self._view)
@@ -47,10 +51,11 @@ class _Future:
                 self._stop_everything()
                 story.look(self._changed_groups(), self._after_ms)
                 return story.told(keeps_quorum=False, is_complete=True)
-            has_moved, next_ms = self._lead()
-            has_moved = self._own() or has_moved
-            story.look(self._changed_groups(), self._after_ms)
-            if has_moved:
+            has_decided, next_ms = self._lead()
+            decided = self._changed_groups()
+            has_obeyed = self._own(decided)
+            story.look(dict.fromkeys([*decided, *self._changed_groups()]), self._after_ms)
+            if has_decided or has_obeyed:
                 continue
             if next_ms is None or next_ms > self._horizon_ms:
                 is_complete = True
@@ -64,19 +69,20 @@ class _Future:
         """Commit what a leader decides now. True when something was; else when it wants to look again."""
         self._end_expelled()
         sight = self._outlook.sight(self._view, self._after_ms)
-        decisions = decide(self._view, sight)
+        decisions = decide(self._view, sight, memory=self._memory)
         has_moved = False
         for proposal in decisions.proposals:
             has_moved = self._apply(proposal.draft) or has_moved
         next_ms = None if decisions.next_look_ms is None else self._outlook.after_ms(decisions.next_look_ms)
         return has_moved, next_ms
 
-    def _own(self) -> bool:
-        """Owners do as they were told. True when one had something to report."""
+    def _own(self, groups: Iterable[str]) -> bool:
+        """Owners of these groups do as they were told. True when one had something to report."""
         draft = Draft(self._view)
         wall_ms = self._outlook.wall_ms + self._after_ms
-        for _, assignment in self._view.items(AssignmentRecord):
-            report = obvious_report(self._view, assignment, wall_ms)
+        for name in groups:
+            assignment = self._view.assignment(name)
+            report = obvious_report(self._view, assignment, wall_ms) if assignment is not None else None
             if report is not None:
                 draft.put(report)
         return self._apply(draft)
@@ -107,11 +113,10 @@ class _Future:
         return database.apply(transaction, database.revision + 1).succeeded
 
     def _changed_groups(self) -> list[str]:
-        """Folded names of groups about which anything changed since the last look; all, when a node did."""
+        """Folded names of groups about which anything changed since the last look; all, when more than groups did."""
         changed = self._view.database.changes_since(self._seen_revision)
         self._seen_revision = self._view.revision
-        if changed is None or any(key.startswith(keys.MEMBERSHIP) for _, key in changed):
+        prefixed = dict.fromkeys((keys.prefix_of(key), key) for _, key in changed or ())
+        if changed is None or any(prefix not in _OF_GROUPS and prefix not in _SAID for prefix, _ in prefixed):
             return [key_of(each.name) for each in self._view.groups()]
-        about = (keys.GROUP, keys.ASSIGNMENT, keys.REPORT)
-        prefixed = dict.fromkeys((keys.prefix_of(key), key) for _, key in changed)
-        return list(dict.fromkeys(key.removeprefix(prefix) for prefix, key in prefixed if prefix in about))
+        return list(dict.fromkeys(key.removeprefix(prefix) for prefix, key in prefixed if prefix in _OF_GROUPS))
