@@ -49,7 +49,7 @@ class Assigning:
         before = before or standing.assignment
         placement = self._place(standing, cause, before, target)
         if placement.chosen is None:
-            return self._nowhere(standing, before, placement, why, steps)
+            return self._nowhere(standing, cause, before, placement, why, steps)
         owner = placement.chosen
         member = self._view.membership(owner)
         if member is None:
@@ -79,7 +79,7 @@ class Assigning:
         if is_same and assignment.next_action_cluster_ms == wait.until_cluster_ms:
             return None
         text = f"{standing.group.name} does not start yet: {wait.text}"
-        since = assignment.waits_since_cluster_ms if is_same else max(1, self._pen.sight.cluster_ms)
+        since = assignment.waits_since_cluster_ms if is_same else self._gates.since_cluster_ms(standing, None)
         after = replace(
             assignment,
             status=(wait.status, *standing.queue_words),
@@ -95,7 +95,7 @@ class Assigning:
     def set_aside(self, standing: Standing, assignment: AssignmentRecord, steps: tuple[Step, ...]) -> Proposal:
         """It made room for a more important group, and comes back when there is room again."""
         after = replace(
-            _without_owner(standing, assignment),
+            _without_owner(assignment),
             status=(GroupStatus.PREEMPTED,),
             because=Decision("pre-emption", assignment.because.text, steps),
             next_action="start again as soon as a node has room",
@@ -159,27 +159,28 @@ class Assigning:
     def _nowhere(
         self,
         standing: Standing,
+        cause: PlacementCause,
         before: AssignmentRecord | None,
         placement: Placement,
         why: str,
         steps: tuple[Step, ...],
     ) -> list[Proposal]:
         """No node can take it: a state with a reason, tried again whenever something changes, and said once."""
-        proposals = self._make_room(standing, placement)
-        is_known = before is not None and not before.owner and before.status == (placement.status,)
-        if is_known and before is not None and before.owner == "":
+        is_disabled = self._gates.start_disabled(standing, cause) is not None
+        proposals = [] if is_disabled else self._make_room(standing, placement)
+        status = (placement.status, *((GroupStatus.NO_AUTO_START,) if is_disabled else ()))
+        if before is not None and not before.owner and before.status == status:
             return proposals
         was_aside = before is not None and not before.owner and before.status == (GroupStatus.PREEMPTED,)
         if was_aside and placement.status is GroupStatus.PHYSICAL_RESOURCES_LACKING:
             return proposals
         text = f"{why}; {placement.refusal}"
         empty = AssignmentRecord(
-            standing.group.name, NodeId(""), Incarnation(""), 0, Order.HOLD, Decision("", ""),
-            start_id=standing.group.start_id,
+            standing.group.name, NodeId(""), Incarnation(""), 0, Order.HOLD, Decision("", "")
         )  # fmt: skip
         after = replace(
-            _without_owner(standing, before) if before is not None else empty,
-            status=(placement.status,),
+            _without_owner(before) if before is not None else empty,
+            status=status,
             because=Decision(NOWHERE, text, (*steps, self._pen.step(placement.refusal)), placement.candidates),
             next_action="give it to a node as soon as one can take it",
             waits_since_cluster_ms=max(1, self._pen.sight.cluster_ms),
@@ -226,7 +227,8 @@ def _proof(before: AssignmentRecord | None) -> tuple[str, ...]:
     return (keys.membership(before.owner), keys.report(before.group)) if before is not None and before.owner else ()
 
 
-def _without_owner(standing: Standing, before: AssignmentRecord) -> AssignmentRecord:
+def _without_owner(before: AssignmentRecord) -> AssignmentRecord:
+    """A request to start that was not heeded yet is heeded when a node has it."""
     return replace(
         before,
         owner=NodeId(""),
@@ -237,5 +239,4 @@ def _without_owner(standing: Standing, before: AssignmentRecord) -> AssignmentRe
         last_owner=before.owner or before.last_owner,
         next_action_cluster_ms=0,
         blocked_until_cluster_ms=0,
-        start_id=standing.group.start_id,
     )

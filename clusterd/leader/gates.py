@@ -41,23 +41,23 @@ class Gates:
     def wait(self, standing: Standing, owner: NodeId, cause: PlacementCause | None) -> Wait | None:
         """What `standing` waits for on `owner`. `cause` is why it was just placed; None: it waits there already."""
         return (
-            self._start_disabled(standing, cause)
-            or self._for_sets(standing)
+            self.start_disabled(standing, cause)
+            or self._for_sets(standing, cause)
             or self._for_delay(standing, cause)
             or self._for_place(standing, owner)
         )
 
     def since_cluster_ms(self, standing: Standing, cause: PlacementCause | None) -> int:
-        """Since when it waits."""
+        """Since when it waits for its start. Waiting for others and for its turn are one wait, on one node."""
         assignment = standing.assignment
-        if cause is None and assignment is not None and assignment.waits_since_cluster_ms:
+        if cause is None and assignment is not None and standing.waits_to_start:
             return assignment.waits_since_cluster_ms
         return max(1, self._sight.cluster_ms)
 
-    def _start_disabled(self, standing: Standing, cause: PlacementCause | None) -> Wait | None:
+    def start_disabled(self, standing: Standing, cause: PlacementCause | None) -> Wait | None:
+        """Whether it is not to start before somebody says so."""
         assignment, group = standing.assignment, standing.group
-        was_asked = assignment is not None and group.start_id != assignment.start_id
-        if was_asked or (assignment is None and group.start_id):
+        if group.start_id != (assignment.start_id if assignment is not None else ""):
             return None
         hint = f"start it with: clusterctl group online {group.name}"
         if standing.has_status(GroupStatus.NO_AUTO_START) and assignment is not None and cause is not None:
@@ -80,14 +80,12 @@ class Gates:
             )
         return None
 
-    def _for_sets(self, standing: Standing) -> Wait | None:
+    def _for_sets(self, standing: Standing, cause: PlacementCause | None) -> Wait | None:
         unready = self._sets.unready_providers(standing.group.name)
         if not unready:
             return None
         timeout_ms = self._sight.settings.group_dependency_timeout_ms
-        assignment = standing.assignment
-        is_waiting = standing.has_status(GroupStatus.WAITING_FOR_DEPENDENCIES) and assignment is not None
-        since = assignment.waits_since_cluster_ms if is_waiting and assignment else self._sight.cluster_ms
+        since = self.since_cluster_ms(standing, cause)
         if self._sight.cluster_ms >= since + timeout_ms:
             return None
         until = min([since + timeout_ms, *(each.ready_at_cluster_ms for each in unready if each.ready_at_cluster_ms)])

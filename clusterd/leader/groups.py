@@ -200,6 +200,9 @@ class GroupDecisions:
             return self._wait_no_more(standing, assignment)
         if standing.hands_off is not None:
             return None
+        disabled = self._gates.start_disabled(standing, None)
+        if disabled is not None:
+            return self._assigning.keep_waiting(standing, assignment, disabled)
         excluded = self._crowd.why_not(standing.group, assignment.owner)
         if excluded is not None:  # it may leave once its owner has said that nothing of it runs
             return self._leave_for_room(standing, assignment, excluded.reason) if standing.is_at_rest else None
@@ -227,6 +230,9 @@ class GroupDecisions:
 
     def _hold(self, standing: Standing, assignment: AssignmentRecord) -> Proposal | None:
         """What is wanted no more and is at rest starts only through the gates again."""
+        if standing.is_wanted and standing.group.start_id != assignment.start_id:
+            # It runs already: what was asked for is done, and must not count as a wish for the time after its loss.
+            return self._pen.write(standing, replace(assignment, start_id=standing.group.start_id), None, "", "")
         if standing.is_wanted or not standing.is_at_rest or not standing.resources:
             return None
         also = (keys.report(standing.group.name),)

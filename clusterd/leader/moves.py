@@ -56,6 +56,7 @@ def carry_out(standing: Standing, assignment: AssignmentRecord, crowd: Crowd, pe
 def take_back(standing: Standing, assignment: AssignmentRecord, pen: Pen) -> Proposal | None:
     """The owner is giving the group up for a move that nobody wants any more: it may keep it.
 
+    Where nothing of it runs it is held, and starts, if it is to, through the gates like any other.
     Safe with the same generation: the owner's release and this exclude each other, since each expects the other's record
     to be unchanged.
     """
@@ -63,9 +64,10 @@ def take_back(standing: Standing, assignment: AssignmentRecord, pen: Pen) -> Pro
     if not is_move or standing.group.move is not None or not assignment.move_id:
         return None
     text = f"the move was cancelled: {standing.group.name} stays on {assignment.owner}"
+    goes_on = standing.is_wanted and standing.report is not None and not standing.is_at_rest
     after = replace(
         assignment,
-        order=Order.RUN if standing.is_wanted else Order.HOLD,
+        order=Order.RUN if goes_on else Order.HOLD,
         target=NodeId(""),
         release_cause=ReleaseCause.NONE,
         because=Decision("move: cancelled", text, (*assignment.because.steps, pen.step(text))),

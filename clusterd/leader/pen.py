@@ -87,7 +87,7 @@ class Pen:
             release_cause=cause,
             because=decision,
             since_wall_ms=self.sight.wall_ms,
-            status=(),
+            status=standing.start_words,
             next_action="",
             next_action_cluster_ms=0,
             waits_since_cluster_ms=0,

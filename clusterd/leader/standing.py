@@ -90,6 +90,16 @@ class Standing:
         return (queued,) if self.has_status(queued) else ()
 
     @property
+    def start_words(self) -> tuple[str, ...]:
+        """Of its status: that it is not to start by itself, which holds wherever it goes."""
+        return (GroupStatus.NO_AUTO_START,) if self.has_status(GroupStatus.NO_AUTO_START) else ()
+
+    @property
+    def waits_to_start(self) -> bool:
+        """It is to start, and waits for its turn or for others."""
+        return self.has_status(GroupStatus.WAITING_TO_START) or self.has_status(GroupStatus.WAITING_FOR_DEPENDENCIES)
+
+    @property
     def is_running(self) -> bool:
         """It has an owner that was told to run it."""
         return self.assignment is not None and bool(self.owner) and self.assignment.order is Order.RUN
