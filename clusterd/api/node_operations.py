@@ -246,8 +246,8 @@ def _stop_notes(view: DatabaseView, record: NodeRecord, member: MembershipRecord
     if member is None or not groups:
         return []
     if cluster_settings(view.cluster()).drain_on_shutdown:
-        return [f"{', '.join(groups)} go to other nodes first (drain_on_shutdown)"]
-    return [f"{', '.join(groups)} stop with it and wait for it (drain_on_shutdown is off)"]
+        return [f"what is on it goes to other nodes first (drain_on_shutdown): {', '.join(groups)}"]
+    return [f"what is on it stops with it and waits for it (drain_on_shutdown is off): {', '.join(groups)}"]
 
 
 def _refuse_quorum_loss(

@@ -7,12 +7,13 @@ from aiohttp import web
 
 from clusterd.api import maintenance, node_operations, operations
 from clusterd.api.finding import find_node
+from clusterd.api.foreseeing import foresight_view, parse_what_if
 from clusterd.api.kept_plans import KeptPlans
 from clusterd.api.moves import MoveWish, cancel_move, group_move
-from clusterd.api.mutations import carry_out, make_plan
+from clusterd.api.mutations import carry_out, look_ahead, make_plan
 from clusterd.api.node_operations import DrainWish
 from clusterd.api.planning import OPERATOR, answer_change
-from clusterd.api.plans import Planner
+from clusterd.api.plans import Asked, Planner
 from clusterd.api.port import ClusterPort
 from clusterd.api.requests import body, flag, json_answer, name_in, request_id, switch_in, text_in, timeout_ms
 from clusterd.api.views import document
@@ -113,10 +114,7 @@ class Operating:
         planner = node_operations.node_stop(request.match_info["name"], is_forced=is_forced)
         by_id, longest_ms = request_id(request), timeout_ms(request)
         if flag(request, "plan"):
-            # Kept nowhere: what is applied by an id is a transaction, and a stop is more than that.
-            kept = KeptPlans(self._port.node)
-            told = await make_plan(self._port, kept, planner, request_id=by_id, by=OPERATOR, timeout_ms=longest_ms)
-            return json_answer({**told, "plan_id": None})
+            return json_answer(await self._planned_stop(planner, by_id, longest_ms))
         try:
             told = await carry_out(self._port, planner, request_id=by_id, by=OPERATOR, timeout_ms=longest_ms)
         except NoQuorum:
@@ -127,6 +125,17 @@ class Operating:
             node = NodeId(told["changes"][0]["name"])
             await self._port.ask_node(node, "stop", OPERATOR.encode(), longest_ms)
         return json_answer(told)
+
+    async def _planned_stop(self, planner: Planner, by_id: str, longest_ms: int) -> dict[str, Any]:
+        """Kept nowhere: what is applied by an id is a transaction, and a stop is more than that."""
+        kept = KeptPlans(self._port.node)
+        told = await make_plan(self._port, kept, planner, request_id=by_id, by=OPERATOR, timeout_ms=longest_ms)
+        if not told["changes"]:
+            return told
+        down = parse_what_if(f"node {told['changes'][0]['name']} down")
+        plan = down(self._port.view(), Asked(by_id, OPERATOR, self._port.status()))
+        foresight = foresight_view(await look_ahead(self._port, plan))
+        return {**told, "plan_id": None, "foresight": foresight}
 
     def _unrecorded_stop(self, name: str, by_id: str) -> dict[str, Any]:
         view = self._port.view()

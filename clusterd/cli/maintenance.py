@@ -7,6 +7,7 @@ import click
 from clusterd.cli.client import path_to
 from clusterd.cli.session import carry_out, mutating
 
+SHORT = "Keep hands off: failures are only reported."
 SWITCH = click.Choice(["on", "off"])
 _REASON = click.option("--reason", default="", metavar="TEXT", help="Shown wherever hands are kept off.")
 
@@ -15,7 +16,9 @@ def add_maintenance(group: click.Group, collection: str) -> None:
     """Add `maintenance NAME on|off` to the commands about one kind of thing."""
     one = collection.removesuffix("s")
 
-    @group.command(name="maintenance", help=_says(one, f"clusterctl {one} maintenance NAME on --reason 'new firmware'"))
+    example = f"clusterctl {one} maintenance NAME on --reason 'new firmware'"
+
+    @group.command(name="maintenance", help=_says(one, example), short_help=SHORT)
     @click.argument("name")
     @click.argument("switch", type=SWITCH)
     @_REASON
@@ -28,7 +31,9 @@ def add_maintenance(group: click.Group, collection: str) -> None:
 def add_cluster_maintenance(group: click.Group) -> None:
     """Add `maintenance on|off` for everything."""
 
-    @group.command(name="maintenance", help=_says("cluster", "clusterctl cluster maintenance on --reason 'new switch'"))
+    example = "clusterctl cluster maintenance on --reason 'new switch'"
+
+    @group.command(name="maintenance", help=_says("cluster", example), short_help=SHORT)
     @click.argument("switch", type=SWITCH)
     @_REASON
     @mutating

@@ -149,7 +149,9 @@ def plan_lines(outcome: Mapping[str, Any]) -> list[str]:
     lines = lines or ["nothing to change"]
     lines += [f"note: {plain(each)}" for each in outcome["notes"]]
     if outcome["plan_only"] and outcome.get("foresight"):
-        lines += [*foreseen_lines(outcome["foresight"]), f"to carry it out: clusterctl plan apply {outcome['plan_id']}"]
+        lines += foreseen_lines(outcome["foresight"])
+    if outcome["plan_only"] and outcome.get("plan_id"):
+        lines.append(f"to carry it out: clusterctl plan apply {outcome['plan_id']}")
     return lines
 
 

@@ -157,7 +157,9 @@ class PretendCluster:
         """Do at once what leader and owners would do in their time."""
         draft = Draft(self._view)
         for node in self._view.nodes():
-            if node.pause is not None and node.pause.is_drain:
+            drain = self._view.drain(node.name)
+            is_begun = drain is not None and node.pause is not None and drain.pause_id == node.pause.id
+            if node.pause is not None and node.pause.is_drain and not is_begun:
                 left = tuple(each.name for each in self._view.groups() if self._owner(each) == node.name)
                 draft.put(DrainRecord(node.name, node.pause.id, DrainState.COMPLETED, left, since_wall_ms=WALL_MS))
         for group in self._view.groups():

@@ -172,9 +172,15 @@ async def test_a_quarantine_is_shown_and_cleared(client: TestClient, cluster: Pr
     assert (again["changed"], again["notes"]) == (False, ["n3 is not quarantined"])
 
 
-async def test_a_stop_tells_the_daemon_of_that_node(client: TestClient, cluster: PretendCluster) -> None:
-    plan = await post(client, "/v1/nodes/n3/stop?plan=1")
+async def test_the_plan_of_a_stop_says_what_would_follow(client: TestClient, cluster: PretendCluster) -> None:
+    await apply(client)
+    plan = await post(client, "/v1/nodes/n1/stop?plan=1")
     assert (plan["plan_only"], plan["plan_id"], cluster.told) == (True, None, [])
+    assert plan["foresight"]["summary"] == "1 group moves"
+    assert plan["notes"] == ["what is on it goes to other nodes first (drain_on_shutdown): web"]
+
+
+async def test_a_stop_tells_the_daemon_of_that_node(client: TestClient, cluster: PretendCluster) -> None:
     found = await post(client, "/v1/nodes/n3/stop")
     assert (found["wait_for"], cluster.told) == (["node n3 down"], [("n3", "stop")])
     assert "stop.asked" in [each["name"] for each in (await get(client, "/v1/events"))["events"]]
