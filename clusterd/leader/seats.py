@@ -96,12 +96,15 @@ def seat_of(
         return Seat(name, needs)
     owner = key_of(assignment.owner)
     target = key_of(assignment.target)
+    if report is not None and report.generation != assignment.generation:
+        report = None
     is_moving = assignment.order is Order.RELEASE and bool(target) and target != owner
+    weighs = () if _rests(needs, assignment) or _has_stopped(assignment, report) else (owner,)
     return Seat(
         name,
         needs,
         home=target if is_moving else owner,
-        places=() if _rests(needs, assignment) else (owner, target) if is_moving else (owner,),
+        places=(*weighs, target) if is_moving else weighs,
         is_starting=size > 0 and needs.is_wanted and _is_starting(assignment, report),
     )
 
@@ -112,11 +115,18 @@ def _rests(needs: Needs, assignment: AssignmentRecord) -> bool:
     return not needs.is_wanted or not _RESTS_FOR.isdisjoint(assignment.status)
 
 
+def _has_stopped(assignment: AssignmentRecord, report: ReportRecord | None) -> bool:
+    """Ordered away, and nothing of it runs there any more: it never will under this generation."""
+    if assignment.order is not Order.RELEASE or report is None:
+        return False
+    return all(each.state is ResourceState.OFFLINE and not each.may_run for each in report.resources)
+
+
 def _is_starting(assignment: AssignmentRecord, report: ReportRecord | None) -> bool:
     """One that failed before it was ever online is not coming online: it must not keep others from starting."""
     if assignment.order is not Order.RUN:
         return False
-    if report is None or report.generation != assignment.generation:
+    if report is None:
         return True
     states = {each.state for each in report.resources}
     if report.is_hands_off:
