@@ -5,8 +5,11 @@ from typing import Any
 import click
 
 from clusterd.cli.client import path_to
+from clusterd.cli.failures import Unreachable
 from clusterd.cli.maintenance import add_maintenance
-from clusterd.cli.session import carry_out, mutating
+from clusterd.cli.output import plain
+from clusterd.cli.session import carry_out, client_of, mutating, show
+from clusterd.model.ids import key_of
 
 
 def add_node_verbs(node: click.Group) -> None:
@@ -82,7 +85,22 @@ def stop(ctx: click.Context, /, name: str, force: bool, **how: Any) -> None:
     \b
     clusterctl node stop n1
     """
-    carry_out(ctx, "POST", path_to("nodes", name, "stop"), {"force": True} if force else {}, **how)
+    is_only_door = _is_only_door(ctx, name)
+    try:
+        carry_out(ctx, "POST", path_to("nodes", name, "stop"), {"force": True} if force else {}, **how)
+    except Unreachable:
+        if not is_only_door:
+            raise
+        # Who else could be asked is not known here; a daemon that was told to stop closes its door last.
+        gone = {"schema": 1, "node": name, "message": f"{name} answers no more: it has stopped"}
+        show(ctx, gone, lambda document: [plain(document["message"])])
+
+
+def _is_only_door(ctx: click.Context, name: str) -> bool:
+    client = client_of(ctx)
+    if len(client.doors.endpoints) > 1:
+        return False
+    return bool(key_of(client.read("/v1/quorum")["as_of"]["node"]) == key_of(name))
 
 
 @click.command()

@@ -1,6 +1,7 @@
 """A `ClusterPort` over a database in memory, with dials: quorum, conflicts, failures, and a pretended leader and owners."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 
 from clusterd.api.port import NodeStatus, PeerStatus
@@ -65,6 +66,7 @@ class PretendCluster:
         self.asked: list[tuple[str, str, bytes]] = []
         self.told: list[tuple[str, str]] = []
         """Nodes whose daemon was told something: (node, verb)."""
+        self.when_told: Callable[[], object] = lambda: None
         self.heeds_maintenance = True
         self.unreachable: set[str] = set()
         self._view = DatabaseView(self.database)
@@ -137,6 +139,7 @@ class PretendCluster:
 
     async def ask_node(self, node: NodeId, verb: str, body: bytes, timeout_ms: int) -> bytes:
         self.told.append((node, verb))
+        self.when_told()
         if self.acts:
             self.lose(node)
         return b""

@@ -134,6 +134,19 @@ def test_stop_fence_and_quarantine(clusterctl, served: Served) -> None:
     assert served.cluster.told == [("n3", "stop")]
 
 
+def test_a_node_that_is_stopped_through_its_own_door_alone(clusterctl, served: Served) -> None:
+    def close(cluster) -> None:
+        cluster.acts = False
+        cluster.when_told = lambda: served.loop.call_later(
+            0.2, lambda: served.loop.create_task(served.servers[0].stop())
+        )
+
+    served.call(close)
+    result = clusterctl("node", "stop", "n2", "--timeout", "20s")
+    assert result.code == 0, result.err
+    assert result.out.splitlines() == ["stop node n2", "n2 answers no more: it has stopped"]
+
+
 @pytest.mark.usefixtures("web")
 def test_what_is_stuck_is_killed(clusterctl, served: Served) -> None:
     served.call(lambda cluster: cluster.report("web", "web-server", state=ResourceState.FAILED, may_run=True))
