@@ -113,23 +113,24 @@ def _node_changes(events: Iterable[dict[str, Any]]) -> list[_Change]:
 
 
 def _group_changes(events: Iterable[dict[str, Any]]) -> list[_Change]:
-    """(moment, state, node, why): given to a node it is pending there until the owner says more."""
+    """(moment, state, node, why): given to a node it is pending there until the owner says more.
+
+    Of events that were folded into one only the first and the last moment are known; they count both.
+    """
     changes: list[_Change] = []
-    node = ""
     for each in events:
-        at_ms, name, why = moment_ms(each["time"]), each["name"], each["because"]
-        if name == GROUP_ASSIGNED.name:
-            node = each["node"]
-            changes.append((at_ms, "pending", node, why))
-        elif name == GROUP_RELEASE_ORDERED.name:
-            node = each["node"] or node
-            changes.append((at_ms, "pending", node, why))
+        name, node, why = each["name"], each["node"], each["because"]
+        if name in (GROUP_ASSIGNED.name, GROUP_RELEASE_ORDERED.name):
+            state = "pending"
         elif name == GROUP_RELEASED.name:
-            changes.append((at_ms, "offline", "", why))
+            state, node = "offline", ""
         elif name == GROUP_STATE_CHANGED.name and (found := _GROUP_STATE.search(each["message"])):
-            node = each["node"] or node
-            changes.append((at_ms, found[1], "" if found[1] == "offline" else node, why))
-    return changes
+            state, node = found[1], "" if found[1] == "offline" else node
+        else:
+            continue
+        moments = {moment_ms(each["first_time"]), moment_ms(each["time"])}
+        changes += [(at_ms, state, node, why) for at_ms in sorted(moments)]
+    return sorted(changes, key=lambda change: change[0])
 
 
 def _mark(each: dict[str, Any]) -> Mark:

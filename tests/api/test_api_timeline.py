@@ -146,6 +146,22 @@ def test_lanes_are_stretches_of_one_state() -> None:
     assert len(lanes["n1"].marks) == 2, "events of its groups are on their own lanes"
 
 
+def test_what_was_folded_counts_at_its_first_and_its_last_moment() -> None:
+    folded = {
+        **document(said(300, "group.state-changed", "web is online on n1", node="n1", group="web"), 3),
+        "count": 3,
+    }
+    folded["first_time"] = time_text(WALL_MS + 101 * SECOND)
+    failed = document(said(200, "group.state-changed", "web is failed on n1", node="n1", group="web"), 2)
+    (lane,) = lanes_of([failed, folded], [Present("group", "web", "online", "n1")], WALL_MS, WALL_MS + 400 * SECOND)
+    assert [((each.from_ms - WALL_MS) // SECOND, each.state) for each in lane.stretches] == [
+        (0, "unknown"),
+        (101, "online"),
+        (200, "failed"),
+        (300, "online"),
+    ]
+
+
 # ---- the page ----
 
 
