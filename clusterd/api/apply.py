@@ -31,6 +31,7 @@ from clusterd.model import keys
 from clusterd.model.events import CONFIGURATION_APPLIED
 from clusterd.model.ids import key_of
 from clusterd.model.manifest import BadManifest, GroupSpec, Manifest, ManifestProblem, PropertiesSpec, ResourceSpec
+from clusterd.model.owner_notes import owner_notes
 from clusterd.model.records import ClusterRecord, GroupRecord, NodeRecord, ResourceRecord, TypeSettingsRecord
 from clusterd.model.states import Wanted
 
@@ -58,6 +59,7 @@ class _Application:
         self._refusals: list[str] = []
         self._plan = Plan(Draft(view))
         self._nodes = {each.name: each for each in view.nodes()}
+        self._groups = {key_of(each.name): each for each in view.groups()}
 
     def plan(self) -> Plan:
         for node_spec in self._manifest.nodes:
@@ -68,7 +70,7 @@ class _Application:
         for spec in self._manifest.groups:
             self._group(spec)
         policies = Policies(self._view, self._asked, self._manifest, self._plan, prune=self._prune)
-        self._problems += policies.apply(cluster, list(self._nodes.values()))
+        self._problems += policies.apply(cluster, list(self._nodes.values()), list(self._groups.values()))
         if self._problems:
             raise BadManifest(self._problems)
         self._refusals += policies.refusals
@@ -124,6 +126,7 @@ class _Application:
         )
         after, site_problems = with_known_site(self._nodes.values(), before, after)
         self._add(spec, [*found, *site_problems])
+        self._groups[key_of(after.name)] = after
         group = observe_group(self._view, before, is_quorate=self._asked.status.is_quorate) if before else None
         records = [(each, self._record(each, after)) for each in spec.resources]
         if spec.is_whole:
@@ -138,6 +141,7 @@ class _Application:
         self._left_out(group, spec)
         if len(self._plan.changes) > changed:
             self._commit_group(before, after, changed)
+            self._plan.notes += owner_notes(after, self._resources_after(after, records))
         if after.wanted is Wanted.ONLINE and (records or (group and group.resources)):
             self._plan.wait_for.append(f"group {after.name} settled")
 
@@ -149,14 +153,19 @@ class _Application:
 
     def _check_dependencies(self, group: GroupRecord, records: list[tuple[ResourceSpec, ResourceRecord]]) -> None:
         named = {key_of(spec.name): spec for spec, _ in records}
-        kept = [each for each in self._view.resources_of(group.name) if key_of(each.name) not in named]
-        after = [record for _, record in records] + ([] if self._prune else kept)
-        for record, text in group_dependency_problems(self._view, after):
+        for record, text in group_dependency_problems(self._view, self._resources_after(group, records)):
             spec = named.get(key_of(record.name))
             if spec is not None:
                 self._add(spec, [PartProblem("depends_on", text)])
             else:
                 self._refusals.append(f"resource {record.name}, which the manifest leaves out: {text}")
+
+    def _resources_after(
+        self, group: GroupRecord, records: list[tuple[ResourceSpec, ResourceRecord]]
+    ) -> list[ResourceRecord]:
+        named = {key_of(spec.name) for spec, _ in records}
+        kept = [each for each in self._view.resources_of(group.name) if key_of(each.name) not in named]
+        return [record for _, record in records] + ([] if self._prune else kept)
 
     def _left_out(self, group: ObservedGroup | None, spec: GroupSpec) -> None:
         named = {key_of(each.name) for each in spec.resources}

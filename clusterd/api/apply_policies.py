@@ -7,7 +7,7 @@ from clusterd.api.relations import new_rule_problems, new_set_problems, notes_on
 from clusterd.database import DatabaseView
 from clusterd.model.ids import GroupId, key_of
 from clusterd.model.manifest import GroupSetSpec, Manifest, ManifestProblem, RuleSpec
-from clusterd.model.records import ClusterRecord, GroupSetRecord, NodeRecord, RuleRecord
+from clusterd.model.records import ClusterRecord, GroupRecord, GroupSetRecord, NodeRecord, RuleRecord
 
 
 class Policies:
@@ -27,10 +27,12 @@ class Policies:
         known = {key_of(each.name): str(each.name) for each in view.groups()}
         self._groups = [known.get(key, name) for key, name in {**named, **there}.items()]
 
-    def apply(self, cluster: ClusterRecord, nodes: list[NodeRecord]) -> list[ManifestProblem]:
-        """Add the changes to the plan. Returns what is wrong with them in the manifest."""
+    def apply(
+        self, cluster: ClusterRecord, nodes: list[NodeRecord], groups: list[GroupRecord]
+    ) -> list[ManifestProblem]:
+        """Add the changes to the plan, judged by what else there will be. Returns what is wrong in the manifest."""
         self._apply_sets(cluster)
-        self._apply_rules(nodes)
+        self._apply_rules(cluster, nodes, groups)
         return self._problems
 
     # ---- group sets ----
@@ -64,7 +66,7 @@ class Policies:
 
     # ---- rules ----
 
-    def _apply_rules(self, nodes: list[NodeRecord]) -> None:
+    def _apply_rules(self, cluster: ClusterRecord, nodes: list[NodeRecord], groups: list[GroupRecord]) -> None:
         specs = {key_of(each.name): each for each in self._manifest.rules}
         before = {key_of(each.name): each for each in self._view.rules()}
         left = [each for key, each in before.items() if key not in specs]
@@ -79,7 +81,7 @@ class Policies:
         for key, record in after.items():
             if record != before.get(key):
                 put_rule(self._view, self._asked, self._plan, before.get(key), record)
-                self._plan.notes += notes_on_rule(record, nodes)
+                self._plan.notes += notes_on_rule(record, nodes, groups, cluster)
         for record in left if self._prune else []:
             drop_rule(self._view, self._asked, self._plan, record)
 

@@ -32,6 +32,7 @@ from clusterd.model.dependencies import BadDependency, parse_dependency
 from clusterd.model.errors import Refused
 from clusterd.model.events import CONFIGURATION_APPLIED
 from clusterd.model.ids import GroupId, ResourceId, key_of
+from clusterd.model.owner_notes import owner_notes
 from clusterd.model.records import GroupRecord, Json, NodeRecord, ResourceRecord
 from clusterd.model.settings_catalogue import Scope
 from clusterd.model.settings_check import find_setting
@@ -83,6 +84,8 @@ def group_set(name: str, edit: GroupEdit) -> Planner:
         after = _edited_group(view, before, edit)
         if after != before:
             put_group(view, made, before, after)
+            if after.preferred_owners != before.preferred_owners:
+                made.notes += owner_notes(after, view.resources_of(after.name))
             made.add("update", "group", before.name, *group_differences(before, after))
             details = "; ".join(made.changes[-1].details)
             made.event(asked, CONFIGURATION_APPLIED, f"group {before.name}: {details}", group=before.name)
@@ -146,6 +149,7 @@ def resource_create(name: str, group_name: str, type_name: str, edit: ResourceEd
         made.draft.replace(after).replace(group)
         made.add("create", "resource", name, f"in group {group.name}", f"type {after.type}")
         made.notes += resource_notes(after.properties, type_times(view, after.type))
+        made.notes += owner_notes(group, _with(view, after))
         text = f"resource {name} created in group {group.name}"
         made.event(asked, CONFIGURATION_APPLIED, text, group=group.name, resource=name)
         return made
@@ -161,6 +165,8 @@ def resource_set(name: str, edit: ResourceEdit) -> Planner:
         after = _edited_resource(view, asked, before, edit)
         if after != before:
             put_resource(view, asked, made, before, after)
+            if after.possible_owners != before.possible_owners:
+                made.notes += owner_notes(find_group(view, before.group), _with(view, after))
             made.draft.replace(find_group(view, before.group))
             details = "; ".join(made.changes[-1].details)
             text = f"resource {before.name}: {details}"
@@ -292,6 +298,12 @@ def _edited_resource(view: DatabaseView, asked: Asked, before: ResourceRecord, e
     return after
 
 
+def _with(view: DatabaseView, after: ResourceRecord) -> list[ResourceRecord]:
+    """The resources of a group with this one as it will be."""
+    others = [each for each in view.resources_of(after.group) if key_of(each.name) != key_of(after.name)]
+    return [*others, after]
+
+
 def _dependency_text(text: str, problems: list[PartProblem]) -> str:
     try:
         return str(parse_dependency(text))
@@ -301,8 +313,7 @@ def _dependency_text(text: str, problems: list[PartProblem]) -> str:
 
 
 def _refuse_relations(view: DatabaseView, asked: Asked, before: ResourceRecord, after: ResourceRecord) -> None:
-    others = [each for each in view.resources_of(before.group) if key_of(each.name) != key_of(before.name)]
-    told = [text for _, text in group_dependency_problems(view, [*others, after])]
+    told = [text for _, text in group_dependency_problems(view, _with(view, after))]
     refuse(told, f"the dependencies of {before.name} are refused")
     group = observe_group(view, find_group(view, before.group), is_quorate=asked.status.is_quorate)
     refuse([each.message for each in running_refusals(group, before, after)], f"resource {before.name} cannot change")

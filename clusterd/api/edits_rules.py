@@ -87,7 +87,7 @@ def _put_edited_rule(
         told = [each.text for each in new_rule_problems(view, with_rule(view.rules(), after))]
         refuse(told, f"rule {after.name} is refused", hint="clusterctl rule list shows the rules there are")
         put_rule(view, asked, made, before, after)
-        made.notes += notes_on_rule(after, view.nodes())
+        made.notes += notes_on_rule(after, view.nodes(), view.groups(), view.cluster())
     return made
 
 

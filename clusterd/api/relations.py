@@ -12,7 +12,8 @@ from clusterd.database import DatabaseView
 from clusterd.model import keys
 from clusterd.model.group_sets import GroupSetProblem, group_set_problems
 from clusterd.model.ids import key_of
-from clusterd.model.records import ClusterRecord, GroupSetRecord, NodeRecord, RuleRecord
+from clusterd.model.owner_notes import class_notes
+from clusterd.model.records import ClusterRecord, GroupRecord, GroupSetRecord, NodeRecord, RuleRecord
 from clusterd.model.rules import RuleProblem, rule_notes, rule_problems
 from clusterd.model.settings import cluster_settings, node_settings
 
@@ -48,9 +49,13 @@ def new_rule_problems(view: DatabaseView, rules: Sequence[RuleRecord]) -> list[R
     return [each for each in rule_problems(rules) if each not in old]
 
 
-def notes_on_rule(rule: RuleRecord, nodes: Iterable[NodeRecord]) -> list[str]:
+def notes_on_rule(
+    rule: RuleRecord, nodes: Iterable[NodeRecord], groups: Sequence[GroupRecord], cluster: ClusterRecord
+) -> list[str]:
+    """What a rule means with the nodes and groups that there are."""
     domains = [node_settings(each).fault_domain for each in nodes]
-    return rule_notes(rule, node_count=len(domains), domain_count=len({each for each in domains if each}))
+    notes = rule_notes(rule, node_count=len(domains), domain_count=len({each for each in domains if each}))
+    return notes + class_notes(rule, groups, is_hard=cluster_settings(cluster).has_hard_anti_affinity)
 
 
 def with_rule(rules: Iterable[RuleRecord], rule: RuleRecord) -> list[RuleRecord]:

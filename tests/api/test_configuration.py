@@ -160,6 +160,22 @@ async def test_settings_without_effect_are_noted(client: TestClient, groups: Pre
     assert "costs its resource host" in found["notes"][0]
 
 
+async def test_owners_that_cannot_be_are_noted(client: TestClient, groups: PretendCluster) -> None:
+    found = await change(client, "PATCH", "/v1/resources/a-server", {"possible_owners": ["n2"]})
+    assert found["notes"] == []
+    found = await change(client, "PATCH", "/v1/groups/a", {"preferred_owners": ["n2", "n1"]})
+    assert found["notes"] == ["n1 is a preferred owner of a, and a-server may not run there: it has no effect"]
+    text = await (await client.get("/v1/export")).text()
+    found = await apply(client, text.replace("preferred_owners: [n2, n1]", "preferred_owners: [n3]"))
+    assert found["notes"] == ["n3 is a preferred owner of a, and a-server may not run there: it has no effect"]
+    for name in ("a", "b"):
+        await patch(client, f"/v1/groups/{name}", anti_affinity_class_names=["web"])
+    found = await post(client, "/v1/rules", {"name": "r", "kind": "same-node", "groups": ["a", "b"]})
+    assert found["notes"] == [
+        "rule r keeps a and b together, and anti-affinity class web keeps them apart: the rule wins"
+    ]
+
+
 # ---- rules ----
 
 
