@@ -2,7 +2,8 @@
 
 An event that repeats another among the newest `COLLAPSE_AMONG` takes its place and counts on, so that what fails again and
 again does not push everything else out ("failed 214 times since 12:00"). What happened once and for all (a group given to
-a node, a node lost) and what a person asked for is never folded.
+a node, a node lost) and what a person asked for is never folded, nor is anything about a group with what was said before it
+was given to its present owner.
 
 The cause of an event is the newest one of those that `_CAUSES` names about the same subject, unless the subject has already
 answered to it: a failure an hour after a start was not caused by that start. Events are named by the key under which they
@@ -179,7 +180,8 @@ class Timeline:
     def same_as(self, database: Database, event: EventRecord) -> str:
         """The key of the event that `event` repeats; empty when there is none."""
         key = self._same.get(signature_of(event), "") if is_foldable(event) else ""
-        if not key or database.get(key) is None:
+        given = self._newest.get((catalogue.GROUP_ASSIGNED.name, "group", key_of(event.group)), "")
+        if not key or key < given or database.get(key) is None:
             return ""
         return key if key in database.keys_under(keys.EVENT)[-COLLAPSE_AMONG:] else ""
 

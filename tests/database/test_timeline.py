@@ -114,6 +114,15 @@ def test_what_people_asked_for_and_what_happens_once_is_never_folded(told: Told)
     assert [each.name for each in told.events].count("group.assigned") == 2
 
 
+def test_what_was_said_before_a_group_was_given_away_is_said_anew(told: Told) -> None:
+    told.say(failed())
+    told.say(EventRecord(1, "group.assigned", "info", node="n2", group="other", message="other is given to n2"))
+    told.say(failed())
+    told.say(EventRecord(1, "group.assigned", "info", node="n1", group="g", message="g is given to n1"))
+    told.say(failed())
+    assert [each.count for each in told.events if each.resource == "db"] == [2, 1]
+
+
 def test_flapping_pushes_nothing_out_of_the_timeline(told: Told) -> None:
     told.say(failed("the only one of its kind", resource="quiet"))
     for _ in range(EVENTS_KEPT_MAX + 10):
