@@ -71,7 +71,7 @@ def _considered(view: DatabaseView, groups: Collection[GroupId] | None, memory: 
     """What is on a node that is being drained waits to leave it."""
     if groups is None:
         return view.groups()
-    names = {key_of(each) for each in groups} | memory.waiting.groups
+    names = {key_of(each) for each in groups} | memory.waiting.groups | memory.waiting.bound_home(view)
     for node in view.nodes():
         if node.pause is not None and node.pause.is_drain:
             names.update(memory.crowd.held_by(node.name))

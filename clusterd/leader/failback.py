@@ -4,6 +4,7 @@ A preferred node counts when it has *become* active since the group was placed: 
 an operator moved the group or where it failed, would only start the circle again.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from clusterd.database import DatabaseView
@@ -13,7 +14,7 @@ from clusterd.leader.proposal import Proposal
 from clusterd.leader.standing import Standing
 from clusterd.model import keys
 from clusterd.model.ids import NodeId, key_of
-from clusterd.model.records import AssignmentRecord, NodeRun
+from clusterd.model.records import AssignmentRecord, GroupRecord, NodeRun
 from clusterd.model.states import FailbackMode, ReleaseCause
 
 MINUTES_PER_HOUR = 60
@@ -73,16 +74,19 @@ def failback_target(standing: Standing, view: DatabaseView, crowd: Crowd) -> Nod
     """The most preferred node above the present owner that can take the group and began its run after it was placed."""
     if not standing.settings.may_fail_back or standing.assignment is None:
         return None
-    left = set(standing.assignment.passed_over)
-    for name in standing.group.preferred_owners:
-        if key_of(name) == key_of(standing.owner):
-            return None
+    active = became_active(view, standing.group, standing.assignment)
+    return next((name for name in active if crowd.why_not(standing.group, name) is None), None)
+
+
+def became_active(view: DatabaseView, group: GroupRecord, assignment: AssignmentRecord) -> Iterator[NodeId]:
+    """The nodes that the group prefers to its owner and that began their runs after it was placed, best first."""
+    left = set(assignment.passed_over)
+    for name in group.preferred_owners:
+        if key_of(name) == key_of(assignment.owner):
+            return
         node, member = view.node(name), view.membership(name)
-        if node is None or member is None or NodeRun(node.name, member.incarnation) in left:
-            continue
-        if crowd.why_not(standing.group, node.name) is None:
-            return node.name
-    return None
+        if node is not None and member is not None and NodeRun(node.name, member.incarnation) not in left:
+            yield node.name
 
 
 def reason_to_stay(standing: Standing, *, needs_online: bool = True) -> str | None:

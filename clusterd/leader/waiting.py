@@ -1,12 +1,15 @@
 """Which groups must be looked at again although nothing about them changed? Pure.
 
 A group that waits (for room, for others, for a node, for the end of maintenance) or rests in failure waits for something
-elsewhere. They are few; every pass looks at all of them, so nothing that they wait for has to know them.
+elsewhere, and one that may fail back waits for room where it would rather be. They are few; every pass looks at all of
+them, so nothing that they wait for has to know them.
 """
 
 from clusterd.database import DatabaseView
+from clusterd.leader.failback import became_active
+from clusterd.leader.seats import settings_of
 from clusterd.model import keys
-from clusterd.model.ids import GroupId
+from clusterd.model.ids import GroupId, key_of
 from clusterd.model.records import AssignmentRecord
 from clusterd.model.states import Order, ReleaseCause
 
@@ -18,6 +21,8 @@ class Waiting:
         self._revision = -1
         self._groups: set[GroupId] = set()
         self._preempted: set[GroupId] = set()
+        self._away: set[GroupId] = set()
+        """Groups that may fail back, and are not on the node that they like best."""
 
     def refresh(self, view: DatabaseView) -> None:
         """Take in what changed since the last call."""
@@ -25,11 +30,13 @@ class Waiting:
             return
         changes = view.database.changes_since(self._revision) if 0 <= self._revision < view.revision else None
         if changes is None:
-            self._groups, self._preempted = set(), set()
+            self._groups, self._preempted, self._away = set(), set(), set()
             changed = {key.removeprefix(keys.ASSIGNMENT) for key, _ in view.items(AssignmentRecord)}
         else:
             changed = {
-                key.removeprefix(keys.ASSIGNMENT) for _, key in changes if keys.prefix_of(key) == keys.ASSIGNMENT
+                key.removeprefix(prefix)
+                for _, key in changes
+                if (prefix := keys.prefix_of(key)) in (keys.ASSIGNMENT, keys.GROUP)
             }
         for name in changed:
             self._look(view, GroupId(name))
@@ -38,6 +45,15 @@ class Waiting:
     @property
     def groups(self) -> frozenset[GroupId]:
         return frozenset(self._groups)
+
+    def bound_home(self, view: DatabaseView) -> set[GroupId]:
+        """Those that would go back now to a node that became active, if nothing else forbids it."""
+        found = set()
+        for name in self._away:
+            group, assignment = view.group(name), view.assignment(name)
+            if group is not None and assignment is not None and any(became_active(view, group, assignment)):
+                found.add(name)
+        return found
 
     @property
     def is_making_room(self) -> bool:
@@ -57,8 +73,16 @@ class Waiting:
             and assignment.order is Order.RELEASE
             and assignment.release_cause is ReleaseCause.PREEMPT
         )
-        for found, groups in ((is_waiting, self._groups), (is_leaving, self._preempted)):
+        sets = ((is_waiting, self._groups), (is_leaving, self._preempted), (_is_away(view, name), self._away))
+        for found, groups in sets:
             if found:
                 groups.add(name)
             else:
                 groups.discard(name)
+
+
+def _is_away(view: DatabaseView, name: GroupId) -> bool:
+    group, assignment = view.group(name), view.assignment(name)
+    if group is None or assignment is None or not assignment.owner or not group.preferred_owners:
+        return False
+    return settings_of(group).may_fail_back and key_of(group.preferred_owners[0]) != key_of(assignment.owner)
