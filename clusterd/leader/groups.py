@@ -124,7 +124,8 @@ class GroupDecisions:
             return [self._assigning.set_aside(standing, assignment, steps)]
         if self._is_cold(standing, assignment):
             return self._start_cold(standing, assignment, why, steps)
-        return self._assigning.assign(standing, PlacementCause.NODE_LOST, why, steps=steps)
+        before = replace(assignment, moved_from=NodeId(""))
+        return self._assigning.assign(standing, PlacementCause.NODE_LOST, why, before=before, steps=steps)
 
     def _keep_hands_off(
         self, standing: Standing, assignment: AssignmentRecord, why: str, steps: tuple[Step, ...]
@@ -138,7 +139,8 @@ class GroupDecisions:
             because=Decision("maintenance", text, (*steps, self._pen.step(text))),
             next_action="another node gets it when the maintenance ends",
         )
-        return [self._pen.write(standing, after, GROUP_HELD, f"{standing.group.name} stays down", text)]
+        also = (keys.membership(assignment.owner), keys.report(standing.group.name))
+        return [self._pen.write(standing, after, GROUP_HELD, f"{standing.group.name} stays down", text, also=also)]
 
     def _is_cold(self, standing: Standing, assignment: AssignmentRecord) -> bool:
         """Nothing was decided about it since the cluster came up with nothing running."""
