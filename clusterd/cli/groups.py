@@ -8,7 +8,7 @@ import click
 from clusterd.cli.client import path_to
 from clusterd.cli.maintenance import add_maintenance
 from clusterd.cli.moves import add_move
-from clusterd.cli.output import ago_text, paint, plain, state_text, table
+from clusterd.cli.output import ago_text, paint, plain, table
 from clusterd.cli.properties import change, changing, settings_lines, with_properties
 from clusterd.cli.session import carry_out, client_of, show
 from clusterd.cli.standing import group_standing_lines, words_text
@@ -73,7 +73,7 @@ def _show_lines(found: Mapping[str, Any]) -> list[str]:
     lines += [f"rules: {', '.join(each['rules'])}"] if each["rules"] else []
     lines += [f"group set: {', '.join(each['group_sets'])}"] if each["group_sets"] else []
     rows = [
-        [r["name"], r["type"], state_text(r["state"]), r["wanted"], str(r["pid"] or "-"), r["depends_on"] or "-"]
+        [r["name"], r["type"], words_text(r), r["wanted"], str(r["pid"] or "-"), r["depends_on"] or "-"]
         for r in each["resources"]
     ]
     resources = table(["RESOURCE", "TYPE", "STATE", "WANTED", "PID", "DEPENDS ON"], rows)

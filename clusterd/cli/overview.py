@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from clusterd.cli.failures import GivenUp
-from clusterd.cli.output import ago_text, fit, moment, paint, plain, state_text, table
+from clusterd.cli.output import ago_text, fit, moment, paint, plain, table
 from clusterd.cli.session import WAIT_DEFAULT, Milliseconds, client_of, raise_ran_out, show, wait_for
 from clusterd.cli.standing import next_text, words_text
 
@@ -78,7 +78,7 @@ def _resource_row(resource: Mapping[str, Any], now: datetime) -> list[str]:
         facts.append(resource["because"])
     return [
         f"  {resource['name']}",
-        state_text(resource["state"]),
+        words_text(resource),
         resource["wanted"],
         "",
         ago_text(resource["since"], now),

@@ -7,9 +7,10 @@ import click
 
 from clusterd.cli.client import path_to
 from clusterd.cli.maintenance import add_maintenance
-from clusterd.cli.output import ago_text, paint, plain, state_text, table
+from clusterd.cli.output import ago_text, paint, plain, table
 from clusterd.cli.properties import change, changing, settings_lines, with_properties
 from clusterd.cli.session import carry_out, client_of, mutating, show
+from clusterd.cli.standing import resource_standing_lines, words_text
 from clusterd.cli.values import names_of, properties_of
 from clusterd.cli.verbs import add_verb
 from clusterd.model.durations import rough_text
@@ -41,7 +42,7 @@ def _list_lines(found: Mapping[str, Any]) -> list[str]:
             each["name"],
             each["group"],
             each["type"],
-            state_text(each["state"]),
+            words_text(each),
             each["wanted"],
             each["owner"] or "-",
             str(each["pid"] or "-"),
@@ -68,12 +69,13 @@ def _show_lines(found: Mapping[str, Any]) -> list[str]:
     restarts = each["restarts"]
     lines = [
         f"{paint(plain(each['name']), 'bold')} ({each['type']}) in group {plain(each['group'])}: "
-        f"{state_text(each['state'])}, wanted {each['wanted']}, owner {each['owner'] or 'none'}, "
+        f"{words_text(each)}, wanted {each['wanted']}, owner {each['owner'] or 'none'}, "
         f"revision {each['revision']}",
         f"why: {plain(each['because']) or '-'}",
         f"pid: {each['pid'] or '-'}",
         f"restarts: {restarts['used']} of {restarts['limit']} used within {rough_text(restarts['window_ms'])}",
         f"depends on: {plain(each['depends_on']) or 'nothing'}",
+        *resource_standing_lines(each),
     ]
     if each["possible_owners"]:
         lines.append(f"possible owners: {', '.join(each['possible_owners'])}")

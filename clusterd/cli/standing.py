@@ -43,6 +43,13 @@ def group_standing_lines(each: Mapping[str, Any]) -> list[str]:
     return lines + maintenance_lines(each["maintenance"])
 
 
+def resource_standing_lines(each: Mapping[str, Any]) -> list[str]:
+    """What is known of something that could not be stopped, what can be done about it, and whether hands are kept off."""
+    lines = [f"evidence: {plain(each['evidence'])}"] if each["evidence"] else []
+    lines += [f"way out: {plain(way)}" for way in each["ways_out"]]
+    return lines + maintenance_lines(each["maintenance"])
+
+
 def next_text(action: Mapping[str, Any]) -> str:
     """restart of web-server at 12:00:01.000."""
     return plain(action["what"]) + (f" at {clock_text(action['at'])}" if action["at"] else "")

@@ -94,4 +94,7 @@ async def test_a_node_in_maintenance_says_so(client: TestClient, cluster: Preten
     shown = (await get(client, "/v1/nodes/n1"))["nodes"][0]
     assert (shown["state"], shown["status"], shown["maintenance"]["in_force"]) == ("up", ["hands-off"], False)
     waited = await post(client, "/v1/wait", {"for": "node n1 hands-off", "timeout_ms": 0})
-    assert (waited["reached"], waited["conditions"][0]["now"]) == (False, "node n1: hands are kept off; still to come for web")
+    assert (waited["reached"], waited["conditions"][0]["now"]) == (
+        False,
+        "node n1: hands are kept off; still to come for web",
+    )

@@ -151,6 +151,7 @@ def test_a_node_that_is_stopped_through_its_own_door_alone(clusterctl, served: S
 def test_what_is_stuck_is_killed(clusterctl, served: Served) -> None:
     served.call(lambda cluster: cluster.report("web", "web-server", state=ResourceState.FAILED, may_run=True))
     assert "failed, stuck" in clusterctl("status").out
+    assert "way out: clusterctl resource kill web-server" in clusterctl("resource", "show", "web-server").out
     assert clusterctl("resource", "kill", "web-server").code == 0
     assert clusterctl("resource", "kill", "web-server").code == 3
 

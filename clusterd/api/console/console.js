@@ -98,7 +98,7 @@ function maintenanceText(found) {
 function resourceRow(resource) {
   const row = make("li");
   const state = make("span");
-  state.append(badge(resource.state));
+  state.append(badge(resource.state, resource.status));
   const { used, limit } = resource.restarts;
   const facts = [resource.type];
   if (resource.pid) facts.push(`pid ${resource.pid}`);
