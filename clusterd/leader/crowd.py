@@ -181,8 +181,10 @@ class Crowd:
         if self._before_supposed is None:
             self._before_supposed = self.rooms
         lost = {key_of(each) for each in nodes}
-        rooms = self._before_supposed.items()
-        self._open({key: replace(room, refusal="it would be lost") if key in lost else room for key, room in rooms})
+        rooms = dict(self._before_supposed)
+        for key in lost & rooms.keys():
+            rooms[key] = replace(rooms[key], refusal="it would be lost", runs_nothing=True)
+        self._open(rooms)
 
     def forget(self) -> None:
         """Forget what was only `placed` or supposed."""
@@ -274,16 +276,17 @@ class Crowd:
         if found is None:
             if len(self._shared) >= _SHARED_MAX:
                 self._shared.clear()
-            reasons = ((key, self._bar_by_itself(room, needs)) for key, room in self.rooms.items())
+            owners = [(resource, {key_of(each) for each in names}, names) for resource, names in needs.owners]
+            reasons = ((key, self._bar_by_itself(room, needs, owners)) for key, room in self.rooms.items())
             found = self._shared[like] = {key: Exclusion(_NO_NODE, reason) for key, reason in reasons if reason}
         return found
 
-    def _bar_by_itself(self, room: Room, needs: Needs) -> str:
+    def _bar_by_itself(self, room: Room, needs: Needs, owners: Iterable[tuple[str, set[str], tuple[str, ...]]]) -> str:
         if room.refusal:
             return room.refusal
-        for resource, owners in needs.owners:
-            if room.key not in {key_of(each) for each in owners}:
-                return f"{resource} may not run there (possible owners: {', '.join(owners)})"
+        for resource, possible, names in owners:
+            if room.key not in possible:
+                return f"{resource} may not run there (possible owners: {', '.join(names)})"
         installed = self._installed.get(room.key)
         missing = [each for each in needs.types if installed and each not in installed]
         return f"resource type {missing[0]} is not installed there" if missing else ""

@@ -26,6 +26,8 @@ class Room:
     """Its place in join order."""
     settings: NodeSettings
     refusal: str
+    runs_nothing: bool = False
+    """It is agreed that nothing runs there, whatever was assigned to it."""
 
     @property
     def domain(self) -> Domain:
@@ -44,8 +46,10 @@ class Rooms:
         rooms = {}
         for index, record in enumerate(view.nodes()):
             key = key_of(record.name)
-            refusal = _refusal(record, view.membership(record.name), sight)
-            rooms[key] = Room(record.name, key, index, self._settings_of(key, record, view), refusal)
+            member = view.membership(record.name)
+            is_gone = member is None or member.state in (MembershipState.DOWN, MembershipState.JOINING)
+            settings, refusal = self._settings_of(key, record, view), _refusal(record, member, sight)
+            rooms[key] = Room(record.name, key, index, settings, refusal, runs_nothing=is_gone)
         for key in [each for each in self._settings if each not in rooms]:
             del self._settings[key]
         return rooms

@@ -52,7 +52,7 @@ def _forbidden(
         seat = seats.get(member)
         for place in seat.places if seat else ():
             room = rooms.get(place)
-            if seat and room and (is_apart or not room.refusal):
+            if seat and room and not room.runs_nothing and (is_apart or not room.refusal):
                 others.setdefault(_spot(room, is_by_node), []).append((seat.name, room))
     if not others:
         return

@@ -215,10 +215,17 @@ def put(snapshot: Snapshot, before: AssignmentRecord | None, group: GroupRecord,
 
 
 def lose_or_find(rng: random.Random, snapshot: Snapshot) -> None:
+    """A node that comes back begins with nothing: what was on it was in a run that is over."""
     name = rng.choice(NODES)
     member = snapshot.view.membership(name)
     assert member is not None
-    snapshot.tell(f"node {name} {'down' if member.state is MembershipState.UP else 'up'}")
+    if member.state is MembershipState.UP:
+        snapshot.tell(f"node {name} down")
+        return
+    for _, assignment in list(snapshot.view.items(AssignmentRecord)):
+        if assignment.owner == name:
+            snapshot.tell(f"assignment {assignment.group} owner= target= order=hold status=no-node")
+    snapshot.tell(f"node {name} up")
 
 
 def check_rules(snapshot: Snapshot) -> None:
