@@ -22,7 +22,8 @@ from clusterd.api.checks import (
     refuse,
     running_refusals,
 )
-from clusterd.api.edits import delete_group, group_differences, put_group, put_resource, with_known_site
+from clusterd.api.edits_groups import delete_group, group_differences, put_group, with_known_site
+from clusterd.api.edits_resources import put_resource
 from clusterd.api.edits_settings import put_cluster, put_node, put_type
 from clusterd.api.observed import ObservedGroup, observe_group
 from clusterd.api.plans import Asked, Plan, Planner

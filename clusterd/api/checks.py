@@ -20,8 +20,8 @@ from clusterd.model.records import (
     ResourceTypeRecord,
 )
 from clusterd.model.settings import node_settings
-from clusterd.model.settings_catalogue import Scope, settings_of
-from clusterd.model.settings_check import nearest, snake_case, value_text
+from clusterd.model.settings_catalogue import NOT_YET, Scope, settings_of
+from clusterd.model.settings_check import nearest, snake_case, unknown_property, value_text
 from clusterd.model.settings_relations import relation_problems
 from clusterd.model.states import PENDING_STATES, ResourceState
 from clusterd.resource_api.properties import validate
@@ -112,7 +112,9 @@ def private_values(schema: Properties, given: Mapping[str, Json]) -> tuple[dict[
     common = sorted(settings_of(Scope.RESOURCE))
     for found in validate(values, dict(schema)):
         message = found.message
-        if message.startswith("no such property") and "did you mean" not in message:
+        if snake_case(found.path) in NOT_YET[Scope.RESOURCE]:
+            message = unknown_property(Scope.RESOURCE, found.path)
+        elif message.startswith("no such property") and "did you mean" not in message:
             message += f": {nearest(found.path, [*names, *common])}"
         problems.append(PartProblem(f"properties.{found.path}" if found.path else "properties", message))
     return values, problems

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from clusterd.api import configuration, edits
+from clusterd.api import configuration, edits_groups, edits_resources
 from clusterd.api.apply import apply_manifest
 from clusterd.api.conditions import Condition, parse_condition
 from clusterd.api.planning import answer_change
@@ -51,10 +51,10 @@ class Writing:
             *configuration.write_routes(self._carry_out),
             web.post("/v1/groups", self._group_create),
             web.patch("/v1/groups/{name}", self._group_set),
-            web.delete("/v1/groups/{name}", self._named(edits.group_delete)),
+            web.delete("/v1/groups/{name}", self._named(edits_groups.group_delete)),
             web.post("/v1/resources", self._resource_create),
             web.patch("/v1/resources/{name}", self._resource_set),
-            web.delete("/v1/resources/{name}", self._named(edits.resource_delete)),
+            web.delete("/v1/resources/{name}", self._named(edits_resources.resource_delete)),
         ]
 
     async def _carry_out(self, request: web.Request, planner: Planner) -> web.Response:
@@ -85,17 +85,19 @@ class Writing:
 
     async def _group_create(self, request: web.Request) -> web.Response:
         given = await body(request, ("name", "properties", "preferred_owners", "wanted"))
-        edit = edits.GroupEdit(properties_in(given), names_in(given, "preferred_owners"), wanted_in(given))
-        return await self._carry_out(request, edits.group_create(name_in(given, "name"), edit))
+        edit = edits_groups.GroupEdit(properties_in(given), names_in(given, "preferred_owners"), wanted_in(given))
+        return await self._carry_out(request, edits_groups.group_create(name_in(given, "name"), edit))
 
     async def _group_set(self, request: web.Request) -> web.Response:
         given = await body(request, ("properties", "preferred_owners"))
-        edit = edits.GroupEdit(properties_in(given), names_in(given, "preferred_owners"), revision=if_match(request))
-        return await self._carry_out(request, edits.group_set(request.match_info["name"], edit))
+        edit = edits_groups.GroupEdit(
+            properties_in(given), names_in(given, "preferred_owners"), revision=if_match(request)
+        )
+        return await self._carry_out(request, edits_groups.group_set(request.match_info["name"], edit))
 
     async def _resource_create(self, request: web.Request) -> web.Response:
         given = await body(request, ("name", "group", "type", "properties", "possible_owners", "depends_on", "wanted"))
-        edit = edits.ResourceEdit(
+        edit = edits_resources.ResourceEdit(
             properties_in(given) or {},
             names_in(given, "possible_owners"),
             text_in(given, "depends_on"),
@@ -103,17 +105,17 @@ class Writing:
         )
         name, group, kind = name_in(given, "name"), name_in(given, "group"), name_in(given, "type")
         await self._types_known()
-        return await self._carry_out(request, edits.resource_create(name, group, kind, edit))
+        return await self._carry_out(request, edits_resources.resource_create(name, group, kind, edit))
 
     async def _resource_set(self, request: web.Request) -> web.Response:
         given = await body(request, ("properties", "possible_owners", "depends_on"))
-        edit = edits.ResourceEdit(
+        edit = edits_resources.ResourceEdit(
             properties_in(given),
             names_in(given, "possible_owners"),
             text_in(given, "depends_on"),
             revision=if_match(request),
         )
-        return await self._carry_out(request, edits.resource_set(request.match_info["name"], edit))
+        return await self._carry_out(request, edits_resources.resource_set(request.match_info["name"], edit))
 
     # ---- waiting ----
 

@@ -4,7 +4,7 @@ from aiohttp.test_utils import TestClient
 from asking import apply, get, post
 from pretend_cluster import PretendCluster
 
-from clusterd.api import edits, edits_rules
+from clusterd.api import edits_groups, edits_rules
 from clusterd.api.plans import Asked
 from clusterd.database import Draft
 from clusterd.model import keys
@@ -140,7 +140,7 @@ async def test_a_rule_and_the_end_of_its_group_exclude_each_other(client: TestCl
     cluster.acts = False
     asked = Asked("x", "two administrators", cluster.status())
     make_rule = edits_rules.rule_create("r", RuleKind.SAME_NODE, edits_rules.RuleEdit(groups=("a", "b")))
-    delete_group = edits.group_delete("a")
+    delete_group = edits_groups.group_delete("a")
     first, second = make_rule(cluster.view(), asked), delete_group(cluster.view(), asked)
     assert (await cluster.commit(first.draft.build("first"), 1000)).succeeded
     late = await cluster.commit(second.draft.build("second"), 1000)
@@ -169,7 +169,7 @@ async def test_a_group_that_begins_to_move_is_not_deleted(client: TestClient, cl
     await apply(client, WHOLE)
     await post(client, "/v1/groups/db/offline")
     asked = Asked("x", "an operator", cluster.status())
-    plan = edits.group_delete("db")(cluster.view(), asked)
+    plan = edits_groups.group_delete("db")(cluster.view(), asked)
     assignment = cluster.view().assignment("db")
     cluster.write(Draft(cluster.view()).put(assignment))
     late = await cluster.commit(plan.draft.build("late"), 1000)

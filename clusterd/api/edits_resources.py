@@ -1,10 +1,10 @@
-"""What do create, set, depend and delete of groups and resources change in the database? Pure. Planners, one object each.
+"""What do create, set, depend and delete of a resource change in the database? Pure. Planners.
 
-A value of None in given properties means "back to the default". New groups and resources are wanted offline, as in the
-reference: nothing starts before it is complete and somebody says so.
+A value of None in given properties means "back to the default". A new resource is wanted offline, as in the reference. Every
+change puts the group's record too, which guards checks that span its resources.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from clusterd.api.checks import (
@@ -13,14 +13,12 @@ from clusterd.api.checks import (
     delete_refusals,
     group_dependency_problems,
     known_nodes,
-    known_site,
     known_type,
     private_values,
     refuse,
     refuse_bad,
     running_refusals,
 )
-from clusterd.api.edits_rules import forget_group
 from clusterd.api.finding import find_group, find_resource, observe
 from clusterd.api.observed import observe_group
 from clusterd.api.plans import Asked, Plan, Planner
@@ -31,23 +29,13 @@ from clusterd.model import keys
 from clusterd.model.dependencies import BadDependency, parse_dependency
 from clusterd.model.errors import Refused
 from clusterd.model.events import CONFIGURATION_APPLIED
-from clusterd.model.ids import GroupId, ResourceId, key_of
+from clusterd.model.ids import ResourceId, key_of
 from clusterd.model.owner_notes import owner_notes
-from clusterd.model.records import GroupRecord, Json, NodeRecord, ResourceRecord
+from clusterd.model.records import Json, ResourceRecord
 from clusterd.model.settings_catalogue import Scope
 from clusterd.model.settings_check import find_setting
-from clusterd.model.settings_relations import group_notes, resource_notes
-from clusterd.model.states import GroupState, Wanted
-
-
-@dataclass(frozen=True, slots=True)
-class GroupEdit:
-    """What to change about a group; None leaves a part alone. `revision`: only if it is still that one."""
-
-    properties: Mapping[str, Json] | None = None
-    preferred_owners: tuple[str, ...] | None = None
-    wanted: Wanted | None = None
-    revision: int | None = None
+from clusterd.model.settings_relations import resource_notes
+from clusterd.model.states import Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,80 +47,6 @@ class ResourceEdit:
     depends_on: str | None = None
     wanted: Wanted | None = None
     revision: int | None = None
-
-
-def group_create(name: str, edit: GroupEdit) -> Planner:
-    def plan(view: DatabaseView, asked: Asked) -> Plan:
-        refuse_name(name)
-        if view.group(name) is not None:
-            raise Refused(f"there is a group {name} already", hint=f"to change it: clusterctl group set {name} …")
-        made = Plan(Draft(view))
-        after = _edited_group(view, GroupRecord(GroupId(name), wanted=Wanted.OFFLINE), edit)
-        put_group(view, made, None, after)
-        made.add("create", "group", name)
-        made.event(asked, CONFIGURATION_APPLIED, f"group {name} created", group=name)
-        return made
-
-    return plan
-
-
-def group_set(name: str, edit: GroupEdit) -> Planner:
-    def plan(view: DatabaseView, asked: Asked) -> Plan:
-        before = find_group(view, name)
-        refuse_other_revision(view, keys.group(name), edit.revision)
-        made = Plan(Draft(view))
-        after = _edited_group(view, before, edit)
-        if after != before:
-            put_group(view, made, before, after)
-            if after.preferred_owners != before.preferred_owners:
-                made.notes += owner_notes(after, view.resources_of(after.name))
-            made.add("update", "group", before.name, *group_differences(before, after))
-            details = "; ".join(made.changes[-1].details)
-            made.event(asked, CONFIGURATION_APPLIED, f"group {before.name}: {details}", group=before.name)
-        return made
-
-    return plan
-
-
-def put_group(view: DatabaseView, plan: Plan, before: GroupRecord | None, after: GroupRecord) -> None:
-    """Store a group, if what it names is still there, and say which of its settings have no effect."""
-    plan.draft.replace(after)
-    for each in after.preferred_owners:
-        plan.draft.expect(keys.node(each))
-    if before is None or (after.properties, after.preferred_owners) != (before.properties, before.preferred_owners):
-        plan.notes += group_notes(after.properties, after.preferred_owners)
-
-
-def group_delete(name: str) -> Planner:
-    """Delete a group with its resources, also from rules and sets; it must be offline, and wanted so."""
-
-    def plan(view: DatabaseView, asked: Asked) -> Plan:
-        record = find_group(view, name)
-        made = Plan(Draft(view), wait_for=[f"group {record.name} deleted"])
-        delete_group(view, asked, made, record.name)
-        forget_group(view, asked, made, record.name)
-        return made
-
-    return plan
-
-
-def delete_group(view: DatabaseView, asked: Asked, plan: Plan, name: str) -> None:
-    group = observe(view, asked.status, name)
-    record = group.record
-    hint = f"first: clusterctl group offline {record.name}"
-    if group.resources and record.wanted is not Wanted.OFFLINE:
-        refuse(["it is wanted online"], f"group {record.name} cannot be deleted", hint=hint)
-    if group.state not in (GroupState.OFFLINE, GroupState.FAILED):
-        refuse([f"it is {group.state}"], f"group {record.name} cannot be deleted", hint=hint)
-    names = [each.record.name for each in group.resources]
-    refuse(delete_refusals(group, names), f"group {record.name} cannot be deleted", hint=hint)
-    plan.draft.delete(keys.group(record.name))
-    plan.draft.expect(keys.assignment(record.name)).expect(keys.report(record.name))
-    plan.draft.expect(keys.CLUSTER)  # whoever names the group in a rule or set puts the cluster's record
-    for each in names:
-        plan.draft.delete(keys.resource(each))
-    plan.add("delete", "group", record.name, *([f"with {', '.join(names)}"] if names else []))
-    plan.event(asked, CONFIGURATION_APPLIED, f"group {record.name} deleted", group=record.name)
 
 
 def resource_create(name: str, group_name: str, type_name: str, edit: ResourceEdit) -> Planner:
@@ -220,22 +134,10 @@ def delete_resource(
     plan.add("delete", "resource", record.name)
 
 
-# ---- records before and after ----
-
-
-def group_differences(before: GroupRecord, after: GroupRecord) -> list[str]:
-    parts = changed_parts(_group_parts(before), _group_parts(after))
-    return parts + property_changes(Scope.GROUP, before.properties, after.properties)
-
-
 def resource_differences(before: ResourceRecord, after: ResourceRecord) -> list[str]:
     parts = changed_parts(_resource_parts(before), _resource_parts(after))
     common = property_changes(Scope.RESOURCE, before.properties, after.properties)
     return parts + common + changed_parts(before.private, after.private)
-
-
-def _group_parts(record: GroupRecord) -> dict[str, object]:
-    return {"wanted": record.wanted.value, "preferred_owners": record.preferred_owners}
 
 
 def _resource_parts(record: ResourceRecord) -> dict[str, object]:
@@ -245,30 +147,6 @@ def _resource_parts(record: ResourceRecord) -> dict[str, object]:
         "depends_on": record.depends_on,
         "possible_owners": record.possible_owners,
     }
-
-
-def _edited_group(view: DatabaseView, before: GroupRecord, edit: GroupEdit) -> GroupRecord:
-    after = before
-    if edit.preferred_owners is not None:
-        owners, problems = known_nodes(view, edit.preferred_owners, "preferred_owners")
-        refuse_bad(problems, f"group {before.name}")
-        after = replace(after, preferred_owners=owners)
-    if edit.properties is not None:
-        after = replace(after, properties=merged(Scope.GROUP, before.properties, edit.properties))
-        after, problems = with_known_site(view.nodes(), before, after)
-        refuse_bad(problems, f"group {before.name}")
-    return replace(after, wanted=edit.wanted) if edit.wanted is not None else after
-
-
-def with_known_site(
-    nodes: Iterable[NodeRecord], before: GroupRecord | None, after: GroupRecord
-) -> tuple[GroupRecord, list[PartProblem]]:
-    """The group with its preferred site in the nodes' spelling; one that it had before is not asked about again."""
-    wished = str(after.properties.get("preferred_site", ""))
-    if before is not None and wished == before.properties.get("preferred_site", ""):
-        return after, []
-    site, problems = known_site(wished, nodes)
-    return (replace(after, properties={**after.properties, "preferred_site": site}) if wished else after), problems
 
 
 def _edited_resource(view: DatabaseView, asked: Asked, before: ResourceRecord, edit: ResourceEdit) -> ResourceRecord:
