@@ -1,5 +1,6 @@
 """What `explain` says in every situation, word for word (`--regenerate` writes it anew; review the diff)."""
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 from situations import SITUATIONS, healthy
 
+from clusterd.api import causes
 from clusterd.api.causes import why_group_is_not_running
 from clusterd.api.explain import explain_group, explain_node, explain_resource
 from clusterd.api.finding import observe
@@ -96,3 +98,11 @@ def test_a_node_tells_how_it_was_lost() -> None:
     cluster.lose("n1")
     told = "\n".join(lines_of("node", explain_node(cluster.view(), cluster.status(), "n1")))
     assert "last heartbeat of n1" in told and "evidence (fenced)" in told
+
+
+def test_the_manual_names_every_reason() -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "operations" / "why.md").read_text()
+    code = Path(causes.__file__).read_text()
+    rules = set(re.findall(r'Reason\(\s*"([a-z-]+)"', code)) | {"no-node", "held"}
+    assert rules >= {rule for rule in RULES.values() if rule}
+    assert {rule for rule in rules if f"`{rule}`" not in manual} == set()
