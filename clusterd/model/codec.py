@@ -19,8 +19,9 @@ from clusterd.wire import records_pb2
 
 R = TypeVar("R")
 _Convert = Callable[[Any], Any]
-_Plan = tuple[tuple[str, _Convert, _Convert], ...]
+_Plan = tuple[tuple[str, str, _Convert, _Convert], ...]
 _PLANS: dict[type, _Plan] = {}
+_CLASSES: dict[type, type[Message]] = {}
 
 
 def encode(record: object) -> bytes:
@@ -43,30 +44,26 @@ def message_class(kind: type) -> type[Message]:
 
 
 def _to_message(record: object) -> Message:
+    kind = type(record)
     values: dict[str, Any] = {}
-    for name, to_wire, _ in _plan(type(record)):
-        value = getattr(record, name.removesuffix("_json"))
+    for attribute, name, to_wire, _ in _PLANS.get(kind) or _plan(kind):
+        value = getattr(record, attribute)
         if value:  # nothing, zero and empty are absent on the wire
             values[name] = to_wire(value)
-    return message_class(type(record))(**values)
+    return _CLASSES[kind](**values)
 
 
 def _from_message(kind: type, message: Message) -> object:
-    values: dict[str, Any] = {}
-    for name, _, from_wire in _plan(kind):
-        values[name.removesuffix("_json")] = from_wire(message)
-    return kind(**values)
+    return kind(**{attribute: from_wire(message) for attribute, _, _, from_wire in _PLANS.get(kind) or _plan(kind)})
 
 
 def _plan(kind: type) -> _Plan:
-    """For each field: its protobuf name, its value → wire, message → its value."""
-    if kind in _PLANS:
-        return _PLANS[kind]
+    """For each field: its name here and on the wire, its value → wire, message → its value. Worked out once."""
     if not is_dataclass(kind):
         raise TypeError(f"{kind.__name__} is not a record")
     hints = typing.get_type_hints(kind)
-    plan = tuple(_field_plan(each.name, hints[each.name]) for each in fields(kind))
-    _PLANS[kind] = plan
+    plan = tuple((each.name, *_field_plan(each.name, hints[each.name])) for each in fields(kind))
+    _PLANS[kind], _CLASSES[kind] = plan, message_class(kind)
     return plan
 
 
