@@ -5,7 +5,7 @@
 Everything in memory, no disk and no network; the time is that of the process, so a busy machine changes it little. A full
 pass looks at every group; an incremental one follows one report that changed. Each pass comes with its refresh of who is
 where. Proposals are built as they would be sent. Groups have one resource, and half of them demand memory; every tenth has
-preferred owners, every twentieth an anti-affinity class, every fiftieth a rule.
+preferred owners, every thirtieth possible owners, every twentieth an anti-affinity class, every fiftieth a rule.
 """
 
 import argparse
@@ -192,12 +192,13 @@ def _group(number: int, nodes: list[NodeId]) -> list[Record]:
     name = GroupId(f"group{number:05}")
     properties: dict[str, Json] = {}
     preferred = (nodes[number % len(nodes)], nodes[(number * 7 + 3) % len(nodes)]) if number % 10 == 0 else ()
+    possible = tuple(nodes[(number + step) % len(nodes)] for step in range(8)) if number % 30 == 4 else ()
     if number % 20 == 1:
         properties["anti_affinity_class_names"] = [f"class{number % 500}"]
     demand = {"memory_demand": GROUP_MEMORY_MIB} if number % 2 else {}
     found: list[Record] = [
         GroupRecord(name, preferred_owners=preferred, properties=properties),
-        ResourceRecord(ResourceId(f"{name}-server"), name, "service", properties=demand),
+        ResourceRecord(ResourceId(f"{name}-server"), name, "service", possible_owners=possible, properties=demand),
     ]
     if number % 50 == 2:
         other = GroupId(f"group{number + 1:05}")
