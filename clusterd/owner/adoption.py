@@ -44,6 +44,12 @@ class Adoption:
         self._found[key_of(resource)] = replace(hosted, state=state, embedded_failure=says)
         return True
 
+    def host_ended(self, served: Iterable[str]) -> None:
+        """A host ended before anybody claimed what it ran: that has failed, and is to be stopped like anything that did."""
+        for name in served:
+            if name in self._found:
+                self._found[name] = replace(self._found[name], state=ResourceState.FAILED, pid=0)
+
     def claim(self, resource: str, generation: int) -> Hosted | None:
         """The running thing for this resource and generation, once."""
         hosted = self._found.get(resource)

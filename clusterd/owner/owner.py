@@ -93,6 +93,7 @@ class Owner:
         desk = self._desk
         desk.notes.append(note(HOST_ENDED, host=host, because=because))
         served, lost = desk.hosts.ended(host)
+        self._adoption.host_ended(served)
         guilty = {call.resource for call in lost if because.startswith("killed: hung") and call.resource in because}
         if not guilty and len(lost) == 1:
             guilty = {lost[0].resource}

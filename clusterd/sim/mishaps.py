@@ -4,13 +4,15 @@ check a no|yes          the next health check says no, or yes again
 complain a "text"       the workload inside complains        content a      …it does not any more
 simulate-failure a | kill-tree a | reset web | depend a "[b]" | want a online|offline | delete-resource a
 
-resource a hands-off | may-run | complains | starts N | restarts N        group web was-online | released
+resource a hands-off | may-run | complains | starts N | restarts N | checked-every 5s
+group web was-online | released | waits-for-node
 """
 
 from collections.abc import Callable
 from dataclasses import replace
 
 from clusterd.model import keys
+from clusterd.model.durations import parse_duration
 from clusterd.model.ids import key_of
 from clusterd.model.records import ResourceRecord, ResourceReport
 from clusterd.model.states import Wanted
@@ -94,6 +96,8 @@ def resource_claim(cluster: SimCluster, words: tuple[str, ...]) -> Callable[[], 
             return lambda: sum(run.resource == name for run in cluster.ledger.runs) == int(number)
         case ("resource", name, "restarts", number):
             return lambda: (found := _report(cluster, name)) is not None and len(found.restarts) == int(number)
+        case ("resource", name, "checked-every", interval):
+            return lambda: _checked_every_ms(cluster, name) == parse_duration(interval, unit="ms")
         case ("group", name, "was-online"):
             return lambda: (found := cluster.view().report(name)) is not None and found.was_online
         case ("group", name, "released"):
@@ -102,6 +106,11 @@ def resource_claim(cluster: SimCluster, words: tuple[str, ...]) -> Callable[[], 
             return lambda: (found := cluster.view().report(name)) is not None and found.waits_for_node
         case _:
             return None
+
+
+def _checked_every_ms(cluster: SimCluster, resource: str) -> int | None:
+    hosts = [host for each in cluster.machines.values() if each.guard for host in each.guard.hosts.values()]
+    return next((host.times[resource] for host in hosts if resource in host.times), None)
 
 
 def _report(cluster: SimCluster, resource: str) -> ResourceReport | None:

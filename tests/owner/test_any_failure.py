@@ -27,7 +27,7 @@ def graphs(draw: st.DrawFn) -> dict[str, str]:
 steps = st.lists(st.tuples(st.sampled_from(WORDS), st.integers(0, 3), st.sampled_from((0, 5, 30, 700))), max_size=12)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(graphs(), steps, st.sampled_from(("restart", "restart-then-fail-over", "do-not-restart")))
 def test_whatever_happens(graph: dict[str, str], story: list[tuple[str, int, int]], action: str) -> None:
     cluster = SimCluster(SimSettings(nodes=("n1", "n2"), seed=3))
@@ -105,8 +105,9 @@ def ask(cluster: SimCluster, operator: Mishaps | Wishes, word: str, what: str) -
 
 def calm(cluster: SimCluster, names: list[str]) -> None:
     """Everything behaves, everybody wants it online, and somebody starts what rests."""
+    cluster.dials.clear()
+    cluster.run_for(8000)  # until there is a leader that can take wishes
     for name in names:
-        cluster.dials[name] = Dials()
         befall(cluster, "want", name)
     befall(cluster, "end-maintenance", "")
     befall(cluster, "online", "")
