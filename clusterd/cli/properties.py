@@ -69,6 +69,9 @@ def settings_lines(settings: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _value_text(each: Mapping[str, Any]) -> str:
     """A word with what it stands for: 'type (3min)'."""
-    text = str(each["text"]) or "none"
-    unit = f" {each['unit']}" if each["unit"] and text.isdecimal() else ""
-    return text + unit if each["in_force"] == each["value"] else f"{text} ({each['in_force_text']})"
+    text = _with_unit(each, str(each["text"]) or "none")
+    return text if each["in_force"] == each["value"] else f"{text} ({_with_unit(each, each['in_force_text'])})"
+
+
+def _with_unit(each: Mapping[str, Any], text: str) -> str:
+    return f"{text} {each['unit']}" if each["unit"] and text.isdecimal() else text
