@@ -50,6 +50,13 @@ class GenericScript(ResourceType):
             minimum=10,
             unit="ms",
         ),
+        Property(
+            "embedded_failure_status",
+            PropertyKind.INTEGER,
+            "exit status by which is_alive says: it runs, but what is inside is unwell; its output says why",
+            minimum=1,
+            maximum=255,
+        ),
     )
 
     def __init__(self) -> None:
@@ -97,8 +104,13 @@ class GenericScript(ResourceType):
         if finished.exit is None:
             self._hung_in = entry
             raise ResourceFailed(f"{_path(context)} did not return from {entry} within {limit_ms} ms and was killed")
+        if finished.exit.status == context.properties["embedded_failure_status"]:
+            context.embedded_failure(finished.output or f"{_path(context)} {entry} {finished.exit}")
+            return Health.YES
         if finished.exit.status == NOT_KNOWN_STATUS:
             return Health.CANNOT_TELL
+        if finished.exit.is_success and entry == "is_alive":
+            context.embedded_well()
         if not finished.exit.is_success:
             raise ResourceFailed(f"{_path(context)} {entry} {finished.exit}{_said(finished)}")
         return Health.YES

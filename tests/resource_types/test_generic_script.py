@@ -129,3 +129,18 @@ async def test_megabytes_of_output(bench: Bench, script: Write) -> None:
     assert answer.message.endswith(("…", "the end"))
     assert len(answer.message) < 5000
     assert len((await bench.control("logs")).control_body) <= 65536
+
+
+async def test_what_is_inside_may_be_unwell_while_the_script_runs(bench: Bench, script: Write, tmp_path: Path) -> None:
+    bench.node.deadlines.is_alive_interval_ms = bench.node.deadlines.looks_alive_interval_ms = 50
+    sick = tmp_path / "sick"
+    sick.touch()
+    path = script(
+        f"online|offline) exit 0;;\nis_alive) test -e {sick} && echo 'the queue is full' && exit 70; exit 0;;"
+    )
+    assert (await online(bench, path, embedded_failure_status=70)).outcome == DONE
+    told = await bench.told(host_pb2.RESOURCE_EVENT_KIND_EMBEDDED_FAILED)
+    assert told.message == "the queue is full"
+    sick.unlink()
+    await bench.told(host_pb2.RESOURCE_EVENT_KIND_EMBEDDED_WELL)
+    assert (await bench.inventory())["r"].state == "online"
