@@ -4,66 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import pytest
+from imagined import NAMES, commit, drain_node, foreseen, outlook_of, owners_after, owners_now, settled_cluster
 
 from clusterd.database import DatabaseView, Draft
-from clusterd.foresight import Foresight, Outlook, StepKind, foresee, lose_node
+from clusterd.foresight import StepKind, foresee, lose_node
 from clusterd.model.ids import NodeId
-from clusterd.model.records import GroupRecord, MoveRequest, PauseRequest
-from clusterd.model.states import MembershipState, Wanted
-from clusterd.sim import SimCluster, SimSettings
-
-NAMES = ("n1", "n2", "n3")
-
-
-def settled_cluster(groups: dict[str, tuple[str, ...]]) -> SimCluster:
-    """Three nodes and groups (name → preferred owners), all online."""
-    cluster = SimCluster(SimSettings(nodes=NAMES, has_fence=True))
-    cluster.start()
-    assert cluster.run_until(lambda: cluster.leader() is not None)
-    assert cluster.run_until(lambda: all(node_is_up(cluster, name) for name in NAMES))
-    for name, preferred in groups.items():
-        cluster.add_group(name, {f"{name}-a": "", f"{name}-b": f"[{name}-a]"}, preferred=preferred)
-    assert cluster.run_until(lambda: all(cluster.is_online(name) for name in groups))
-    cluster.run_for(1000)
-    return cluster
-
-
-def node_is_up(cluster: SimCluster, name: str) -> bool:
-    member = cluster.view().membership(name)
-    return member is not None and member.state is MembershipState.UP
-
-
-def outlook_of(view: DatabaseView) -> Outlook:
-    return Outlook(tuple(each.name for each in view.nodes()), 1_000_000, view.database.cluster_ms)
-
-
-def foreseen(cluster: SimCluster, change: Callable[[DatabaseView], Draft]) -> Foresight:
-    view = cluster.view()
-    digest, revision = view.database.digest, view.revision
-    found = foresee(view, change(view), outlook_of(view))
-    assert (view.database.digest, view.revision) == (digest, revision), "looking ahead must change nothing"
-    return found
-
-
-def drain_node(view: DatabaseView, name: str) -> Draft:
-    node = view.node(name)
-    assert node is not None
-    return Draft(view).put(replace(node, pause=PauseRequest("drain-1", is_drain=True)))
-
-
-def owners_after(cluster: SimCluster, found: Foresight) -> dict[str, str]:
-    """Where every group would run."""
-    now = {each.name: cluster.group_state(each.name)[1] for each in cluster.view().groups()}
-    for each in found.happenings:
-        now[each.group] = each.target if each.kind is not StepKind.STOPS else ""
-    return now
-
-
-def owners_now(cluster: SimCluster) -> dict[str, str]:
-    return {
-        each.name: cluster.group_state(each.name)[1] if cluster.is_online(each.name) else ""
-        for each in cluster.view().groups()
-    }
+from clusterd.model.records import GroupRecord, MoveRequest
+from clusterd.model.states import Wanted
 
 
 @dataclass(frozen=True)
@@ -122,8 +69,7 @@ def test_a_drain_is_foreseen() -> None:
         (StepKind.MOVES, "db", "n1"),
     }
     assert not found.not_running
-    change = drain_node(cluster.view(), "n1").build("drain")
-    cluster.commit_soon(change, cluster.machines[NodeId("n2")])
+    commit(cluster, lambda view: drain_node(view, "n1"))
     cluster.run_for(8000)
     assert owners_now(cluster) == owners_after(cluster, found)
 
