@@ -114,14 +114,18 @@ RESOURCE_RESTARTED = _event(
     "resource.restarted", "warning", "A failed resource is restarted in place.", "group", "resource", "used", "limit"
 )
 RESOURCE_STUCK = _event("resource.stuck", "error", "Something could not be stopped.", "group", "resource", "evidence")
-EMBEDDED_FAILED = _event(
+EMBEDDED_FAILURE_REPORTED = _event(
     "embedded-failure.reported", "warning", "The workload inside a resource complains.", "group", "resource", "because"
 )
-EMBEDDED_ENDED = _event(
+EMBEDDED_FAILURE_ENDED = _event(
     "embedded-failure.ended", "info", "The workload inside a resource complains no more.", "group", "resource"
 )
 HANDS_OFF_ENTERED = _event(
-    "hands-off.entered", "info", "Maintenance is in force: what fails is said, and nothing is touched.", "what", "because"
+    "hands-off.entered",
+    "info",
+    "Maintenance is in force: what fails is said, and nothing is touched.",
+    "what",
+    "because",
 )
 HANDS_OFF_LEFT = _event("hands-off.left", "info", "Maintenance is not in force any more.", "what", "because")
 STALE_REFUSED = _event("stale.refused", "warning", "An old generation or incarnation was refused.", "what", "count")

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from clusterd.model.events import (
-    EMBEDDED_ENDED,
-    EMBEDDED_FAILED,
+    EMBEDDED_FAILURE_ENDED,
+    EMBEDDED_FAILURE_REPORTED,
     GROUP_RELEASED,
     GROUP_STATE_CHANGED,
     HANDS_OFF_ENTERED,
@@ -58,9 +58,9 @@ def _of_resource(was: ResourceReport | None, now: ResourceReport, report: Report
         yield RESOURCE_RESTARTED, f"{name} is restarted on {report.node}", now.cause, name, ""
     said, says = was.embedded_failure if was else "", now.embedded_failure
     if says and says != said:
-        yield EMBEDDED_FAILED, f"the workload inside {name} complains", says, name, ""
+        yield EMBEDDED_FAILURE_REPORTED, f"the workload inside {name} complains", says, name, ""
     elif said and not says and now.state is ResourceState.ONLINE:
-        yield EMBEDDED_ENDED, f"the workload inside {name} complains no more", "", name, ""
+        yield EMBEDDED_FAILURE_ENDED, f"the workload inside {name} complains no more", "", name, ""
     if now.evidence and (was is None or was.evidence != now.evidence):
         yield RESOURCE_STUCK, f"{name} could not be stopped", now.evidence, name, ""
 

@@ -4,6 +4,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clusterd.checkers import dependency_breaches, limit_breaches, stop_breaches
+from clusterd.model.records import Properties
 from clusterd.sim import SimCluster, SimSettings
 from clusterd.sim.host import Dials
 from clusterd.sim.mishaps import Mishaps
@@ -33,7 +34,7 @@ def test_whatever_happens(graph: dict[str, str], story: list[tuple[str, int, int
     cluster = SimCluster(SimSettings(nodes=("n1", "n2"), seed=3))
     cluster.start()
     cluster.run_for(3000)
-    properties = {"restart_action": action, "restart_threshold": 2, "retry_period_on_failure": 900_000}
+    properties: Properties = {"restart_action": action, "restart_threshold": 2, "retry_period_on_failure": 900_000}
     cluster.add_group("web", graph, preferred=("n1",), properties=properties)
     cluster.run_for(300)
     for word, which, wait_ms in story:
