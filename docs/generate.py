@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from clusterd.model.durations import duration_text
 from clusterd.model.events import CATALOGUE
 from clusterd.model.manifest.specs import ALIASES
+from clusterd.model.relations import RELATIONS
 from clusterd.model.settings_catalogue import ALL_ONES, NOT_YET, Kind, Scope, Setting, settings_of
 from clusterd.model.settings_check import value_text
 from clusterd.owner.machine import ARCS, IGNORED
@@ -76,20 +77,6 @@ def states_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-_RELATIONS = (
-    "`run_lease` is at least twice `same_subnet_delay` and 100 ms;",
-    "`same_subnet_delay` times `same_subnet_threshold` is at least 300 ms;",
-    "`retry_period_on_failure` is at least `restart_period`;",
-    "`failback_window_start` and `failback_window_end` are both set or neither is (`failback: {window: 22-6}`);",
-    "`memory_reserve` is at most `memory_capacity`;",
-    "`startup_count` is at most the number of groups in the set;",
-    "`startup_delay` is shorter than the cluster's `group_dependency_timeout`;",
-    "`startup_setting` `os-heartbeat` and `application-ready` need a resource type that reports it;",
-    "some node is at a `preferred_site`; a `fault_domain` is written from the outside in, `site:…/rack:…/chassis:…`;",
-    "a group is in at most one group set, and sets do not wait for each other in a circle;",
-    "a rule has at least two groups, and no two rules keep the same groups both together and apart.",
-)
-
 _SCOPE_WORDS = {
     Scope.CLUSTER: ("The cluster", "clusterctl cluster set NAME=VALUE", "cluster: {properties: {NAME: VALUE}}"),
     Scope.NODE: ("Nodes", "clusterctl node set NODE NAME=VALUE", "nodes: [{name: NODE, properties: {NAME: VALUE}}]"),
@@ -136,9 +123,11 @@ def settings_page() -> str:
             for alias, table in aliases.items()
         ),
         "",
-        "What must fit together, or is refused:",
+        "What must fit together; a refusal ends with the name of its rule:",
         "",
-        *(f"- {each}" for each in _RELATIONS),
+        "| rule | says |",
+        "|---|---|",
+        *(f"| `{name}` | {says} |" for name, says in RELATIONS.items()),
         "",
     ]
     for scope in _SCOPE_WORDS:

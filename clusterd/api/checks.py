@@ -19,6 +19,7 @@ from clusterd.model.records import (
     ResourceRecord,
     ResourceTypeRecord,
 )
+from clusterd.model.relations import refusal, rule_in
 from clusterd.model.settings import node_settings
 from clusterd.model.settings_catalogue import NOT_YET, Scope, settings_of
 from clusterd.model.settings_check import nearest, snake_case, unknown_property, value_text
@@ -80,7 +81,8 @@ def known_site(name: str, nodes: Iterable[NodeRecord]) -> tuple[str, list[PartPr
         hint = nearest(name, sites).replace("valid are", "there are")
     else:
         hint = f"first say where nodes are: clusterctl node set NODE fault_domain=site:{name}"
-    return name, [PartProblem("properties.preferred_site", f"no node is at site {name}: {hint}")]
+    text = refusal("site-has-node", f"no node is at site {name}: {hint}")
+    return name, [PartProblem("properties.preferred_site", text)]
 
 
 def known_type(view: DatabaseView, name: str) -> tuple[ResourceTypeRecord | None, list[PartProblem]]:
@@ -195,10 +197,11 @@ def cluster_property_refusals(before: ClusterRecord, after: ClusterRecord) -> li
     for name, setting in settings_of(Scope.CLUSTER).items():
         was, now = before.properties.get(name, setting.default), after.properties.get(name, setting.default)
         if setting.is_only_raised and isinstance(was, int) and isinstance(now, int) and now < was:
-            refusals.append(
+            text = (
                 f"{name} is {value_text(setting, was)} and a running cluster can only raise it: "
                 f"a node that has not heard of {value_text(setting, now)} yet would run longer than its successor waits"
             )
+            refusals.append(refusal("times-only-raised", text))
     return refusals
 
 
@@ -224,7 +227,8 @@ def refuse(refusals: Sequence[str], what: str, *, hint: str = "", rule: str = ""
     """Raise Refused when a rule says no, with every reason and the rule's name."""
     if refusals:
         named = f" (rule {rule})" if rule else ""
-        raise Refused(f"{what}: {'; '.join(refusals)}{named}", hint=hint or "nothing was changed", rule=rule)
+        told = f"{what}: {'; '.join(refusals)}{named}"
+        raise Refused(told, hint=hint or "nothing was changed", rule=rule or rule_in(refusals[0]))
 
 
 def changed_parts(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

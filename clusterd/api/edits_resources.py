@@ -128,7 +128,7 @@ def delete_resource(
     is_wanted = record.wanted is Wanted.ONLINE and group.record.wanted is Wanted.ONLINE
     if not refusals and is_wanted:
         refusals = [f"it is wanted online; first: clusterctl resource offline {record.name}"]
-    refuse(refusals, f"resource {record.name} cannot be deleted")
+    refuse(refusals, f"resource {record.name} cannot be deleted", rule="offline-first")
     plan.draft.delete(keys.resource(record.name))
     plan.draft.expect(keys.assignment(record.group)).expect(keys.report(record.group))
     plan.add("delete", "resource", record.name)
@@ -192,6 +192,6 @@ def _dependency_text(text: str, problems: list[PartProblem]) -> str:
 
 def _refuse_relations(view: DatabaseView, asked: Asked, before: ResourceRecord, after: ResourceRecord) -> None:
     told = [text for _, text in group_dependency_problems(view, _with(view, after))]
-    refuse(told, f"the dependencies of {before.name} are refused")
+    refuse(told, f"the dependencies of {before.name} are refused", rule="dependencies")
     group = observe_group(view, find_group(view, before.group), is_quorate=asked.status.is_quorate)
     refuse([each.message for each in running_refusals(group, before, after)], f"resource {before.name} cannot change")

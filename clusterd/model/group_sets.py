@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from clusterd.model.ids import key_of
 from clusterd.model.records import GroupSetRecord
+from clusterd.model.relations import refusal
 from clusterd.model.settings import ClusterSettings, group_set_settings
 from clusterd.model.settings_check import nearest
 
@@ -43,7 +44,7 @@ def _membership_problems(sets: Sequence[GroupSetRecord]) -> list[GroupSetProblem
             first = home.setdefault(key_of(group), each)
             if first is not each:
                 text = f"group {group} is in set {first.name} already: a group is in at most one set; take it out there"
-                problems.append(GroupSetProblem(each.name, f"groups[{number}]", text))
+                problems.append(GroupSetProblem(each.name, f"groups[{number}]", refusal("one-set-per-group", text)))
     return problems
 
 
@@ -54,11 +55,12 @@ def _provider_problems(sets: Sequence[GroupSetRecord]) -> list[GroupSetProblem]:
         for number, name in enumerate(each.providers):
             part = f"providers[{number}]"
             if key_of(name) == key_of(each.name):
-                problems.append(GroupSetProblem(each.name, part, f"set {each.name} cannot depend on itself"))
+                text = f"set {each.name} cannot depend on itself: leave it out"
+                problems.append(GroupSetProblem(each.name, part, refusal("providers-exist", text)))
             elif key_of(name) not in known:
                 others = [str(other.name) for other in sets if other is not each]
                 text = f"there is no group set {name}: {nearest(name, others).replace('valid are', 'there are')}"
-                problems.append(GroupSetProblem(each.name, part, text))
+                problems.append(GroupSetProblem(each.name, part, refusal("providers-exist", text)))
     return problems + _cycles(known)
 
 
@@ -82,7 +84,7 @@ def _cycles(known: Mapping[str, GroupSetRecord]) -> list[GroupSetProblem]:
             is_global = any(group_set_settings(each).is_global for each in circle)
             why = "; every group outside a global set waits for it" if is_global else ""
             text = f"group sets wait for each other in a circle: {names}{why}"
-            problems.append(GroupSetProblem(circle[0].name, "providers", text))
+            problems.append(GroupSetProblem(circle[0].name, "providers", refusal("no-circles", text)))
         told.update(path)
     return problems
 
@@ -117,19 +119,21 @@ def _readiness_problems(each: GroupSetRecord, cluster: ClusterSettings, abilitie
             f"startup_count is {settings.startup_count} and set {each.name} has {len(each.groups)} groups: "
             "it would never be ready; lower it, or say all"
         )
-        problems.append(GroupSetProblem(each.name, "properties.startup_count", text))
+        problems.append(GroupSetProblem(each.name, "properties.startup_count", refusal("count-within-set", text)))
     ability = _ABILITY_OF_SETTING.get(settings.startup_setting)
     if ability is not None and ability not in abilities:
         text = (
             f"startup_setting {settings.startup_setting} needs a resource type that reports it, and none does: "
             f"set {each.name} would never be ready; say delay or online"
         )
-        problems.append(GroupSetProblem(each.name, "properties.startup_setting", text))
+        problems.append(
+            GroupSetProblem(each.name, "properties.startup_setting", refusal("readiness-is-reported", text))
+        )
     if settings.startup_delay_ms >= cluster.group_dependency_timeout_ms:
         text = (
             f"startup_delay of set {each.name} is {settings.startup_delay_ms // 1000} s and group_dependency_timeout of "
             f"the cluster {cluster.group_dependency_timeout_ms // 1000} s: those that depend on it would be started "
             "before it is ready; it must be shorter"
         )
-        problems.append(GroupSetProblem(each.name, "properties.startup_delay", text))
+        problems.append(GroupSetProblem(each.name, "properties.startup_delay", refusal("delay-within-timeout", text)))
     return problems

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from clusterd.model.errors import BadInput
 from clusterd.model.ids import key_of
 from clusterd.model.records import RuleRecord
+from clusterd.model.relations import refusal
 from clusterd.model.states import RuleKind
 
 GROUPS_LEAST = 2
@@ -50,13 +51,12 @@ class RuleProblem(NamedTuple):
 
 def rule_problems(rules: Sequence[RuleRecord]) -> list[RuleProblem]:
     """Rules with too few groups, and pairs of groups that are to be both together and apart."""
-    problems = [
-        RuleProblem(
-            each.name, "groups", f"a rule needs at least {GROUPS_LEAST} groups, {each.name} has {len(each.groups)}"
-        )
-        for each in rules
-        if len({key_of(group) for group in each.groups}) < GROUPS_LEAST
-    ]
+    problems: list[RuleProblem] = []
+    for each in rules:
+        if len({key_of(group) for group in each.groups}) < GROUPS_LEAST:
+            count = len(each.groups)
+            text = f"a rule needs at least {GROUPS_LEAST} groups, {each.name} has {count}: name more, or delete it"
+            problems.append(RuleProblem(each.name, "groups", refusal("two-groups-at-least", text)))
     in_force = [each for each in rules if each.is_enabled]
     for apart in in_force:
         kinds = _TOGETHER.get(apart.kind, ())
@@ -81,7 +81,7 @@ def _contradiction(apart: RuleRecord, together: Sequence[RuleRecord]) -> RulePro
                     f"rule {apart.name} ({apart.kind}) keeps {first} and {second} apart, and {names} {keep} them "
                     "together: disable or change one of them"
                 )
-                return RuleProblem(apart.name, "groups", text)
+                return RuleProblem(apart.name, "groups", refusal("together-or-apart", text))
     return None
 
 

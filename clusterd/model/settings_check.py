@@ -16,6 +16,7 @@ from clusterd.model.settings_catalogue import ALL_ONES, NOT_YET, Kind, Scope, Se
 
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
+_ALL_ONES_TEXTS = frozenset({"-1", "0xffffffff"})  # the reference prints it in both ways
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +174,8 @@ def _names(setting: Setting, value: Json) -> list[Json]:
 
 def _number(setting: Setting, value: Json) -> int:
     has_all_ones = ALL_ONES in setting.words.values()
-    if has_all_ones and not isinstance(value, float) and str(value).strip() == "-1":
-        return ALL_ONES  # the reference prints 0xFFFFFFFF as -1 in places
+    if has_all_ones and not isinstance(value, float) and str(value).strip().lower() in _ALL_ONES_TEXTS:
+        return ALL_ONES
     number = _plain_number(setting, value)
     if has_all_ones and number == ALL_ONES:
         return number

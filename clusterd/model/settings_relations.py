@@ -15,6 +15,7 @@ from clusterd.model.records import (
     ResourceRecord,
     TypeSettingsRecord,
 )
+from clusterd.model.relations import refusal
 from clusterd.model.settings import (
     MARGIN_MS,
     ClusterSettings,
@@ -59,25 +60,28 @@ def cluster_problems(settings: ClusterSettings) -> list[str]:
     problems: list[str] = []
     lease_least_ms = 2 * settings.same_subnet_delay_ms + MARGIN_MS
     if settings.run_lease_ms < lease_least_ms:
-        problems.append(
+        text = (
             f"run_lease is {settings.run_lease_ms} ms; with same_subnet_delay {settings.same_subnet_delay_ms} ms it must "
             f"be at least {lease_least_ms} ms, or one lost heartbeat stops a healthy node's workloads"
         )
+        problems.append(refusal("lease-outlasts-heartbeats", text))
     if settings.silence_max_ms < SILENCE_LEAST_MS:
-        problems.append(
+        text = (
             f"same_subnet_delay × same_subnet_threshold is {settings.silence_max_ms} ms; the silence limit must be at least "
             f"{SILENCE_LEAST_MS} ms, or a busy processor costs a healthy node its workloads"
         )
+        problems.append(refusal("silence-limit-least", text))
     return problems
 
 
 def _node_problems(values: Properties) -> list[str]:
     capacity, reserve = _number(Scope.NODE, values, "memory_capacity"), _number(Scope.NODE, values, "memory_reserve")
     if capacity != ALL_ONES and reserve > capacity:
-        return [
+        text = (
             f"memory_reserve is {reserve} MiB and memory_capacity {capacity} MiB: "
             "no more can be reserved than there is; lower memory_reserve"
-        ]
+        )
+        return [refusal("reserve-within-capacity", text)]
     return []
 
 
@@ -86,19 +90,19 @@ def _group_problems(values: Properties) -> list[str]:
     end = _number(Scope.GROUP, values, "failback_window_end")
     if (start == ALL_ONES) != (end == ALL_ONES):
         missing = "failback_window_start" if start == ALL_ONES else "failback_window_end"
-        return [
-            f"{missing} is not set: a failback window has both ends or none; set it too, or take the other one away"
-        ]
+        text = f"{missing} is not set: a failback window has both ends or none; set it too, or take the other one away"
+        return [refusal("failback-window-both-ends", text)]
     return []
 
 
 def _resource_problems(settings: ResourceSettings) -> list[str]:
     retry_ms = settings.retry_period_on_failure_ms
     if retry_ms is not None and retry_ms < settings.restart_period_ms:
-        return [
+        text = (
             f"retry_period_on_failure is {retry_ms} ms; it must be at least restart_period "
             f"({settings.restart_period_ms} ms), or a failed resource is retried before its restarts are forgotten"
-        ]
+        )
+        return [refusal("retry-after-restart-period", text)]
     return []
 
 

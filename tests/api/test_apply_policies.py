@@ -79,24 +79,25 @@ rules:
     assert told == [
         "1 surprise: a manifest has no key surprise: valid are cluster, group_sets, groups, nodes, resource_types, rules",
         "2 cluster.properties.preferred_site: no node is at site north: first say where nodes are: clusterctl node set "
-        "NODE fault_domain=site:north",
+        "NODE fault_domain=site:north (rule site-has-node)",
         "3 nodes[0].name: there is no node n4: there are n1, n2, n3",
         "4 resource_types[0].name: there is no resource type generic_servic: did you mean generic_service?",
         "7 groups[0].colour: a group has no key colour: valid are failback, name, preferred_owners, properties, "
         "resources, wanted",
         "8 groups[0].preferred_owners[0]: there is no node n9: there are n1, n2, n3",
         "9 groups[0].properties.preferred_site: no node is at site south: first say where nodes are: clusterctl node set "
-        "NODE fault_domain=site:south",
+        "NODE fault_domain=site:south (rule site-has-node)",
         "11 groups[0].resources[0].type: there is no resource type generic_scrip: did you mean generic_script?",
         "12 groups[0].resources[1]: a resource needs a name",
         "12 groups[0].resources[1]: a resource needs a type, as in type: generic_service",
         "14 group_sets[0].groups[0]: there is no group wb: did you mean web?",
         "14 group_sets[0].providers[0]: there is no group set t: there are s, u, v",
         "15 group_sets[1].properties.startup_count: startup_count is 2 and set u has 1 groups: it would never be ready; "
-        "lower it, or say all",
-        "16 group_sets[2].groups[0]: group web is in set u already: a group is in at most one set; take it out there",
+        "lower it, or say all (rule count-within-set)",
+        "16 group_sets[2].groups[0]: group web is in set u already: a group is in at most one set; take it out there "
+        "(rule one-set-per-group)",
         "18 rules[0].groups[1]: there is no group shop: there are web",
-        "19 rules[1].groups: a rule needs at least 2 groups, q has 1",
+        "19 rules[1].groups: a rule needs at least 2 groups, q has 1: name more, or delete it (rule two-groups-at-least)",
     ]
     assert cluster.database.revision == before
 

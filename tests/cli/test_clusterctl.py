@@ -196,7 +196,8 @@ def test_3_refused_by_a_rule(clusterctl, manifest: str) -> None:
     assert result.out == ""
     assert result.error == {
         "code": "refused",
-        "message": "group web cannot be deleted: it is wanted online",
+        "message": "group web cannot be deleted: it is wanted online (rule offline-first)",
+        "rule": "offline-first",
         "hint": "first: clusterctl group offline web",
         "retryable": False,
     }
@@ -450,7 +451,10 @@ def test_failed_resources_tell_their_story(clusterctl, served: Served, manifest:
     assert "next: retry of web-server at" in status
     assert "next: retry of web-server in 4.0 s" in clusterctl("explain", "group", "web").out
     told = clusterctl("explain", "resource", "web-server").out
-    assert "web-server failed on n1: exit 3; next: retry in 4.0 s" in told and "restarted up to 1 times within 15 min" in told
+    assert (
+        "web-server failed on n1: exit 3; next: retry in 4.0 s" in told
+        and "restarted up to 1 times within 15 min" in told
+    )
 
 
 def test_following_goes_on_at_another_node(

@@ -169,7 +169,7 @@ def test_relations_are_checked_where_they_stand() -> None:
     text = GOOD.replace("retry: never", "retry: 1min")
     assert problems_of(text) == [
         "line 12, groups[0].resources[1]: retry_period_on_failure is 60000 ms; it must be at least restart_period "
-        "(900000 ms), or a failed resource is retried before its restarts are forgotten"
+        "(900000 ms), or a failed resource is retried before its restarts are forgotten (rule retry-after-restart-period)"
     ]
 
 

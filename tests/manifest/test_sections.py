@@ -74,7 +74,7 @@ def test_a_window_with_one_end_is_written_as_a_property_and_refused() -> None:
     text = "groups:\n  - name: g\n    properties: {failback_window_start: 3}\n"
     assert problems_of(text) == [
         "line 2, groups[0]: failback_window_end is not set: a failback window has both ends or none; set it too, or take "
-        "the other one away"
+        "the other one away (rule failback-window-both-ends)"
     ]
 
 

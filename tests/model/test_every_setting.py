@@ -55,6 +55,7 @@ def test_words_numbers_and_all_ones_mean_the_same(setting: Setting) -> None:
         assert stored(setting, str(number)) == number
     if ALL_ONES in setting.words.values():
         assert stored(setting, -1) == stored(setting, "-1") == stored(setting, 0xFFFFFFFF) == ALL_ONES
+        assert stored(setting, "0xFFFFFFFF") == stored(setting, "0xffffffff") == ALL_ONES
     else:
         refused(setting, -1)
         if setting.most < ALL_ONES:

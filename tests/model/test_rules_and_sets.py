@@ -8,6 +8,7 @@ from clusterd.model.errors import BadInput
 from clusterd.model.group_sets import group_set_problems, waits_of
 from clusterd.model.ids import GroupId
 from clusterd.model.records import GroupSetRecord, RuleRecord
+from clusterd.model.relations import RELATIONS, rule_in
 from clusterd.model.rules import parse_rule_kind, rule_notes, rule_problems
 from clusterd.model.settings import ClusterSettings
 from clusterd.model.states import RuleKind
@@ -64,6 +65,7 @@ def test_rules_that_contradict_each_other(rules: list[RuleRecord], says: list[st
     found = [each.text for each in rule_problems(rules)]
     assert len(found) == len(says), found
     assert all(text.startswith(part) for text, part in zip(found, says, strict=True)), found
+    assert all(rule_in(text) in RELATIONS for text in found)
 
 
 def test_every_pair_of_kinds_against_a_plain_table() -> None:
@@ -197,7 +199,7 @@ def test_sets_that_fit(sets: list[GroupSetRecord]) -> None:
 def test_sets_that_do_not_fit(sets: list[GroupSetRecord], name: str, part: str, says: str) -> None:
     [(found_name, found_part, text)] = problems(*sets)
     assert (found_name, found_part) == (name, part)
-    assert text.startswith(says)
+    assert text.startswith(says) and rule_in(text) in RELATIONS
 
 
 def test_readiness_that_a_type_reports_may_be_waited_for() -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from clusterd.model.ids import NodeId
 from clusterd.model.records import NodeRecord
+from clusterd.model.relations import RELATIONS, rule_in
 from clusterd.model.settings import TypeSettings
 from clusterd.model.settings_catalogue import ALL_ONES, Scope
 from clusterd.model.settings_relations import (
@@ -56,6 +57,7 @@ from clusterd.model.settings_relations import (
 def test_contradictions(scope: Scope, values: dict[str, int], says: str) -> None:
     found = relation_problems(scope, values)
     assert len(found) == 1 and found[0].startswith(says)
+    assert rule_in(found[0]) in RELATIONS
 
 
 @pytest.mark.parametrize(
