@@ -191,10 +191,16 @@ class Assigning:
         return [*proposals, self._pen.write(standing, after, GROUP_UNPLACED, message, text, also=_proof(before))]
 
     def _make_room(self, standing: Standing, placement: Placement) -> list[Proposal]:
-        """Less important groups are taken offline for a more important one; one such change at a time."""
+        """Less important groups are taken offline for a more important one; one such change at a time.
+
+        What becomes free is kept for it: two that took each other's place there would have to leave again, without end.
+        """
         if placement.status is not GroupStatus.PHYSICAL_RESOURCES_LACKING or not standing.is_wanted:
             return []
-        if self._waiting.is_making_room or self._has_made_room:
+        if self._has_made_room:
+            return []
+        if self._waiting.is_making_room:
+            self._has_made_room = self._is_made_for(standing)
             return []
         found = victims(self._crowd, self._view, standing.group)
         if found is None:
@@ -220,7 +226,18 @@ class Assigning:
                     message=text,
                 )
             )
+        self._crowd.placed(standing.group.name, found.node)
         return proposals
+
+    def _is_made_for(self, standing: Standing) -> bool:
+        """Whether the room that is being made could be for this one: the first that lacks it is the most important."""
+        victim = self._view.assignment(min(self._waiting.preempted))
+        node = victim.owner if victim is not None else NodeId("")
+        excluded = self._crowd.why_not(standing.group, node)
+        if excluded is None or excluded.status is not GroupStatus.PHYSICAL_RESOURCES_LACKING:
+            return False
+        self._crowd.placed(standing.group.name, node)
+        return True
 
 
 def _proof(before: AssignmentRecord | None) -> tuple[str, ...]:

@@ -60,6 +60,11 @@ class Waiting:
         """Whether a group is being taken offline for another: until that is done, no more are."""
         return bool(self._preempted)
 
+    @property
+    def preempted(self) -> frozenset[GroupId]:
+        """The groups that are being taken offline for another."""
+        return frozenset(self._preempted)
+
     def _look(self, view: DatabaseView, name: GroupId) -> None:
         assignment = view.assignment(name)
         is_waiting = assignment is not None and (
