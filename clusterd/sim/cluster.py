@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from clusterd.checkers import Life, Overlap, overlaps
 from clusterd.consensus import Snapshot
@@ -18,6 +19,7 @@ from clusterd.model.records import (
     GroupRecord,
     NodeRecord,
     Properties,
+    Record,
     ResourceRecord,
     ResourceTypeRecord,
 )
@@ -35,6 +37,7 @@ from clusterd.wire.records_pb2 import Transaction, TransactionResult
 
 WALL_START_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 COMMIT_PATIENCE_MS = 10_000
+R = TypeVar("R", bound=Record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,11 +267,21 @@ class SimCluster:
 
     def change_group_soon(self, name: GroupId, at: str, change: Callable[[GroupRecord], GroupRecord]) -> int | None:
         """Change a group at a node, as that node sees it, without waiting for the answer. None: it cannot."""
+        return self.change_soon(GroupRecord, keys.group(name), at, change)
+
+    def change_soon(self, kind: type[R], key: str, at: str, change: Callable[[R], R]) -> int | None:
+        """Change a record at a node, as that node sees it, without waiting for the answer. None: it cannot."""
         machine = self.machines[NodeId(at)]
-        group = machine.node.replica.view.group(name) if machine.node is not None else None
-        if machine.node is None or group is None:
+        record = machine.node.replica.view.get(kind, key) if machine.node is not None else None
+        return None if record is None else self.write_soon(at, lambda draft: draft.replace(change(record)))
+
+    def write_soon(self, at: str, build: Callable[[Draft], object]) -> int | None:
+        """Write at a node, as that node sees the cluster, without waiting for the answer. None: it cannot."""
+        machine = self.machines[NodeId(at)]
+        if machine.node is None:
             return None
-        draft = Draft(machine.node.replica.view).replace(change(group))
+        draft = Draft(machine.node.replica.view)
+        build(draft)
         return self.commit_soon(draft.build(self._next_request()), machine)
 
     def is_answered(self, context: int) -> bool:

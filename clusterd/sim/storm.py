@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from clusterd.checkers import dependency_breaches, limit_breaches
 from clusterd.model.dependencies import parse_dependency
 from clusterd.model.ids import GroupId, NodeId
-from clusterd.model.records import GroupRecord, MoveRequest, Properties
+from clusterd.model.records import AssignmentRecord, GroupRecord, MoveRequest, Properties
 from clusterd.model.states import Wanted
 from clusterd.sim.cluster import SimCluster, SimSettings
 from clusterd.sim.host import Dials
+from clusterd.sim.operators import RestlessOperator
 
 PATIENCE_MS = 120_000
 REST_MS = 5000
@@ -39,6 +40,8 @@ class Weather:
     """How much likelier starting, healing and thawing are than drawn evenly: in an even storm little lives long."""
     has_bad_resources: bool = True
     has_bad_network: bool = True
+    operators: bool = False
+    """Whether somebody drains, moves, maintains and changes rules in the midst of it."""
 
 
 # A node that is lost every other second, and a cluster that is down every minute, are what a storm is made of.
@@ -73,6 +76,7 @@ class Storm:
         self._frozen: dict[tuple[str, str], int] = {}
         self._late: set[str] = set()
         """Resources that once claimed to be online before they were: what depends on them cannot be judged."""
+        self.operator = RestlessOperator(self.cluster, rng, (f"g{number}" for number in range(weather.groups)))
         self._moves = 0
         self._starts = 0
 
@@ -115,13 +119,26 @@ class Storm:
         for name in cluster.names:
             cluster.slow_disk(name, 0)
         until_ms = cluster.timeline.now_ms + PATIENCE_MS
+        is_right = not self.weather.operators
         while cluster.timeline.now_ms < until_ms:
+            is_right = is_right or self.operator.put_right()
             cluster.start()  # a node that was told to stop may only end now
-            if cluster.run_until(self._is_well, patience_ms=1000):
+            if cluster.run_until(self._is_well, patience_ms=1000) and is_right:
                 cluster.run_for(REST_MS)
                 if self._is_well():
-                    return []
+                    return self._restless() if self.weather.operators else []
         return [f"not well {PATIENCE_MS} ms after the last fault: {self._unwell()}"]
+
+    def _restless(self) -> list[str]:
+        """All is well: so nobody may go on deciding."""
+        before = self._decided()
+        self.cluster.run_for(REST_MS)
+        after = self._decided()
+        return [f"still deciding: {key}" for key in sorted(after) if after[key] != before.get(key)]
+
+    def _decided(self) -> dict[str, int]:
+        view = self.cluster.view()
+        return {key: view.revision_of(key) for key, _ in view.items(AssignmentRecord)}
 
     def judge(self) -> list[str]:
         """Every broken promise of the whole run."""
@@ -165,6 +182,8 @@ class Storm:
             (2, self._mark),
             (1, self._stop),
         ]
+        if self.weather.operators:
+            faults.append((20, self.operator.one_wish))
         if self.weather.has_bad_network:
             faults.append((1, self._network))
         if self.weather.has_bad_resources:
