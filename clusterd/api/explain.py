@@ -3,7 +3,7 @@
 Everything comes from records, so an explanation survives a change of leader and the restart of every daemon.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -21,7 +21,7 @@ from clusterd.model.durations import rough_text
 from clusterd.model.ids import NodeId, key_of
 from clusterd.model.records import Decision, Step
 from clusterd.model.settings import group_settings, resource_settings
-from clusterd.model.states import MembershipState, Order, ResourceState, RestartAction, Wanted
+from clusterd.model.states import DrainState, MembershipState, Order, ResourceState, RestartAction, Wanted
 from clusterd.owner.policy import counter_text, window_text
 
 _NEXT_OF_RULE = {
@@ -261,15 +261,10 @@ def _policy(resource: ObservedResource) -> str:
 # ---- nodes ----
 
 
-def _exits(view: DatabaseView, status: NodeStatus, name: NodeId) -> Document:
-    """How often the node was lost without a clean stop, which is what quarantine goes by."""
+def _exits(view: DatabaseView, status: NodeStatus, name: NodeId) -> list[str | None]:
+    """When the node was lost without a clean stop, which is what quarantine goes by."""
     member = view.membership(name)
-    exits: Iterable[int] = member.exits if member else ()
-    until_ms = member.quarantined_until_cluster_ms if member else 0
-    return {
-        "times": [time_text(wall_of(status, each)) for each in exits],
-        "quarantined_until": time_text(wall_of(status, until_ms)) if until_ms > status.cluster_ms else None,
-    }
+    return [time_text(wall_of(status, each)) for each in (member.exits if member else ())]
 
 
 def _node_next(view: DatabaseView, status: NodeStatus, is_expelling: bool, shown: Document) -> str:
@@ -279,7 +274,14 @@ def _node_next(view: DatabaseView, status: NodeStatus, is_expelling: bool, shown
         left = [each for each in shown["groups"] if not _is_wanted_offline(view, status, each)]
         if left:
             return f"{', '.join(left)} still count as its own: no other node can take them now"
-        return "nothing: when it starts again it rejoins; nothing moves back by itself"
+        return "nothing: when it starts again it rejoins; what may go back goes by the rules for failback"
+    resume = f"until: clusterctl node resume {shown['name']}"
+    if shown["drain"] and shown["drain"]["state"] == DrainState.IN_PROGRESS.value:
+        return f"its groups leave, the most important first; then it may gain nothing {resume}"
+    if shown["paused"]:
+        return f"it may gain nothing {resume}"
+    if shown["quarantined_until"]:
+        return f"it may gain nothing before the quarantine ends, or until: clusterctl node clear-quarantine {shown['name']}"
     return "nothing: it is as it should be"
 
 

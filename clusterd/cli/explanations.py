@@ -8,6 +8,7 @@ import click
 from clusterd.cli.client import path_to
 from clusterd.cli.output import clock_text, paint, plain, state_text, table
 from clusterd.cli.session import client_of, show
+from clusterd.cli.standing import node_standing_lines
 from clusterd.model.durations import rough_text
 
 STEPS_SHOWN_MAX = 14
@@ -105,12 +106,11 @@ def _node_lines(found: Mapping[str, Any]) -> list[str]:
         f"vote {found['vote']} of {found['assigned_vote']}, run {found['incarnation'] or 'none'}, "
         f"groups: {plain(', '.join(found['groups'])) or 'none'}",
     ]
-    exits = found["exits"]
-    if exits["times"]:
-        last = clock_text(exits["times"][-1])
-        lines.append(f"lost without a clean stop: {len(exits['times'])} times, last at {last}")
-    if exits["quarantined_until"]:
-        lines.append(f"in quarantine until {clock_text(exits['quarantined_until'])}: it may gain nothing before")
+    lines += node_standing_lines(found)
+    if found["exits"]:
+        lines.append(
+            f"lost without a clean stop: {len(found['exits'])} times, last at {clock_text(found['exits'][-1])}"
+        )
     if found["lease_left_ms"] is not None:
         lines.append(f"its run lease is good for {rough_text(found['lease_left_ms'])} more")
     lines.append(f"next: {plain(found['next_text'])}")

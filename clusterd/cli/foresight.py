@@ -54,7 +54,10 @@ def show_plan(ctx: click.Context, plan_id: str) -> None:
 def _plan_lines(found: Mapping[str, Any]) -> list[str]:
     state = "applied" if found["applied"] else "not applied"
     made = f"made at {clock_text(found['made'])}, revision {found['made_at_revision']}, {state}"
-    return [f"plan {paint(plain(found['plan_id']), 'bold')}: {made}", *plan_lines({**found, "plan_only": True})]
+    return [
+        f"plan {paint(plain(found['plan_id']), 'bold')}: {made}",
+        *plan_lines({**found, "plan_only": not found["applied"]}),
+    ]
 
 
 @plan.command(name="apply")

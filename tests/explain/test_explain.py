@@ -3,16 +3,21 @@
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from situations import SITUATIONS, healthy
+from pretend_cluster import PretendCluster
+from situations import NOW_MS, SITUATIONS, healthy, node
 
 from clusterd.api import causes
 from clusterd.api.causes import why_group_is_not_running
 from clusterd.api.explain import explain_group, explain_node, explain_resource
 from clusterd.api.finding import observe
 from clusterd.cli.explanations import lines_of
+from clusterd.database import Draft
+from clusterd.model.records import PauseRequest
 
 FOLDER = Path(__file__).parent / "told"
 SCREEN_LINES = 40
@@ -93,11 +98,32 @@ def test_an_explanation_comes_from_records_only() -> None:
     assert explain_group(cluster.view(), status, "web") == before
 
 
-def test_a_node_tells_how_it_was_lost() -> None:
+def told_of_node(cluster: PretendCluster, name: str) -> str:
+    return "\n".join(lines_of("node", explain_node(cluster.view(), cluster.status(), name)))
+
+
+def test_a_node_tells_how_it_was_lost_and_how_often() -> None:
     cluster = healthy()
     cluster.lose("n1")
-    told = "\n".join(lines_of("node", explain_node(cluster.view(), cluster.status(), "n1")))
+    member = cluster.view().membership("n1")
+    assert member is not None
+    cluster.write(Draft(cluster.view()).put(replace(member, exits=(NOW_MS - 90_000, NOW_MS - 1000))))
+    told = told_of_node(cluster, "n1")
     assert "last heartbeat of n1" in told and "evidence (fenced)" in told
+    assert "lost without a clean stop: 2 times, last at 2026-01-01 00:09:59.000" in told
+
+
+@pytest.mark.parametrize(
+    ("changed", "then"),
+    [
+        ({"pause": PauseRequest("p-1")}, "next: it may gain nothing until: clusterctl node resume n1"),
+        ({"pause": None}, "next: nothing: it is as it should be"),
+    ],
+)
+def test_a_node_tells_what_comes_next(changed: dict[str, Any], then: str) -> None:
+    cluster = healthy()
+    node(cluster, "n1", **changed)
+    assert then in told_of_node(cluster, "n1")
 
 
 def test_the_manual_names_every_reason() -> None:

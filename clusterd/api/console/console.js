@@ -144,6 +144,7 @@ function showEvent(event) {
   const where = [event.node, event.group, event.resource].filter(Boolean).join(" · ");
   const text = make("span", "");
   text.append(make("span", event.level, event.message));
+  if (event.count > 1) text.append(make("span", "quiet", ` ${event.count}× since ${clock(event.first_time)}`));
   if (event.because) text.append(make("span", "quiet", ` (${event.because})`));
   const time = make("time", "", clock(event.time));
   time.dateTime = event.time;
