@@ -174,7 +174,7 @@ class Crowd:
             return
         home = key_of(node)
         places = tuple(dict.fromkeys((*before.places, home)))
-        self._reseat(key, Seat(before.name, before.needs, home, places, is_starting))
+        self._reseat(key, Seat(before.name, before.needs, before.owner, home, places, is_starting))
 
     def suppose_lost(self, nodes: Collection[NodeId]) -> None:
         """Answer from now on as if these nodes were lost, until the next refresh or `forget`."""

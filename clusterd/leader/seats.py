@@ -44,10 +44,11 @@ class Needs:
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """Where one group is. `home` is the key of the node that counts it, `places` are those on which it weighs."""
+    """Where one group is: the keys of the node that owns it, of the one that counts it, and of those on which it weighs."""
 
     name: str
     needs: Needs
+    owner: str = ""
     home: str = ""
     places: tuple[str, ...] = ()
     is_starting: bool = False
@@ -103,6 +104,7 @@ def seat_of(
     return Seat(
         name,
         needs,
+        owner=owner,
         home=target if is_moving else owner,
         places=(*weighs, target) if is_moving else weighs,
         is_starting=size > 0 and needs.is_wanted and _is_starting(assignment, report),

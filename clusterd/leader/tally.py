@@ -67,14 +67,13 @@ class Tally:
             load.groups += sign
             load.starting += sign if seat.is_starting else 0
             self._moved(seat.home)
-            _note(self.holds, seat.home, key, sign)
+        for node in {seat.owner, seat.home, *seat.places} - {""}:
+            _note(self.holds, node, key, sign)
         needs = seat.needs
         for place in seat.places:
             load = self.load(place)
             load.memory_mib += sign * needs.memory_mib
             load.cores += sign * needs.cores
-            if place != seat.home:
-                _note(self.holds, place, key, sign)
             for name in needs.classes:
                 _note(self._classes.setdefault(name, {}), place, key, sign)
             if needs.memory_mib or place != seat.home:
