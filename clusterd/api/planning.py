@@ -79,7 +79,10 @@ class Planning:
             raise BadInput("what-if asks for a change", hint="as in /v1/what-if?change=node+n2+down")
         view, status = self._port.view(), self._port.status()
         plan = parse_what_if(text)(view, Asked(IMAGINED, OPERATOR, status))
-        before: dict[str, Any] = document(view, status, change=text, notes=plan.notes)
+        notes = list(plan.notes)
+        if not status.is_quorate:
+            notes.append(f"{status.node} has no quorum: what it knows of the others may be old")
+        before: dict[str, Any] = document(view, status, change=text, notes=notes)
         found = await look_ahead(self._port, plan)
         return json_answer({**before, **foresight_view(found)})
 

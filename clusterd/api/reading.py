@@ -1,5 +1,6 @@
 """Which questions does the API answer? I/O. Every node answers from its own copy of the database, and says how old it is."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -47,10 +48,10 @@ class Reading:
             "/v1/rules/{name}": configuration.rule_document,
             "/v1/group-sets": configuration.group_sets_document,
             "/v1/group-sets/{name}": configuration.group_set_document,
-            "/v1/explain/{kind}/{name}": _explain,
         }
         return [
             *(web.get(path, self._handler(answer)) for path, answer in answers.items()),
+            web.get("/v1/explain/{kind}/{name}", self._explain),
             web.get("/v1/stream", self._streams.everything),
             web.get("/v1/export", self._export),
             web.get("/v1/resources/{name}/logs", self._logs),
@@ -62,6 +63,13 @@ class Reading:
             return json_answer(answer(self._port.view(), self._port.status(), request))
 
         return handle
+
+    async def _explain(self, request: web.Request) -> web.Response:
+        """In a thread: to say why a group does not go back, every node and group may have to be looked at."""
+        await freshen(self._port, request)
+        copy, status = self._port.view().fork(), self._port.status()
+        kind, name = request.match_info["kind"], request.match_info["name"]
+        return json_answer(await asyncio.to_thread(_explanation, copy, status, kind, name))
 
     async def _export(self, request: web.Request) -> web.Response:
         await freshen(self._port, request)
@@ -157,8 +165,7 @@ def _resource_type(view: DatabaseView, status: NodeStatus, request: web.Request)
     return views.document(view, status, resource_types=shown)
 
 
-def _explain(view: DatabaseView, status: NodeStatus, request: web.Request) -> Any:
-    kind, name = request.match_info["kind"], request.match_info["name"]
+def _explanation(view: DatabaseView, status: NodeStatus, kind: str, name: str) -> Any:
     match kind:
         case "group":
             return explain.explain_group(view, status, name)

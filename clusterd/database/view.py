@@ -53,6 +53,8 @@ class DatabaseView:
         """A view of a copy of the database, to try something on; what is decoded already need not be decoded again."""
         view = DatabaseView(self._database.copy())
         view._decoded = dict(self._decoded)
+        # Both views make a new one when resources change; the present one is shared.
+        view._resources_by_group, view._resources_as_of = self._resources_by_group, self._resources_as_of
         return view
 
     def replace(self, database: Database) -> None:

@@ -12,7 +12,9 @@ from pretend_cluster import TOKEN, PretendCluster
 from clusterd.api import stream
 from clusterd.api.server import ApiServer
 from clusterd.api.stream import Streams
+from clusterd.database import Draft
 from clusterd.database.store import EVENTS_KEPT_MAX
+from clusterd.model.records import EventRecord
 
 
 async def parts(client: TestClient, path: str, **headers: str) -> AsyncIterator[tuple[str, str, dict]]:
@@ -55,6 +57,15 @@ async def test_each_event_once_in_order_and_live(client: TestClient, cluster: Pr
     found = await taking
     assert [each["message"] for _, each in found] == ["m0", "m1", "m2", "m3", "m4"]
     assert [number for number, _ in found] == [str(each["sequence"]) for _, each in found]
+
+
+async def test_a_follower_of_one_node_sees_only_its_events(client: TestClient, cluster: PretendCluster) -> None:
+    taking = asyncio.create_task(take(client, "/v1/events?follow=1&node=N3", 2))
+    await asyncio.sleep(0.05)
+    for number, node in enumerate(("n1", "n3", "n2", "n3")):
+        said = EventRecord(1, "test.said", "info", node=node, message=f"m{number}")
+        cluster.write(Draft(cluster.view()).event(said))
+    assert [each["message"] for _, each in await taking] == ["m1", "m3"]
 
 
 async def test_a_reconnect_goes_on_after_the_last_one_seen(client: TestClient, cluster: PretendCluster) -> None:

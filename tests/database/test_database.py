@@ -126,3 +126,18 @@ def test_a_view_follows_the_database() -> None:
     database.apply(Draft(view).delete("resource/x").build(""), 2)
     assert view.resources_of("G") == []
     assert view.resource("X") is None
+
+
+def test_a_fork_is_a_database_of_its_own() -> None:
+    database = Database()
+    view = DatabaseView(database)
+    resource = ResourceRecord(ResourceId("x"), GroupId("a"), "generic_service")
+    database.apply(Draft(view).put(GroupRecord(GroupId("a"))).put(resource).build("r1"), 1)
+    assert [each.name for each in view.resources_of("a")] == ["x"]
+    fork = view.fork()
+    assert (fork.revision, fork.database.digest) == (1, database.digest)
+    change = Draft(fork).delete(keys.resource("x")).event(EventRecord(1, "test.said", "info")).build("r1")
+    assert fork.database.apply(change, 2).succeeded, "what was answered here is not known there"
+    assert (fork.resources_of("a"), len(list(fork.events()))) == ([], 1)
+    assert ([each.name for each in view.resources_of("a")], list(view.events())) == (["x"], [])
+    assert (view.revision, database.digest) == (1, Database.restore(database.snapshot(), 1).digest)

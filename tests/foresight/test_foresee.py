@@ -117,3 +117,17 @@ def test_a_group_that_no_other_node_may_run_is_named_with_the_reasons() -> None:
     assert (left.group, left.was_running) == ("web", True)
     assert {each.node for each in left.candidates} == set(NAMES)
     assert all(each.reason for each in left.candidates)
+
+
+def test_what_only_time_brings_is_foreseen_with_its_moment() -> None:
+    cluster = settled_cluster({"web": ("n2", "n3")})
+    web = cluster.view().group("web")
+    assert web is not None
+    cluster.commit(lambda draft: draft.put(replace(web, properties={"group_start_delay": 45_000})))
+    found = foreseen(cluster, lambda view: lose_node(view, NodeId("n2"), 1))
+    assert [(each.text, each.after_ms) for each in found.happenings][-1] == ("web moves from n2 to n3", 45_000)
+    view = cluster.view()
+    soon = foresee(view, lose_node(view, NodeId("n2"), 1), outlook_of(view), horizon_ms=1000)
+    assert soon.is_complete
+    (left,) = soon.not_running
+    assert (left.group, left.status) == ("web", ("waiting-to-start",))
