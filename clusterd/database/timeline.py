@@ -110,10 +110,10 @@ _NEVER_FOLDED = frozenset(
     )
 )
 
-_Signature = tuple[str, str, str, str, str]
+Signature = tuple[str, str, str, str, str]
 
 
-def signature_of(event: EventRecord) -> _Signature:
+def signature_of(event: EventRecord) -> Signature:
     """Two events with one signature say the same thing; the numbers in the message may differ."""
     return (event.name, event.node, event.group, event.resource, _NUMBER.sub("#", event.message))
 
@@ -152,7 +152,7 @@ class Timeline:
     def __init__(self) -> None:
         self._read_to = ""
         self._as_of = -1
-        self._same: dict[_Signature, str] = {}
+        self._same: dict[Signature, str] = {}
         self._newest: dict[tuple[str, str, str], str] = {}
 
     def look(self, database: Database) -> None:

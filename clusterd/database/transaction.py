@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from clusterd.database.timeline import folded, is_foldable, said_again, signature_of
+from clusterd.database.timeline import Signature, folded, is_foldable, said_again, signature_of
 from clusterd.database.view import PREFIX_OF_RECORD, DatabaseView
 from clusterd.model import codec, keys
 from clusterd.model.records import (
@@ -71,6 +71,7 @@ class Draft:
         self._puts: dict[str, bytes] = {}
         self._deletes: set[str] = set()
         self._events: list[EventRecord] = []
+        self._foldable: dict[Signature, int] = {}
 
     def expect(self, key: str) -> "Draft":
         """Commit only if `key` is still what the view shows (or is still absent)."""
@@ -95,10 +96,13 @@ class Draft:
         view = self._view
         if not event.caused_by:
             event = replace(event, caused_by=view.cause_of(event))
-        for number, said in enumerate(self._events):
-            if is_foldable(said) and is_foldable(event) and signature_of(said) == signature_of(event):
-                self._events[number] = said_again(said, event)
+        if is_foldable(event):
+            signature = signature_of(event)
+            number = self._foldable.get(signature)
+            if number is not None:
+                self._events[number] = said_again(self._events[number], event)
                 return self
+            self._foldable[signature] = len(self._events)
         key, before = view.said_before(event)
         if before is not None:
             self.delete(key)
@@ -113,6 +117,10 @@ class Draft:
     @property
     def touched(self) -> list[str]:
         return sorted(self._puts.keys() | self._deletes)
+
+    def puts(self, key: str) -> bool:
+        """Whether a record is stored under `key`."""
+        return key in self._puts
 
     def build(self, request_id: str) -> Transaction:
         """The finished transaction. The same request id may be committed again without harm."""
