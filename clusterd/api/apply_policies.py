@@ -1,6 +1,8 @@
 """What do the rules and group sets of a manifest change, and do they fit together with those that are kept? Pure."""
 
-from clusterd.api.checks import PartProblem, known_names
+from collections.abc import Mapping
+
+from clusterd.api.checks import PartProblem, by_key, known_names
 from clusterd.api.edits_rules import drop_group_set, drop_rule, put_group_set, put_rule
 from clusterd.api.plans import Asked, Plan
 from clusterd.api.relations import new_rule_problems, new_set_problems, notes_on_rule
@@ -21,11 +23,11 @@ class Policies:
         self._prune = prune
         self._problems: list[ManifestProblem] = []
         self.refusals: list[str] = []
-        named = {key_of(each.name): str(each.name) for each in manifest.groups}
-        there = {} if prune else {key_of(each.name): str(each.name) for each in view.groups()}
+        named = by_key(each.name for each in manifest.groups)
+        there = {} if prune else by_key(each.name for each in view.groups())
         # A group that is there keeps its own spelling.
-        known = {key_of(each.name): str(each.name) for each in view.groups()}
-        self._groups = [known.get(key, name) for key, name in {**named, **there}.items()]
+        known = by_key(each.name for each in view.groups())
+        self._groups = {key: known.get(key, name) for key, name in {**named, **there}.items()}
 
     def apply(
         self, cluster: ClusterRecord, nodes: list[NodeRecord], groups: list[GroupRecord]
@@ -41,8 +43,10 @@ class Policies:
         specs = {key_of(each.name): each for each in self._manifest.group_sets}
         before = {key_of(each.name): each for each in self._view.group_sets()}
         left = [each for key, each in before.items() if key not in specs]
-        known = [*(each.name for each in specs.values()), *([] if self._prune else [each.name for each in left])]
-        after = {key: self._set(each, known) for key, each in specs.items()}
+        known = by_key(
+            [*(each.name for each in specs.values()), *([] if self._prune else [each.name for each in left])]
+        )
+        after = {key: self._set(each, known, before.get(key)) for key, each in specs.items()}
         together = [*([] if self._prune else left), *after.values()]
         for problem in new_set_problems(self._view, together, cluster):
             spec = specs.get(key_of(problem.name))
@@ -56,11 +60,10 @@ class Policies:
         for record in left if self._prune else []:
             drop_group_set(self._view, self._asked, self._plan, record)
 
-    def _set(self, spec: GroupSetSpec, known: list[str]) -> GroupSetRecord:
+    def _set(self, spec: GroupSetSpec, known: Mapping[str, str], before: GroupSetRecord | None) -> GroupSetRecord:
         groups, problems = known_names(spec.groups, self._groups, "groups", "group")
         providers, provider_problems = known_names(spec.providers, known, "providers", "group set")
         self._add(spec, [*problems, *provider_problems])
-        before = next((each for each in self._view.group_sets() if key_of(each.name) == key_of(spec.name)), None)
         name = before.name if before else spec.name
         return GroupSetRecord(name, tuple(GroupId(each) for each in groups), providers, dict(spec.properties))
 

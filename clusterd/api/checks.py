@@ -45,17 +45,21 @@ def refuse_bad(problems: Sequence[PartProblem], what: str) -> None:
 # ---- references ----
 
 
+def by_key(names: Iterable[str]) -> dict[str, str]:
+    """Names as they are spelled, by the form in which they are compared."""
+    return {key_of(each): each for each in names}
+
+
 def known_names(
-    names: Iterable[str], there: Iterable[str], part: str, kind: str
+    names: Iterable[str], there: Mapping[str, str], part: str, kind: str
 ) -> tuple[tuple[str, ...], list[PartProblem]]:
-    """The things under their own spelling, and the names that are none."""
-    by_key = {key_of(each): each for each in there}
+    """The things under their own spelling, and the names that are none. `there`: `by_key` of those that there are."""
     found: list[str] = []
     problems: list[PartProblem] = []
     for number, name in enumerate(names):
-        own = by_key.get(key_of(name))
+        own = there.get(key_of(name))
         if own is None:
-            hint = nearest(name, by_key.values()).replace("valid are", "there are") if by_key else "there is none yet"
+            hint = nearest(name, there.values()).replace("valid are", "there are") if there else "there is none yet"
             problems.append(PartProblem(f"{part}[{number}]", f"there is no {kind} {name}: {hint}"))
         elif own in found:
             problems.append(PartProblem(f"{part}[{number}]", f"{name} is named twice"))
@@ -65,7 +69,7 @@ def known_names(
 
 
 def known_nodes(view: DatabaseView, names: Iterable[str], part: str) -> tuple[tuple[NodeId, ...], list[PartProblem]]:
-    found, problems = known_names(names, [each.name for each in view.nodes()], part, "node")
+    found, problems = known_names(names, by_key(each.name for each in view.nodes()), part, "node")
     return tuple(NodeId(each) for each in found), problems
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from clusterd.api.checks import changed_parts, known_names, refuse, refuse_bad
+from clusterd.api.checks import by_key, changed_parts, known_names, refuse, refuse_bad
 from clusterd.api.plans import Asked, Plan, Planner
 from clusterd.api.property_edits import merged, property_changes, refuse_name, refuse_other_revision
 from clusterd.api.relations import (
@@ -79,7 +79,7 @@ def _put_edited_rule(
         is_enabled=start.is_enabled if edit.is_enabled is None else edit.is_enabled,
     )
     if edit.groups is not None:
-        names, problems = known_names(edit.groups, [each.name for each in view.groups()], "groups", "group")
+        names, problems = known_names(edit.groups, by_key(each.name for each in view.groups()), "groups", "group")
         refuse_bad(problems, f"rule {after.name}")
         after = replace(after, groups=tuple(GroupId(each) for each in names))
     made = Plan(Draft(view))
@@ -156,11 +156,11 @@ def _put_edited_set(
 ) -> Plan:
     after = start
     if edit.groups is not None:
-        names, problems = known_names(edit.groups, [each.name for each in view.groups()], "groups", "group")
+        names, problems = known_names(edit.groups, by_key(each.name for each in view.groups()), "groups", "group")
         refuse_bad(problems, f"group set {after.name}")
         after = replace(after, groups=tuple(GroupId(each) for each in names))
     if edit.providers is not None:
-        there = [*(each.name for each in view.group_sets()), after.name]
+        there = by_key([*(each.name for each in view.group_sets()), after.name])
         names, problems = known_names(edit.providers, there, "providers", "group set")
         refuse_bad(problems, f"group set {after.name}")
         after = replace(after, providers=names)

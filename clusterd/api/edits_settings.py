@@ -90,7 +90,8 @@ def put_node(view: DatabaseView, asked: Asked, plan: Plan, before: NodeRecord, a
         plan.draft.replace(after)
         plan.add("update", "node", before.name, *property_changes(Scope.NODE, before.properties, after.properties))
         plan.notes += node_notes(before, after)
-        plan.event(asked, CONFIGURATION_APPLIED, f"node {before.name}: {'; '.join(plan.changes[-1].details)}")
+        details = "; ".join(plan.changes[-1].details)
+        plan.event(asked, CONFIGURATION_APPLIED, f"node {before.name}: {details}", node=before.name)
 
 
 def _left_site_notes(view: DatabaseView, before: NodeRecord, after: NodeRecord) -> list[str]:

@@ -20,7 +20,7 @@ from clusterd.model.settings import cluster_settings, node_settings
 
 def guard(view: DatabaseView, plan: Plan) -> None:
     """Make every other change across groups look again."""
-    if keys.CLUSTER not in plan.draft.touched:
+    if not plan.draft.puts(keys.CLUSTER):
         plan.draft.replace(view.cluster())
 
 
