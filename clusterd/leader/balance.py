@@ -2,8 +2,8 @@
 
 A node is too loaded when the memory that its groups demand, or its processors, are used beyond the level that the cluster
 allows. From each such node at most one group leaves at a time: the smallest that brings it back to the level, or else the
-largest, and only to a node that is not worse off afterwards than the one it came from. So a move never calls for another
-one back.
+largest, and only to a node that stays within the level and is not worse off afterwards than the one it came from. So a move
+never calls for another one back.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +20,7 @@ from clusterd.model.records import GroupRecord
 from clusterd.model.states import Order, ResourceState, Wanted
 
 MOVES_MAX = 4
+SOURCES_MAX = 16
 LIVE_MIGRATION = "live-migration"
 
 
@@ -49,24 +50,80 @@ def balancing_moves(
     crowd: Crowd, view: DatabaseView, sight: Sight, loads: Mapping[NodeId, NodeLoad]
 ) -> list[tuple[GroupId, NodeId, str]]:
     """Group, target and reason of each move to order now, the fullest node's first."""
-    limit = sight.settings.auto_balancer_percent
     if sight.settings.auto_balancer_mode == "off":
         return []
-    by_key = {key_of(node): load for node, load in loads.items()}
-    scale = _Scale(crowd, by_key)
-    fills = {key: scale.fill(key) for key, room in crowd.rooms.items() if not room.refusal}
-    sources = sorted((key for key in fills if fills[key].worst > limit), key=lambda key: (-fills[key].worst, key))
-    found: list[tuple[GroupId, NodeId, str]] = []
-    for source in sources:
-        if len(found) >= MOVES_MAX or _is_under_way(crowd, view, source):
-            continue
-        move = _best(_possible(crowd, view, scale, fills, crowd.rooms[source]), limit)
-        if move is None:
-            continue
-        found.append((move.group.name, move.target, _told(crowd.rooms[source], fills[source], move, limit)))
-        fills[source], fills[key_of(move.target)] = move.source_after, move.target_after
-        crowd.placed(move.group.name, move.target)
-    return found
+    return _Pass(crowd, view, loads, sight.settings.auto_balancer_percent).moves()
+
+
+class _Pass:
+    """One look at all nodes. Each move is counted before the next is sought."""
+
+    def __init__(self, crowd: Crowd, view: DatabaseView, loads: Mapping[NodeId, NodeLoad], limit: int) -> None:
+        self._crowd = crowd
+        self._view = view
+        self._limit = limit
+        self._scale = _Scale(crowd, {key_of(node): load for node, load in loads.items()})
+        self._fills = {key: self._scale.fill(key) for key, room in crowd.rooms.items() if not room.refusal}
+        self._live = _able_to_move_live(view)
+
+    def moves(self) -> list[tuple[GroupId, NodeId, str]]:
+        fills, rooms = self._fills, self._crowd.rooms
+        sources = sorted(
+            (key for key in fills if fills[key].worst > self._limit), key=lambda key: (-fills[key].worst, key)
+        )
+        found: list[tuple[GroupId, NodeId, str]] = []
+        for source in sources[:SOURCES_MAX]:
+            if len(found) >= MOVES_MAX or _is_under_way(self._crowd, self._view, source):
+                continue
+            move = _best(self._possible(rooms[source]), self._limit)
+            if move is None:
+                continue
+            found.append((move.group.name, move.target, _told(rooms[source], fills[source], move, self._limit)))
+            fills[source], fills[key_of(move.target)] = move.source_after, move.target_after
+            self._crowd.placed(move.group.name, move.target)
+        return found
+
+    def _possible(self, source: Room) -> Iterator[_Move]:
+        """Each group that may leave the source, with the best node for it."""
+        rooms = [self._crowd.rooms[key] for key, fill in self._fills.items() if fill.worst < self._limit]
+        rooms = [room for room in rooms if room.key != source.key and not room.settings.avoid_placement]
+        site = source.settings.site
+        for key in self._crowd.held_by(source.name) if rooms else ():
+            group = self._view.group(key)
+            if group is None or not _may_move(self._crowd, self._view, key, group, source):
+                continue
+            found = [self._move(group, key, source, room) for room in self._able(rooms, group, source)]
+            helpful = [each for each in found if self._helps(each, source)]
+            if helpful:
+                yield min(helpful, key=lambda each: (self._site(each.target) != site, each.target_after.worst))
+
+    def _able(self, rooms: Sequence[Room], group: GroupRecord, source: Room) -> list[Room]:
+        """Those that can take it, and that nothing speaks against: with an interruption only if `balancing` says so."""
+        barred, rivals = self._crowd.exclusions(group), self._crowd.conflicts(group)
+        able = [room for room in rooms if room.key not in barred and room.key not in rivals]
+        if settings_of(group).balancing == "always":
+            return able
+        needed = {each.type for each in self._view.resources_of(group.name)}
+        if not needed <= self._live.get(source.key, set()):
+            return []
+        return [room for room in able if needed <= self._live.get(room.key, set())]
+
+    def _helps(self, move: _Move, source: Room) -> bool:
+        after = move.target_after.worst
+        return after <= self._limit and after <= move.source_after.worst < self._fills[source.key].worst
+
+    def _move(self, group: GroupRecord, key: str, source: Room, target: Room) -> _Move:
+        here, there = self._scale.share(self._crowd.seats[key], source, target)
+        before, after = self._fills[source.key], self._fills[target.key]
+        return _Move(
+            group,
+            target.name,
+            _Fill(before.memory - here.memory, before.processors - here.processors),
+            _Fill(after.memory + there.memory, after.processors + there.processors),
+        )
+
+    def _site(self, node: NodeId) -> str:
+        return self._crowd.rooms[key_of(node)].settings.site
 
 
 class _Scale:
@@ -116,53 +173,13 @@ def _is_under_way(crowd: Crowd, view: DatabaseView, node: str) -> bool:
     return False
 
 
-def _possible(
-    crowd: Crowd, view: DatabaseView, scale: _Scale, fills: Mapping[str, _Fill], source: Room
-) -> Iterator[_Move]:
-    """Each group that may leave the source, with the best node for it."""
-    for key in crowd.held_by(source.name):
-        group = view.group(key)
-        if group is None or not _may_move(crowd, view, key, group, source):
-            continue
-        targets = [
-            move
-            for room in _targets(crowd, group, source)
-            if room.key in fills and _may_go_to(view, group, source, room)
-            for move in [_move(group, scale.share(crowd.seats[key], source, room), fills, source, room)]
-            if move.target_after.worst <= move.source_after.worst < fills[source.key].worst
-        ]
-        if targets:
-            site = source.settings.site
-            yield min(
-                targets,
-                key=lambda each: (crowd.rooms[key_of(each.target)].settings.site != site, each.target_after.worst),
-            )
-
-
-def _move(
-    group: GroupRecord, shares: tuple[_Fill, _Fill], fills: Mapping[str, _Fill], source: Room, target: Room
-) -> _Move:
-    here, there = shares
-    before, after = fills[source.key], fills[target.key]
-    return _Move(
-        group,
-        target.name,
-        _Fill(before.memory - here.memory, before.processors - here.processors),
-        _Fill(after.memory + there.memory, after.processors + there.processors),
-    )
-
-
-def _targets(crowd: Crowd, group: GroupRecord, source: Room) -> list[Room]:
-    """Nodes that can take it, and that nothing speaks against."""
-    barred, rivals = crowd.exclusions(group), crowd.conflicts(group)
-    return [
-        room
-        for room in crowd.rooms.values()
-        if room.key not in barred
-        and room.key not in rivals
-        and room.key != source.key
-        and not room.settings.avoid_placement
-    ]
+def _able_to_move_live(view: DatabaseView) -> dict[str, set[str]]:
+    """By key of each node: the resource types that can."""
+    able: dict[str, set[str]] = {}
+    for record in view.resource_types():
+        if LIVE_MIGRATION in record.abilities:
+            able.setdefault(key_of(record.node), set()).add(record.name)
+    return able
 
 
 def _may_move(crowd: Crowd, view: DatabaseView, key: str, group: GroupRecord, source: Room) -> bool:
@@ -182,18 +199,6 @@ def _may_move(crowd: Crowd, view: DatabaseView, key: str, group: GroupRecord, so
     states = {each.name: each.state for each in report.resources}
     wanted = [each.name for each in view.resources_of(key) if each.wanted is Wanted.ONLINE]
     return bool(wanted) and all(states.get(name) is ResourceState.ONLINE for name in wanted)
-
-
-def _may_go_to(view: DatabaseView, group: GroupRecord, source: Room, target: Room) -> bool:
-    """With an interruption only if its owner said 'always'; live, when its types can do that on both nodes."""
-    if settings_of(group).balancing == "always":
-        return True
-    needed = {each.type for each in view.resources_of(group.name)}
-    able: dict[str, set[str]] = {}
-    for record in view.resource_types():
-        if LIVE_MIGRATION in record.abilities:
-            able.setdefault(key_of(record.node), set()).add(record.name)
-    return all(needed <= able.get(node, set()) for node in (source.key, target.key))
 
 
 def _best(moves: Iterator[_Move], limit: int) -> _Move | None:
