@@ -84,11 +84,12 @@ def put_group(view: DatabaseView, plan: Plan, before: GroupRecord | None, after:
         plan.notes += group_notes(after.properties, after.preferred_owners)
 
 
-def group_delete(name: str) -> Planner:
+def group_delete(name: str, revision: int | None = None) -> Planner:
     """Delete a group with its resources, also from rules and sets; it must be offline, and wanted so."""
 
     def plan(view: DatabaseView, asked: Asked) -> Plan:
         record = find_group(view, name)
+        refuse_other_revision(view, keys.group(name), revision)
         made = Plan(Draft(view), wait_for=[f"group {record.name} deleted"])
         delete_group(view, asked, made, record.name)
         forget_group(view, asked, made, record.name)

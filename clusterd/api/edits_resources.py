@@ -106,9 +106,10 @@ def put_resource(view: DatabaseView, asked: Asked, plan: Plan, before: ResourceR
         plan.notes.append(f"{before.name} is running: its new properties take effect the next time it comes online")
 
 
-def resource_delete(name: str) -> Planner:
+def resource_delete(name: str, revision: int | None = None) -> Planner:
     def plan(view: DatabaseView, asked: Asked) -> Plan:
         record = find_resource(view, name)
+        refuse_other_revision(view, keys.resource(name), revision)
         made = Plan(Draft(view))
         delete_resource(view, asked, made, record, also=())
         made.draft.replace(find_group(view, record.group))

@@ -51,19 +51,19 @@ class Writing:
             *configuration.write_routes(self._carry_out),
             web.post("/v1/groups", self._group_create),
             web.patch("/v1/groups/{name}", self._group_set),
-            web.delete("/v1/groups/{name}", self._named(edits_groups.group_delete)),
+            web.delete("/v1/groups/{name}", self._deleting(edits_groups.group_delete)),
             web.post("/v1/resources", self._resource_create),
             web.patch("/v1/resources/{name}", self._resource_set),
-            web.delete("/v1/resources/{name}", self._named(edits_resources.resource_delete)),
+            web.delete("/v1/resources/{name}", self._deleting(edits_resources.resource_delete)),
         ]
 
     async def _carry_out(self, request: web.Request, planner: Planner) -> web.Response:
         return await answer_change(self._port, request, planner)
 
-    def _named(self, make: Callable[[str], Planner]) -> Handler:
+    def _deleting(self, make: Callable[[str, int | None], Planner]) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
             await body(request, ())
-            return await self._carry_out(request, make(request.match_info["name"]))
+            return await self._carry_out(request, make(request.match_info["name"], if_match(request)))
 
         return handle
 

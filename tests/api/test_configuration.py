@@ -322,6 +322,8 @@ async def test_a_deleted_group_leaves_rules_and_sets(client: TestClient, groups:
         ("DELETE", "/v1/rules/r", {}),
         ("PATCH", "/v1/group-sets/s", {"properties": {"is_global": True}}),
         ("DELETE", "/v1/group-sets/s", {}),
+        ("DELETE", "/v1/groups/c", {}),
+        ("DELETE", "/v1/resources/c-server", {}),
     ],
 )
 async def test_the_second_of_two_administrators_gets_the_newer_revision(
@@ -330,6 +332,7 @@ async def test_the_second_of_two_administrators_gets_the_newer_revision(
     await post(client, "/v1/rules", {"name": "r", "kind": "same-node", "groups": ["a", "b"]})
     await post(client, "/v1/group-sets", {"name": "s", "groups": ["a"]})
     await patch(client, "/v1/resource-types/generic_service", pending_timeout="2min")
+    await post(client, "/v1/groups/c/offline")
     shown = await get(client, path)
     collection = path.split("/")[2].replace("-", "_")
     revision = (shown[collection][0] if collection in shown else shown)["revision"]
