@@ -49,7 +49,7 @@ _CLUSTER = {
     "maximum_parallel_migrations": _NO_MIGRATION,
     "message_buffer_length": "how much may wait for a peer is bounded by size",
     "netft_ip_sec_enabled": _TLS,
-    "placement_options": "what a group demands counts while it is online",
+    "placement_options": "its flags are about virtual machines and shared volumes",
     "plumb_all_cross_subnet_routes": _OWN_ROUTES,
     "quorum_arbitration_time_max": _NO_WITNESS,
     "request_reply_timeout": "a node that does not answer is found by its heartbeats: see same_subnet_threshold",
