@@ -76,3 +76,13 @@ class StartHost:
 class KillHost:
     host: str
     because: str
+
+
+def host_times(settings: ResourceSettings) -> tuple[int, ...]:
+    """The settings that a host goes by while something runs."""
+    return (
+        settings.looks_alive_poll_interval_ms,
+        settings.is_alive_poll_interval_ms,
+        settings.pending_timeout_ms,
+        settings.deadlock_timeout_ms,
+    )

@@ -141,9 +141,10 @@ def kill_host_of(desk: Desk, name: str, because: str) -> None:
 def complained(desk: Desk, group: OwnedGroup, name: str, what: Happening, message: str, now: Now) -> None:
     """The workload inside a resource that is online complains, or does not any more."""
     held, action = group.held[name], group.settings[name].embedded_failure_action
-    if action == "none" or held.state is not ResourceState.ONLINE:
+    is_complaint = what is Happening.EMBEDDED_FAILED
+    if held.state is not ResourceState.ONLINE or (is_complaint and action == "none"):
         return
-    text = (message or "it gave no reason") if what is Happening.EMBEDDED_FAILED else ""
+    text = (message or "it gave no reason") if is_complaint else ""
     if text == held.embedded_failure:
         return
     group.held[name] = replace(held, embedded_failure=text)

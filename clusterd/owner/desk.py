@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 
 from clusterd.model.events import STALE_REFUSED, Note, note
 from clusterd.model.ids import Incarnation, NodeId, key_of
-from clusterd.model.settings import ResourceSettings
 from clusterd.owner.commands import KillHost
 from clusterd.owner.group import OwnedGroup
 from clusterd.owner.hosts import Hosts
@@ -27,8 +26,8 @@ class Desk:
     notes: list[Note] = field(default_factory=list)
     kills: list[KillHost] = field(default_factory=list)
     stale_count: int = 0
-    told: dict[str, ResourceSettings] = field(default_factory=dict)
-    """By which settings a host checks what it runs."""
+    told: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """By which times a host checks what it runs."""
     is_node_stopping: bool = False
     keeps_groups: bool = False
     """A stopping node takes its groups offline and does not give them up: they wait for it."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 from clusterd.database import DatabaseView
 from clusterd.model.ids import ResourceId
 from clusterd.model.states import Order, ResourceState
-from clusterd.owner.commands import KILLED, HostCall, Verb
+from clusterd.owner.commands import KILLED, HostCall, Verb, host_times
 from clusterd.owner.consequences import apply
 from clusterd.owner.desk import Desk
 from clusterd.owner.group import OwnedGroup, intend, is_empty_here
@@ -153,13 +153,13 @@ def _stop_rest(desk: Desk, group: OwnedGroup, name: str, now: Now, plan: OwnerPl
 
 def _keep_times(desk: Desk, group: OwnedGroup, name: str, plan: OwnerPlan) -> None:
     """A host that checks by other times than those in force is told. Nobody waits for its answer."""
-    settings = group.settings[name]
-    if desk.told.get(name) == settings:
+    times = host_times(group.settings[name])
+    if desk.told.get(name) == times:
         return
     held = group.held[name]
-    host, _ = desk.hosts.ensure(held.name, settings)
+    host, _ = desk.hosts.ensure(held.name, group.settings[name])
     if desk.hosts.is_up(host):
-        desk.told[name] = settings
+        desk.told[name] = times
         plan.calls.append(_host_call(desk, group, name, host, Verb.TIMES, ""))
 
 
@@ -187,7 +187,7 @@ def _call(
     desk.hosts.began(call, now.now_ms)
     plan.calls.append(call)
     if verb is Verb.ONLINE:
-        desk.told[name] = group.settings[name]
+        desk.told[name] = host_times(group.settings[name])
 
 
 def _host_call(desk: Desk, group: OwnedGroup, name: str, host: str, verb: Verb, reason: str) -> HostCall:

@@ -139,3 +139,14 @@ def test_a_report_under_way_when_the_leader_is_lost_arrives_after_all() -> None:
     for name in ("web",):
         owned = node.owning.owner.group(name)
         assert owned is None or not owned.is_reporting
+
+
+def test_a_check_that_passes_again_counts_only_under_maintenance() -> None:
+    cluster = web(restart_delay=5000)
+    host = n1(cluster).guard.hosts["shared"]  # type: ignore[union-attr]  # the guard is up
+    assert host.check("server", is_well=False)
+    assert host.check("server", is_well=True)
+    cluster.run_for(100)
+    assert cluster.resource_states("web")["server"] is ResourceState.FAILED
+    assert cluster.run_until(lambda: cluster.is_online("web", on="n1"), patience_ms=8000)
+    assert starts(cluster, "server") == 2

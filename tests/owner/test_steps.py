@@ -1,11 +1,14 @@
 """What a report names of the way it came about."""
 
+from dataclasses import replace
+
 import pytest
 
-from clusterd.model.ids import NodeId, ResourceId
-from clusterd.model.records import Step
+from clusterd.model.ids import GroupId, Incarnation, NodeId, ResourceId
+from clusterd.model.records import ReportRecord, Step
 from clusterd.model.states import ResourceState
 from clusterd.owner.machine import Happening, Held, advance
+from clusterd.owner.reports import says_the_same
 from clusterd.owner.steps import FIRST_KEPT, LAST_KEPT, step_text, with_step
 
 A = ResourceId("web-server")
@@ -48,3 +51,10 @@ def test_a_long_story_keeps_its_beginning_and_its_end() -> None:
 
 def test_a_step_is_no_novel() -> None:
     assert len(with_step((), 0, "x" * 10_000)[0].text) == 300
+
+
+def test_steps_cause_no_report_by_themselves() -> None:
+    before = ReportRecord(GroupId("web"), NodeId("n1"), Incarnation("i"), 1)
+    assert says_the_same(replace(before, steps=(Step(1, "more"),)), before)
+    assert not says_the_same(replace(before, was_online=True), before)
+    assert not says_the_same(before, None)
