@@ -30,13 +30,13 @@ def fail_over(standing: Standing, assignment: AssignmentRecord, crowd: Crowd, pe
     if back is not None:
         return back
     is_blocked = bool(assignment.blocked_until_cluster_ms)
-    if is_blocked and assignment.because.rule != NO_OTHER_NODE:
-        return None
+    most = standing.settings.failover_threshold
+    if is_blocked and len(recent_failovers(standing, assignment, assignment.blocked_until_cluster_ms)) >= most:
+        return None  # they were used up when it came to rest; time alone does not end that
     failed, because = report.failed_over_by, report.failed_over_because
     recent = recent_failovers(standing, assignment, pen.sight.cluster_ms)
     placement = crowd.place(Request(standing.group, PlacementCause.RESOURCE_FAILED, current=assignment.owner))
     steps = (pen.step(f"{failed} failed on {assignment.owner} for good: {because}"),)
-    most = standing.settings.failover_threshold
     if len(recent) >= most:
         why = f"{failed}: {because}; {len(recent)} of {most} failovers are used up"
         return _block(standing, assignment, placement, LIMIT_REACHED, why, steps, pen)
