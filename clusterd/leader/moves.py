@@ -13,7 +13,7 @@ from clusterd.leader.proposal import Proposal
 from clusterd.leader.standing import Standing
 from clusterd.model import keys
 from clusterd.model.events import GROUP_ASSIGNED, MOVE_GIVEN_UP, MOVE_QUEUED
-from clusterd.model.ids import NodeId
+from clusterd.model.ids import NodeId, key_of
 from clusterd.model.records import AssignmentRecord, Decision, MoveRequest, Step
 from clusterd.model.states import GroupStatus, Order, ReleaseCause
 
@@ -27,7 +27,7 @@ def carry_out(standing: Standing, assignment: AssignmentRecord, crowd: Crowd, pe
         return _leave_queue(standing, assignment, pen)
     asked = _asked(standing, move)
     placement = crowd.place(_request(standing, move, assignment.owner))
-    if move.target == assignment.owner:
+    if key_of(move.target) == key_of(assignment.owner):
         return _give_up(standing, assignment, move, asked, placement, "it is there already", pen)
     problem = _problem(standing, move, placement, crowd)
     if problem is not None:
