@@ -1,7 +1,7 @@
 """Every case in this folder: a snapshot, what is asked of it, and the answer (`--regenerate` writes it anew).
 
-A file is a family. Lines before its first `case` hold for all of its cases; `snapshot` and `questions` say which lines there
-are.
+A file is a family. Lines before its first `case` hold for all of its cases; `snapshot`, `wishes` and `questions` say which
+lines there are.
 """
 
 import difflib
@@ -12,6 +12,7 @@ import pytest
 
 from tests.decisions.questions import Questions
 from tests.decisions.snapshot import Snapshot
+from tests.decisions.wishes import Wishes
 
 FAMILIES = sorted(Path(__file__).parent.glob("*.txt"))
 CASE = "case "
@@ -59,10 +60,13 @@ def parse(text: str) -> Family:
 def answer(family: Family, case: Case) -> list[str]:
     snapshot = Snapshot()
     questions = Questions(snapshot)
+    wishes = Wishes(snapshot, questions)
     found: list[str] = []
     for line in [*family.head, *case.lines]:
-        if line.strip() and not line.startswith("#") and not snapshot.tell(line):
-            found += questions.ask(line)
+        if not line.strip() or line.startswith("#") or snapshot.tell(line):
+            continue
+        said = wishes.tell(line)
+        found += questions.ask(line) if said is None else said
     return found
 
 
