@@ -186,7 +186,6 @@ def _held(case: _Case) -> Reason | None:
 def _held_by(case: _Case, assignment: AssignmentRecord, rule: str) -> Reason:
     decision = assignment.because
     passed_over = tuple(f"not on {each.node}: {each.reason}" for each in decision.candidates if not each.is_chosen)
-    words = f" ({', '.join(assignment.status)})" if assignment.status else ""
     next_text = ""
     if assignment.next_action:
         next_text = f"; next: {assignment.next_action}{case.when(assignment.next_action_cluster_ms)}"
@@ -196,7 +195,7 @@ def _held_by(case: _Case, assignment: AssignmentRecord, rule: str) -> Reason:
         if word in _HINT_OF_STATUS
     ]
     text = brief(decision.text) if passed_over else decision.text
-    return Reason(rule, f"{text}{words}{next_text}", passed_over, tuple(ways))
+    return Reason(rule, f"{text}{next_text}", passed_over, tuple(ways))
 
 
 def _leaving(case: _Case) -> Reason | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from clusterd.api.causes import Reason, brief, why_group_is_not_running, why_resource_is_not_running
 from clusterd.api.finding import find_node, find_resource, observe
-from clusterd.api.group_views import Document, because, next_action, next_step, restarts_view
+from clusterd.api.group_views import Document, because, group_view, next_action, restarts_view
 from clusterd.api.node_views import evidence_view, node_view
 from clusterd.api.observed import ObservedGroup, ObservedResource, observe_group
 from clusterd.api.port import NodeStatus
@@ -24,6 +24,19 @@ from clusterd.model.settings import group_settings, resource_settings
 from clusterd.model.states import DrainState, MembershipState, Order, ResourceState, RestartAction, Wanted
 from clusterd.owner.policy import counter_text, window_text
 
+_SHOWN = (
+    "state",
+    "status",
+    "wanted",
+    "settled",
+    "owner",
+    "generation",
+    "since",
+    "move",
+    "maintenance",
+    "next",
+    "next_action",
+)
 _NEXT_OF_RULE = {
     "hands-off": "nothing, until the maintenance ends",
     "stuck": "nothing, until it can be stopped or somebody takes another way out",
@@ -38,17 +51,13 @@ def explain_group(view: DatabaseView, status: NodeStatus, name: str) -> Document
     group = observe(view, status, name)
     assignment = group.assignment
     reason = why_group_is_not_running(view, status, group)
+    shown = group_view(view, status, group)
     return document(
         view,
         status,
         kind="group",
         name=group.record.name,
-        state=group.state.value,
-        wanted=group.record.wanted.value,
-        settled=group.is_settled,
-        owner=group.owner,
-        generation=group.generation,
-        since=time_text(group.since_wall_ms),
+        **{part: shown[part] for part in _SHOWN},
         summary=_summary(group),
         not_running=_reason(reason),
         why_not=_lines(reason),
@@ -56,8 +65,6 @@ def explain_group(view: DatabaseView, status: NodeStatus, name: str) -> Document
         decision=_decision(assignment.because) if assignment else None,
         chain=_steps(_chain(group)),
         failovers=_failovers(view, status, group),
-        next=next_step(group, status),
-        next_action=next_action(group, status),
         next_text=_next_text(status, group, reason),
         resources=[_explain_part(view, status, group, each) for each in group.resources],
         nodes=_nodes_involved(view),

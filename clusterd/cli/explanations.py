@@ -39,6 +39,7 @@ def lines_of(kind: str, found: Mapping[str, Any]) -> list[str]:
 
 def _group_lines(found: Mapping[str, Any]) -> list[str]:
     lines = [paint(plain(found["summary"]), "bold")]
+    lines += _standing_lines(found)
     lines += _reason_lines(found["not_running"])
     decision = found["decision"]
     lines += _section("what happened", _step_lines(found["chain"]))
@@ -55,6 +56,22 @@ def _group_lines(found: Mapping[str, Any]) -> list[str]:
     if found["why_not_back"]:
         lines.append(f"its place: {plain(found['why_not_back'])}")
     lines.append(f"next: {plain(found['next_text'])}")
+    return lines
+
+
+def _standing_lines(found: Mapping[str, Any]) -> list[str]:
+    """What stands beside the state: words, a move that was asked for, hands off."""
+    lines = [f"status: {plain(', '.join(found['status']))}"] if found["status"] else []
+    move, maintenance = found["move"], found["maintenance"]
+    if move:
+        how = "waits in the queue" if move["queued"] else "is under way" if move["under_way"] else "was asked for"
+        lines.append(
+            f"a move to {plain(move['target'] or 'the best node')} {how}, asked at {clock_text(move['since'])}"
+        )
+    if maintenance and not maintenance["in_force"]:
+        lines.append(
+            f"hands off is asked for; it waits for the end of what is under way: {plain(maintenance['waits_for'])}"
+        )
     return lines
 
 

@@ -17,6 +17,7 @@ from clusterd.model.records import (
     Decision,
     FailoverStamp,
     Maintenance,
+    MoveRequest,
     NodeRun,
     PauseRequest,
     RestartStamp,
@@ -286,6 +287,28 @@ def failovers_used_up(cluster: PretendCluster) -> None:
 @situation
 def provider_taken_offline_while_wanted(cluster: PretendCluster) -> None:
     cluster.report("web", "web-data", **{**_OFFLINE, "cause": "not started yet"})
+    cluster.report("web", "web-server", **_OFFLINE)
+
+
+@situation
+def a_move_waits_in_the_queue(cluster: PretendCluster) -> None:
+    group(cluster, move=MoveRequest("m-9", NodeId("n3"), WALL_MS + 5000, "ann", is_queued=True))
+    because = Decision(
+        "move: queued", "the move to n3 waits: it is paused", (Step(WALL_MS + 5001, "ann asked for it"),)
+    )
+    assignment(
+        cluster,
+        because=because,
+        status=(GroupStatus.WAITING_IN_QUEUE_FOR_MOVE,),
+        move_id="m-9",
+        next_action="move as soon as nothing forbids it",
+    )
+
+
+@situation
+def hands_off_waits_for_a_restart(cluster: PretendCluster) -> None:
+    group(cluster, maintenance=Maintenance("m-1", "new firmware", WALL_MS, "ann"))
+    cluster.report("web", "web-data", state=ResourceState.ONLINE_PENDING, cause="it is restarted")
     cluster.report("web", "web-server", **_OFFLINE)
 
 

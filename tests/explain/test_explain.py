@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pretend_cluster import PretendCluster
-from situations import NOW_MS, SITUATIONS, healthy, node
+from situations import NOW_MS, SITUATIONS, PretendCluster, healthy, node
 
 from clusterd.api import causes
 from clusterd.api.causes import why_group_is_not_running
@@ -45,6 +44,8 @@ RULES = {
     "failed-for-good": "failed",
     "failovers-used-up": "failed",
     "provider-taken-offline-while-wanted": "resource-state",
+    "a-move-waits-in-the-queue": None,
+    "hands-off-waits-for-a-restart": "coming-online",
 }
 
 
