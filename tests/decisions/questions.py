@@ -2,7 +2,7 @@
 
 place web [cause=lost|failed|move|…] [from=a] [to=b] [ignores-rules]
 why-not web b [ignores-rules]      conflict web      make-room web      balance      starting a
-capacity FAILURES                  lose a b …
+capacity FAILURES                  loss a b …
 placed web b                       counted, not committed
 decide                             what the leader would propose now
 commit                             the same, and it is committed
@@ -102,7 +102,7 @@ class Questions:
     def _ask_capacity(self, flags: list[str], _: dict[str, str]) -> Iterator[str]:
         yield from _capacity(survives(self._snapshot.view, self._snapshot.sight(), int(flags[0])))
 
-    def _ask_lose(self, flags: list[str], _: dict[str, str]) -> Iterator[str]:
+    def _ask_loss(self, flags: list[str], _: dict[str, str]) -> Iterator[str]:
         yield from _loss(loss_of(self._snapshot.view, self._snapshot.sight(), [NodeId(each) for each in flags]))
 
     # ---- everything ----
