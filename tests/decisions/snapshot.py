@@ -106,6 +106,10 @@ class Snapshot:
         }
         return Sight(**{**given, **self._sight})
 
+    def see(self, **given: Any) -> None:
+        """The leader sees this from now on."""
+        self._sight.update(given)
+
     # ---- writing ----
 
     def put(self, *records: Record) -> None:
@@ -343,7 +347,7 @@ class Snapshot:
                 return self.sight().cluster_ms + (away_ms if text[0] == "+" else -away_ms)
             return int(text)
         if getattr(kind, "__origin__", None) is tuple:
-            return tuple(_list(text))
+            return tuple(int(each) if int in kind.__args__ else each for each in _list(text))
         return kind(text) if isinstance(kind, type) else text
 
 

@@ -7,6 +7,7 @@ online web     offline web     lock web     unlock web     reset web
 fail web [never-online]     recover web    its owner asks for another node, or asks no more
 history web [failovers=-10min,-5h] [passed=a,b] [moved=a] [drained=a]
 lose a [expired|fenced|stopped]     back a     cold          a node is down, or up in a new run; the cluster forms
+prove a                              its guard says that its run ended, which the leader has not noticed yet
 obey [web …]                         owners do what they were told, and say so
 run                                  the leader and all owners go on until nobody has anything to do
 """
@@ -96,6 +97,12 @@ class Wishes:
         }
         evidence = Evidence(kind, texts[kind], BEGIN_WALL_MS)
         self._snapshot.put(replace(member, state=MembershipState.DOWN, evidence=evidence))
+
+    def _do_prove(self, flags: list[str], _: dict[str, str]) -> None:
+        """A guard names the present run of its node and proves that it ended."""
+        member = self._snapshot.view.membership(flags[0])
+        assert member is not None
+        self._snapshot.see(ended={member.node: (member.incarnation,)})
 
     def _do_back(self, flags: list[str], _: dict[str, str]) -> None:
         member = self._snapshot.view.membership(flags[0])
