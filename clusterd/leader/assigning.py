@@ -79,6 +79,8 @@ class Assigning:
         is_same = standing.has_status(wait.status)
         if is_same and assignment.next_action_cluster_ms == wait.until_cluster_ms:
             return None
+        if standing.start_words and wait.status is not GroupStatus.NO_AUTO_START:
+            self._crowd.placed(standing.group.name, assignment.owner)  # it is to start now: its room is taken
         text = f"{standing.group.name} does not start yet: {wait.text}"
         since = assignment.waits_since_cluster_ms if is_same else self._gates.since_cluster_ms(standing, None)
         after = replace(
@@ -107,6 +109,20 @@ class Assigning:
         because = assignment.because.text
         return self._pen.write(standing, after, GROUP_PREEMPTED, message, because, also=_proof(assignment))
 
+    def lay_down(
+        self, standing: Standing, assignment: AssignmentRecord, why: str, steps: tuple[Step, ...]
+    ) -> Proposal:
+        """Its node stops while hands are kept off it: nobody takes it before that ends."""
+        after = replace(
+            _without_owner(assignment),
+            status=(GroupStatus.HANDS_OFF,),
+            because=Decision("maintenance", why, (*steps, self._pen.step(why))),
+            next_action="a node gets it when the maintenance ends",
+            since_wall_ms=self._pen.sight.wall_ms,
+        )
+        message = f"{standing.group.name} stays down"
+        return self._pen.write(standing, after, GROUP_HELD, message, why, also=_proof(assignment))
+
     # ---- where ----
 
     def _place(
@@ -114,7 +130,9 @@ class Assigning:
     ) -> Placement:
         current = (before.owner or before.last_owner or None) if before is not None else None
         move = standing.group.move
-        ignores_rules = cause is PlacementCause.MOVE and move is not None and move.ignores_rules
+        is_asked = before is not None and move is not None and move.id == before.move_id
+        is_by_wish = cause in (PlacementCause.MOVE, PlacementCause.RETRY)
+        ignores_rules = is_by_wish and is_asked and move is not None and move.ignores_rules
         request = Request(standing.group, cause, current, target, ignores_rules)
         placement = self._crowd.place(request)
         if placement.chosen is None and cause in _STAYS_OUT:
