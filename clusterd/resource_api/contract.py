@@ -209,6 +209,8 @@ class ResourceType:
     """Sets of properties of which exactly one must be given."""
     tells_failure: ClassVar[bool] = False
     """Failure comes as an event (a watched process, `context.failed`), so `looks_alive` need not be polled."""
+    abilities: ClassVar[tuple[str, ...]] = ()
+    """What it can do beyond its duties: `live-migration`, which needs the four methods at the end of this class."""
     looks_alive_interval_ms: ClassVar[int] = 5000
     is_alive_interval_ms: ClassVar[int] = 60_000
     """How often the two checks are made, unless an operator says something else for the type or the resource."""
@@ -238,5 +240,33 @@ class ResourceType:
         raise NotImplementedError
 
     def control(self, context: Context, verb: str, body: bytes) -> bytes:
-        """A verb of the type's own."""
+        """A verb of the type's own. May run beside any other call."""
         raise UnknownControl(verb)
+
+    # ---- live migration: for types with that ability. The cluster decides; these methods only do ----
+    #
+    # 1. destination: prepare_migration     2. source: migrate     3. the cluster gives the resource to the destination
+    # 4. destination: online                5. source: offline with the reason `migrated`, or terminate
+    #
+    # One object of the class lives on the destination from step 1 on, so that `online` finds what was prepared. When a
+    # step before 3 fails, the source keeps the resource: abandon_migration there, resume_after_migration here.
+
+    def prepare_migration(self, context: Context) -> str:
+        """On the destination: make ready to take what runs elsewhere over. Nothing runs yet, and nothing is held that
+        the source needs. Returns what the source must know (text, 4 KiB at most). `online` afterwards continues what
+        arrived; if nothing did, it starts afresh."""
+        raise NotImplementedError
+
+    def migrate(self, context: Context, prepared: str) -> None:
+        """On the source: move it to where `prepared` says, telling `context.progress`. On return it is stopped here, and
+        everything is there, ready to go on. After ResourceFailed and CallCancelled it still runs here."""
+        raise NotImplementedError
+
+    def resume_after_migration(self, context: Context) -> None:
+        """On the source, after a `migrate` that returned: go on here. Called only when the destination did not, and never
+        will. May be repeated."""
+        raise NotImplementedError
+
+    def abandon_migration(self, context: Context) -> None:
+        """On the destination: forget what was prepared. May be repeated, also when nothing was."""
+        raise NotImplementedError

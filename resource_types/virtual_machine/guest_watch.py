@@ -1,0 +1,123 @@
+"""What has befallen the guest? QEMU's events are noted here, told to the cluster, and waited for. Threads meet here.
+
+`take` runs in the thread that reads the monitor. What the cluster must know is told through the context of the call that
+brought the machine online; while the machine is being stopped or moved on purpose nothing is told.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from clusterd.resource_api import CallCancelled, Context
+
+_LOOK_EVERY_S = 0.05
+_ENDED_MIGRATIONS = ("completed", "failed", "cancelled")
+
+
+class GuestWatch:
+    """The events of one QEMU."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._teller: Context | None = None
+        self._shutdown_is_failure = False
+        self.is_off = False
+        """The guest switched itself off."""
+        self.panic = ""
+        self.reset_count = 0
+        self.io_error = ""
+        """The last error of a disk since `forget_io_error`."""
+        self.migration = ""
+        """How far QEMU's migration is, in its own word."""
+
+    def tell(self, context: Context, *, shutdown_is_failure: bool) -> None:
+        """From here on the cluster is told. What happened before is told now."""
+        self._teller, self._shutdown_is_failure = context, shutdown_is_failure
+        if self.panic:
+            context.failed(self.panic)
+        elif self.is_off:
+            self.tell_off()
+
+    def hush(self) -> Context | None:
+        """From here on nothing is told: what comes is wanted."""
+        teller, self._teller = self._teller, None
+        return teller
+
+    def tell_again(self, teller: Context | None) -> None:
+        """What was wanted did not come to pass; `teller` is what `hush` gave."""
+        self._teller = teller
+        if teller is not None and self.is_off:
+            self.tell_off()
+
+    def tell_off(self) -> None:
+        teller = self._teller
+        if teller is None:
+            return
+        if self._shutdown_is_failure:
+            teller.failed("the guest switched itself off (shutdown_action: failed)")
+        else:
+            teller.stopped("the guest switched itself off")
+
+    def forget_migration(self) -> None:
+        self.migration = ""
+
+    def forget_io_error(self) -> str:
+        error, self.io_error = self.io_error, ""
+        return error
+
+    def take(self, event: str, data: Mapping[str, Any]) -> None:
+        with self._changed:
+            self._note(event, data)
+            self._changed.notify_all()
+
+    def wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def wait(self, seen: Callable[[], bool], context: Context, within_ms: int) -> bool:
+        """Wait until `seen`, which is asked after every event. Raises CallCancelled."""
+        until = time.monotonic() + within_ms / 1000
+        with self._changed:
+            while not seen():
+                if context.is_cancelled():
+                    raise CallCancelled
+                rest_s = until - time.monotonic()
+                if rest_s <= 0:
+                    return False
+                self._changed.wait(min(_LOOK_EVERY_S, rest_s))
+        return True
+
+    def pause(self, duration_ms: int) -> None:
+        """Until the next event, or that long: for what must be done although the call was given up."""
+        with self._changed:
+            self._changed.wait(duration_ms / 1000)
+
+    def migration_ended(self) -> bool:
+        return self.migration in _ENDED_MIGRATIONS
+
+    def _note(self, event: str, data: Mapping[str, Any]) -> None:
+        match event:
+            case "SHUTDOWN" if data.get("guest"):
+                self.is_off = True
+                self.tell_off()
+            case "RESET" if data.get("guest"):
+                self.reset_count += 1
+            case "GUEST_PANICKED":
+                self.panic = f"the guest panicked{_panic_words(data)}"
+                if self._teller is not None:
+                    self._teller.failed(self.panic)
+            case "BLOCK_IO_ERROR":
+                disk = str(data.get("node-name") or data.get("device") or "a disk").removeprefix("disk-")
+                self.io_error = f"disk {disk}: a {data.get('operation')} failed: {data.get('reason')}"
+                if self._teller is not None:
+                    self._teller.embedded_failure(self.io_error)
+            case "MIGRATION":
+                self.migration = str(data.get("status", ""))
+            case _:
+                pass
+
+
+def _panic_words(data: Mapping[str, Any]) -> str:
+    info = data.get("info")
+    return f" ({info})" if info else ""

@@ -1,0 +1,194 @@
+"""How does a running guest go to another node without stopping? I/O: two QEMUs and their monitors.
+
+The destination waits with the same definition and holds no lock. The source sends; when everything is there it stands
+still and has let its images go. Nobody runs the guest then until the cluster says who: `go_on` at the destination, or at the
+source if the hand-over fell through.
+
+1. destination: `prepare` starts a QEMU that listens.    2. source: `send` copies memory while the guest runs.
+3. source: the guest stops, the rest is copied, the images are let go.    4. destination: `online` → `go_on`.
+"""
+
+import contextlib
+import ipaddress
+import json
+import os
+import socket
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from clusterd.resource_api import CallCancelled, Context, ResourceFailed
+from resource_types.machine_definition import Definition, fingerprint
+from resource_types.virtual_machine.machine import Machine, output_words, start
+from resource_types.virtual_machine.qmp import MonitorError
+from resource_types.virtual_machine.saved_state import version_misfit
+
+PREPARED_SIZE_MAX = 4096
+PROGRESS_EVERY_MS = 250
+CANCEL_WITHIN_MS = 5000
+CANCEL_LOOK_EVERY_MS = 20
+NO_LIMIT_BANDWIDTH = 1 << 40
+_UNDER_WAY = ("setup", "active", "cancelling", "device", "pre-switchover", "wait-unplug")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What the source must know of the destination."""
+
+    address: str
+    definition: str
+    qemu_version: str
+    node: str
+
+    def text(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def read(cls, text: str) -> "Prepared":
+        """Raises ResourceFailed. Pure."""
+        try:
+            read = json.loads(text[:PREPARED_SIZE_MAX])
+            prepared = cls(**read)
+        except (ValueError, TypeError) as error:
+            raise ResourceFailed(f"what the destination prepared cannot be read: {error}") from error
+        if not all(isinstance(each, str) for each in asdict(prepared).values()):
+            raise ResourceFailed("what the destination prepared cannot be read: it has values that are no text")
+        return prepared
+
+
+# ---- on the destination ----
+
+
+def prepare(context: Context, definition: Definition) -> tuple[Machine, Prepared]:
+    """A machine that waits for memory, and where. Nothing runs in it and no image is locked."""
+    machine = start(context, definition, is_incoming=True)
+    try:
+        network = context.properties["migration_network"]
+        address = f"tcp:{_own_address(network)}:0" if network else f"unix:{machine.folder.migration}"
+        machine.call("migrate-incoming", {"uri": address}, context=context)
+        if network:
+            address = _listened(machine.call("query-migrate", context=context))
+        return machine, Prepared(address, fingerprint(definition), machine.version, context.node)
+    except BaseException:
+        with contextlib.suppress(CallCancelled):
+            machine.end(context)
+        raise
+
+
+def has_arrived(machine: Machine) -> bool:
+    """Whether all of the guest is here."""
+    return machine.is_incoming and machine.watch.migration == "completed" and not machine.has_ended
+
+
+def _own_address(network: str) -> str:
+    """This node's address in that network: the one that the kernel would use to reach it. Nothing is sent."""
+    try:
+        within = ipaddress.ip_network(network, strict=False)
+    except ValueError as error:
+        raise ResourceFailed(f"migration_network {network!r} is no network such as 10.0.0.0/24") from error
+    family = socket.AF_INET6 if within.version == 6 else socket.AF_INET
+    target = str(within[1] if within.num_addresses > 1 else within[0])
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((target, 9))
+            found = str(probe.getsockname()[0])
+        except OSError as error:
+            raise ResourceFailed(f"this node has no way into migration_network {network}: {error.strerror}") from error
+    if ipaddress.ip_address(found) not in within:
+        raise ResourceFailed(f"this node has no address in migration_network {network}")
+    return f"[{found}]" if within.version == 6 else found
+
+
+def _listened(answer: dict[str, Any]) -> str:
+    for each in answer.get("socket-address", []):
+        if each.get("type") == "inet":
+            host = f"[{each['host']}]" if ":" in each["host"] else each["host"]
+            return f"tcp:{host}:{each['port']}"
+    raise ResourceFailed("QEMU does not say where it waits for the memory")
+
+
+# ---- on the source ----
+
+
+def send(context: Context, machine: Machine, text: str) -> None:
+    """On return the guest stands still here and is whole there. ResourceFailed, CallCancelled: it still runs here."""
+    prepared = Prepared.read(text)
+    _check_fits(context, machine, prepared)
+    _set_limits(context, machine)
+    teller = machine.watch.hush()
+    is_sent = False
+    try:
+        machine.watch.forget_migration()
+        machine.call("migrate", {"uri": prepared.address}, context=context)
+        _wait(context, machine, prepared)
+        is_sent = machine.was_moved = True
+    except MonitorError as error:
+        raise ResourceFailed(f"migration to {prepared.node} failed: {error}") from error
+    finally:
+        if not is_sent:
+            _run_on_here(machine)
+            machine.watch.tell_again(teller)
+
+
+def _check_fits(context: Context, machine: Machine, prepared: Prepared) -> None:
+    if prepared.definition != fingerprint(machine.definition):
+        raise ResourceFailed(
+            f"the definition on {prepared.node} is not the one that runs here; it was changed since the start, or the nodes "
+            "have different ones: stop and start the machine, or make them the same"
+        )
+    trouble = version_misfit(machine.definition.machine, machine.version, prepared.qemu_version)
+    if trouble:
+        raise ResourceFailed(f"{prepared.node} cannot take the memory over: {trouble}")
+    path = prepared.address.removeprefix("unix:")
+    if path != prepared.address and not os.path.exists(path):
+        raise ResourceFailed(
+            f"there is no socket {path} here: {prepared.node} is another machine; set migration_network"
+        )
+
+
+def _set_limits(context: Context, machine: Machine) -> None:
+    bandwidth = context.properties["migration_bandwidth_mib"] << 20 or NO_LIMIT_BANDWIDTH
+    limits = {"max-bandwidth": bandwidth, "downtime-limit": context.properties["migration_downtime"]}
+    machine.call("migrate-set-parameters", limits, context=context)
+
+
+def _wait(context: Context, machine: Machine, prepared: Prepared) -> None:
+    while not machine.watch.wait(
+        lambda: machine.watch.migration_ended() or machine.has_ended, context, PROGRESS_EVERY_MS
+    ):
+        context.progress(_progress_words(machine.call("query-migrate", context=context), prepared))
+    if machine.has_ended:
+        raise ResourceFailed(f"QEMU ended during the migration to {prepared.node}{output_words(context)}")
+    if machine.watch.migration != "completed":
+        because = machine.call("query-migrate").get("error-desc") or machine.watch.migration
+        raise ResourceFailed(f"migration to {prepared.node} failed: {because}")
+
+
+def percent(answer: dict[str, Any]) -> int:
+    """How much of the memory is there, of QEMU's answer to query-migrate. Pure."""
+    if answer.get("status") == "completed":
+        return 100
+    ram = answer.get("ram") or {}
+    total = int(ram.get("total", 0))
+    return max(0, min(99, 100 * (total - int(ram.get("remaining", total))) // total)) if total else 0
+
+
+def _progress_words(answer: dict[str, Any], prepared: Prepared) -> str:
+    ram = answer.get("ram") or {}
+    rate = float(ram.get("mbps", 0)) / 8
+    return (
+        f"migrating to {prepared.node}: {percent(answer)} % ({rate:.0f} MB/s, {ram.get('dirty-sync-count', 0)} passes)"
+    )
+
+
+def _run_on_here(machine: Machine) -> None:
+    """After a migration that did not come to pass, whatever it had reached."""
+    if machine.has_ended:
+        return
+    with contextlib.suppress(ResourceFailed):
+        machine.call("migrate_cancel")
+        for _ in range(CANCEL_WITHIN_MS // CANCEL_LOOK_EVERY_MS):
+            if machine.call("query-migrate").get("status") not in _UNDER_WAY:
+                break
+            machine.watch.pause(CANCEL_LOOK_EVERY_MS)
+        if machine.status() != "running":
+            machine.go_on()

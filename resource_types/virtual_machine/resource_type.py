@@ -1,0 +1,274 @@
+"""What does the cluster ask of a virtual machine, and what follows?
+
+One object of the class is one run of the machine on this node, from `online` or `prepare_migration` to the end. Online means
+that QEMU says `running`; what the guest makes of it is shown by its heartbeat. A guest that switches itself off leaves QEMU
+paused, so that its end is told apart from that of QEMU, which fails the resource at once.
+"""
+
+import contextlib
+import json
+import os
+
+from clusterd.resource_api import (
+    CallCancelled,
+    Context,
+    Health,
+    ResourceFailed,
+    ResourceType,
+    UnknownControl,
+)
+from resource_types.machine_definition import Definition, definition_path
+from resource_types.virtual_machine import accelerator, migration, saved_state, stopping
+from resource_types.virtual_machine.declared import PROPERTIES, OfflineAction
+from resource_types.virtual_machine.heartbeat import Heartbeat
+from resource_types.virtual_machine.machine import Machine, output_words, start
+from resource_types.virtual_machine.qmp import MonitorError
+from resource_types.virtual_machine.screenshot import png_of
+from resource_types.virtual_machine_configuration import proven_definition
+
+LOOK_WITHIN_MS = 250
+MIGRATED = "migrated"
+"""The reason of an offline whose guest runs elsewhere already."""
+DELETING = "deleting"
+_FAILED_STATUS = {
+    "guest-panicked": "the guest panicked",
+    "internal-error": "QEMU cannot run the guest any further (internal error)",
+    "io-error": "QEMU stopped the guest because of a disk error",
+    "watchdog": "the guest's watchdog ran out",
+}
+
+
+class VirtualMachine(ResourceType):
+    """One guest."""
+
+    name = "virtual_machine"
+    version = "1"
+    says = "a virtual machine under QEMU; give it a virtual_machine_configuration and its disks to depend on"
+    abilities = ("live-migration",)
+    looks_alive_interval_ms = 5000
+    is_alive_interval_ms = 10_000
+    properties = PROPERTIES
+
+    def __init__(self) -> None:
+        self._machine: Machine | None = None
+        self._heartbeat = Heartbeat()
+        self._next_action: OfflineAction | None = None
+
+    # ---- start and stop ----
+
+    def online(self, context: Context) -> None:
+        machine = self._machine
+        if machine is not None and not machine.has_ended and not machine.is_incoming:
+            return
+        if machine is not None and migration.has_arrived(machine):
+            machine.go_on()
+        else:
+            self._start(context)
+        self._begin_to_tell(context)
+
+    def _start(self, context: Context) -> None:
+        self._end(context)
+        definition = self._definition(context)
+        self._machine = saved_state.resume(context, definition, self._state_path(context))
+        if self._machine is None:
+            self._machine = start(context, definition)
+        status = self._machine.status(context=context)
+        if status not in ("running", "shutdown"):
+            raise ResourceFailed(f"QEMU says that the guest is {status!r} right after the start{output_words(context)}")
+
+    def _begin_to_tell(self, context: Context) -> None:
+        if self._machine is not None:
+            self._heartbeat = Heartbeat()
+            is_failure = context.properties["shutdown_action"] == "failed"
+            self._machine.watch.tell(context, shutdown_is_failure=is_failure)
+
+    def offline(self, context: Context) -> None:
+        machine = self._machine
+        if machine is None or machine.has_ended or machine.was_moved or context.reason == MIGRATED:
+            self._end(context)
+            return
+        action = self._next_action or OfflineAction(context.properties["offline_action"])
+        if action is OfflineAction.SAVE and context.reason == DELETING:
+            action = OfflineAction.SHUT_DOWN  # nobody would ever read the file
+        stopping.stop(context, machine, self._heartbeat, action, self._state_path(context))
+        self._machine = self._next_action = None
+
+    def terminate(self, context: Context) -> None:
+        """The host kills QEMU; what waits for it here is woken."""
+        if self._machine is not None:
+            self._machine.watch.hush()
+            self._machine.forget()
+
+    def close(self, context: Context) -> None:
+        if self._machine is not None:
+            self._machine.forget()
+            self._machine = None
+
+    def _end(self, context: Context) -> None:
+        machine, self._machine = self._machine, None
+        if machine is not None:
+            machine.end(context)
+
+    def _definition(self, context: Context) -> Definition:
+        accelerator.require(context)
+        return proven_definition(context, context.properties["configuration"])
+
+    def _state_path(self, context: Context) -> str:
+        return saved_state.state_path(context, definition_path(context.properties["configuration"]))
+
+    # ---- health ----
+
+    def looks_alive(self, context: Context) -> Health:
+        if self._machine is None or self._machine.has_ended:
+            return Health.NO
+        try:
+            return Health.of(self._machine.status(within_ms=LOOK_WITHIN_MS) not in _FAILED_STATUS)
+        except MonitorError:
+            return Health.NO  # is_alive finds out more, and waits longer
+
+    def is_alive(self, context: Context) -> Health:
+        machine = self._machine
+        if machine is None or machine.has_ended:
+            raise ResourceFailed(f"QEMU has ended{output_words(context)}")
+        limit_ms = context.properties["check_timeout"]
+        try:
+            machine.reconnect(limit_ms)
+            status = machine.status(within_ms=limit_ms, context=context)
+        except MonitorError as error:
+            raise ResourceFailed(f"{error}{_process_words(machine.process.pid)}") from error
+        if status in _FAILED_STATUS:
+            raise ResourceFailed(machine.watch.panic or _FAILED_STATUS[status])
+        if status == "shutdown":
+            machine.watch.tell_off()
+            return Health.YES
+        if not machine.watch.forget_io_error():
+            context.embedded_well()
+        return self._heart_health(context, machine) if status == "running" else Health.YES
+
+    def _heart_health(self, context: Context, machine: Machine) -> Health:
+        if machine.definition.guest_agent == "none" or not context.properties["check_heartbeat"]:
+            return Health.YES
+        limit_ms = context.properties["heartbeat_timeout"]
+        heard = self._heartbeat.beats(
+            machine.folder.guest_agent,
+            reset_count=machine.watch.reset_count,
+            within_ms=limit_ms,
+            is_cancelled=context.is_cancelled,
+        )
+        if heard is Health.NO:
+            raise ResourceFailed(f"the guest's agent answered before and did not for {limit_ms} ms: the guest hangs")
+        return Health.YES
+
+    # ---- live migration ----
+
+    def prepare_migration(self, context: Context) -> str:
+        self._end(context)
+        self._machine, prepared = migration.prepare(context, self._definition(context))
+        return prepared.text()
+
+    def migrate(self, context: Context, prepared: str) -> None:
+        migration.send(context, self._running(), prepared)
+
+    def resume_after_migration(self, context: Context) -> None:
+        machine = self._running()
+        if machine.was_moved:
+            machine.go_on()
+        self._begin_to_tell(context)
+
+    def abandon_migration(self, context: Context) -> None:
+        if self._machine is not None and self._machine.is_incoming:
+            self._end(context)
+
+    def _running(self) -> Machine:
+        if self._machine is None or self._machine.has_ended:
+            raise ResourceFailed("there is no QEMU of this machine on this node")
+        return self._machine
+
+    # ---- verbs of its own ----
+
+    def control(self, context: Context, verb: str, body: bytes) -> bytes:
+        match verb:
+            case "status":
+                return json.dumps(self._status(context)).encode()
+            case "console":
+                return self._running().folder.console.encode()
+            case "screenshot":
+                return self._screenshot(context)
+            case "power-button":
+                self._running().call("system_powerdown", context=context)
+            case "reset":
+                self._running().call("system_reset", context=context)
+            case "save":
+                self._save(context)
+            case "next-offline-action":
+                self._next_action = _action(body)
+            case _:
+                raise UnknownControl(verb)
+        return b""
+
+    def _status(self, context: Context) -> dict[str, object]:
+        machine = self._running()
+        moving = machine.call("query-migrate", context=context)
+        return {
+            "status": machine.status(context=context),
+            "pid": machine.process.pid,
+            "qemu_version": machine.version,
+            "accelerator": context.properties["accelerator"],
+            "memory_mib": machine.definition.memory_mib,
+            "processors": machine.definition.processors,
+            "guest_reset_count": machine.watch.reset_count,
+            "heartbeat": self._heartbeat.was_heard,
+            "console": machine.folder.console,
+            "migration": str(moving.get("status", "none")),
+            "migration_percent": migration.percent(moving),
+            "migration_downtime_ms": moving.get("downtime"),
+            "migration_total_ms": moving.get("total-time"),
+        }
+
+    def _screenshot(self, context: Context) -> bytes:
+        machine = self._running()
+        if not machine.definition.display:
+            raise ResourceFailed("the definition gives the machine no display; set display = true")
+        path = machine.folder.file("screen.ppm")
+        machine.call("screendump", {"filename": path}, context=context)
+        try:
+            with open(path, "rb") as file:
+                return png_of(file.read())
+        except ValueError as error:
+            raise ResourceFailed(f"QEMU's picture cannot be read: {error}") from error
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+
+    def _save(self, context: Context) -> None:
+        """The machine is offline afterwards, as if its guest had switched itself off, and its memory is kept."""
+        machine = self._running()
+        teller = machine.watch.hush()
+        try:
+            saved_state.save(context, machine, self._state_path(context))
+        except (ResourceFailed, CallCancelled):
+            machine.watch.tell_again(teller)
+            raise
+        if teller is not None:
+            teller.stopped("its memory was saved and the guest stopped")
+
+
+def _action(body: bytes) -> OfflineAction | None:
+    word = body.decode(errors="replace").strip()
+    if not word:
+        return None
+    try:
+        return OfflineAction(word)
+    except ValueError:
+        raise ResourceFailed(f"{word!r} is none of {', '.join(OfflineAction)}") from None
+
+
+def _process_words(pid: int) -> str:
+    """What the kernel says about a QEMU that does not answer."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            state = file.read().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return "; its process is gone"
+    words = {"T": "is stopped (SIGSTOP)", "D": "waits for a disk", "Z": "has ended"}
+    return f"; process {pid} {words[state]}" if state in words else ""
