@@ -1,0 +1,237 @@
+"""What does the cluster do with a disk? The resource type: starts the session, has it claim the disk, mounts, checks, stops.
+
+A disk that is lost fails its resource at once, by an event of the session. Offline in good order is: unmount, flush, release
+the claim. Terminate kills the session, after which nothing of this node reaches the disk, and takes away what is left.
+"""
+
+import json
+import os
+import sys
+from typing import Any
+
+from clusterd.resource_api import (
+    Context,
+    Health,
+    NotOnThisNode,
+    ResourceFailed,
+    ResourceType,
+    UnknownControl,
+)
+from resource_types.physical_disk import session
+from resource_types.physical_disk.file_system import id_problem
+from resource_types.physical_disk.mounting import Mounting, missing, mount_point, take_away
+from resource_types.physical_disk.places import Places, make_folder, places
+from resource_types.physical_disk.properties import EXACTLY_ONE, PROPERTIES, described, kind_and_place
+from resource_types.physical_disk.session_link import SessionFailed, SessionLink, SessionSilent
+
+POLL_MS = 2
+PING_WITHIN_MS = 250
+ASK_WITHIN_MS = 10_000
+SESSION_GRACE_MS = 1000
+MAINTENANCE_MAX = 3
+
+
+class PhysicalDisk(ResourceType):
+    """A disk that one node at a time may use."""
+
+    name = "physical_disk"
+    version = "1"
+    says = "a disk that one node at a time may write: SCSI with persistent reservations, or an image with a lease"
+    properties = PROPERTIES
+    exactly_one = EXACTLY_ONE
+
+    def __init__(self) -> None:
+        self._mounting: Mounting | None = None
+        self._maintenance = 0
+
+    def online(self, context: Context) -> None:
+        place = _place(context)
+        link = SessionLink(place.control)
+        if self._mounting is None or not context.processes.main_is_running():
+            self._start_session(context, place, link)
+            self._claim(context, link)
+        if mount_point(context) and not (self._mounting and self._mounting.loop):
+            self._mount(context, place, link)
+        link.listen(lambda event: self._take_event(context, event))
+
+    def offline(self, context: Context) -> None:
+        if self._mounting is not None:
+            self._mounting.down(context)
+        if context.processes.main_is_running():
+            try:
+                SessionLink(_place(context).control).ask("release", ASK_WITHIN_MS, tick=lambda: context.pause(0))
+            except (SessionSilent, SessionFailed) as error:
+                context.log.warning(f"the claim was not released, the next owner will end it: {error}")
+        context.processes.stop(grace_ms=SESSION_GRACE_MS)
+        self._mounting = None
+
+    def terminate(self, context: Context) -> None:
+        """The session first: what waits for the disk gets errors then, and lets go."""
+        context.processes.kill()
+        self.close(context)
+
+    def close(self, context: Context) -> None:
+        self._mounting = None
+        if mount_point(context) and os.geteuid() == 0:
+            take_away(context, _place(context), "")
+
+    def looks_alive(self, context: Context) -> Health:
+        if self._maintenance:
+            return Health.YES
+        self._expect_healthy(context, "ping", PING_WITHIN_MS)
+        return Health.YES
+
+    def is_alive(self, context: Context) -> Health:
+        if self._maintenance:
+            return Health.YES
+        try:
+            self._expect_healthy(context, "check", ASK_WITHIN_MS)
+        except SessionFailed as error:
+            if error.kind == "PathLost":
+                # The session waits two intervals for the storage to answer again, and then fails the resource itself.
+                return Health.CANNOT_TELL
+            raise ResourceFailed(str(error)) from error
+        return Health.YES
+
+    def control(self, context: Context, verb: str, body: bytes) -> bytes:
+        match verb:
+            case "status":
+                return _json(self._status(context))
+            case "preempted":
+                return _json({"preempted": self._asked(context, "status")["preempted"]})
+            case "maintenance":
+                return _json({"maintenance": self._set_maintenance(context, body)})
+            case "adopt-volume":
+                return _json({"volume_id": self._adopt(body)})
+            case _:
+                raise UnknownControl(verb)
+
+    # ---- up ----
+
+    def _start_session(self, context: Context, place: Places, link: SessionLink) -> None:
+        if mount_point(context) and (lacks := missing()):
+            raise NotOnThisNode(lacks)
+        if link.is_there():
+            raise ResourceFailed(f"another session process serves this disk on {context.node} ({place.folder}): end it")
+        try:
+            make_folder(place)
+        except OSError as error:
+            raise ResourceFailed(f"the folder for the disk's sockets cannot be made: {error}") from error
+        if mount_point(context):
+            take_away(context, place, mount_point(context))
+        kind, where = kind_and_place(context.properties, node=context.node, resource=context.resource)
+        config = session.Config(
+            kind,
+            where,
+            context.cluster,
+            context.node,
+            context.generation,
+            context.properties["arb_interval"],
+            place.folder,
+        )
+        command = [sys.executable, "-S", "-E", "-I", session.__file__, json.dumps(config._asdict())]
+        process = context.processes.start(command, watch=True)
+        while not link.is_there():
+            if process.exit is not None:
+                why = context.processes.output(1)
+                raise NotOnThisNode(f"{described(context.properties)} cannot be used from {context.node}: {why}")
+            context.pause(POLL_MS)
+
+    def _claim(self, context: Context, link: SessionLink) -> None:
+        self._expect_volume(context, link)
+        try:
+            link.ask("arbitrate", ASK_WITHIN_MS, tell=context.progress, tick=lambda: context.pause(0))
+        except (SessionFailed, SessionSilent) as error:
+            raise ResourceFailed(f"{described(context.properties)} could not be claimed: {error}") from error
+
+    def _expect_volume(self, context: Context, link: SessionLink) -> None:
+        """Of a disk that is handed on unmounted; otherwise the volume's own ids count as well, and are seen later."""
+        wanted = context.properties["volume_id"]
+        if not wanted or mount_point(context):
+            return
+        ids = self._asked(context, "status")["ids"]
+        if problem := id_problem(wanted, marker="", file_system="", device=ids):
+            raise ResourceFailed(f"{problem}; correct volume_id, or the disk that the resource names")
+
+    def _mount(self, context: Context, place: Places, link: SessionLink) -> None:
+        mounting = Mounting(context, place)
+        self._mounting = mounting
+        mounting.up(context, self._asked(context, "status")["ids"])
+
+    def _take_event(self, context: Context, event: dict[str, Any]) -> None:
+        if event["event"] == "lost":
+            context.failed(f"{described(context.properties)} was lost: {event['because']}")
+
+    # ---- looking ----
+
+    def _expect_healthy(self, context: Context, verb: str, within_ms: int) -> None:
+        if not context.processes.main_is_running():
+            raise ResourceFailed("the disk's session process has ended")
+        try:
+            seen = SessionLink(_place(context).control).ask(verb, within_ms)
+        except SessionSilent as error:
+            raise ResourceFailed(str(error)) from error
+        if seen["standing"] != session.Standing.HELD:
+            raise ResourceFailed(f"{described(context.properties)} is not held any more: it is {seen['standing']}")
+        if self._mounting is not None and (problem := self._mounting.problem()):
+            raise ResourceFailed(problem)
+
+    def _status(self, context: Context) -> dict[str, Any]:
+        place = _place(context)
+        kind, _ = kind_and_place(context.properties, node=context.node, resource=context.resource)
+        mounting = self._mounting
+        return {
+            **self._asked(context, "status"),
+            "back_end": kind,
+            "disk": described(context.properties),
+            "nbd": place.nbd_uri,
+            "maintenance": self._maintenance,
+            "mount_point": mount_point(context) or None,
+            "loop": mounting.loop if mounting else None,
+            "volume": {"file_system": mounting.volume.uuid, "written": mounting.marker} if mounting else None,
+        }
+
+    def _asked(self, context: Context, verb: str) -> dict[str, Any]:
+        try:
+            return SessionLink(_place(context).control).ask(verb, ASK_WITHIN_MS)
+        except (SessionSilent, SessionFailed) as error:
+            raise ResourceFailed(f"{verb}: {error}") from error
+
+    # ---- maintenance, and the id on the volume ----
+
+    def _set_maintenance(self, context: Context, body: bytes) -> int:
+        """0 none, 1 checks count for nothing, 2 also unmounted, 3 also released. Ends with the next offline."""
+        text = body.decode(errors="replace").strip()
+        if not text.isdecimal() or int(text) > MAINTENANCE_MAX:
+            raise ResourceFailed(f"maintenance is a number from 0 to {MAINTENANCE_MAX}, not {text!r}")
+        mode, was = int(text), self._maintenance
+        self._maintenance = max(mode, was, 1)
+        place = _place(context)
+        if mode >= 2 and was < 2 and self._mounting is not None:
+            self._mounting.down(context)
+            self._mounting = None
+        if mode == 3 and was < 3:
+            self._asked(context, "release")
+        if mode < 3 and was == 3:
+            self._asked(context, "arbitrate")
+        if mode < 2 and was >= 2 and mount_point(context):
+            self._mount(context, place, SessionLink(place.control))
+        self._maintenance = mode
+        return mode
+
+    def _adopt(self, body: bytes) -> str:
+        volume_id = body.decode(errors="replace").strip()
+        if self._mounting is None or not self._mounting.loop:
+            raise ResourceFailed("an id is written on a volume while it is mounted")
+        if not volume_id or len(volume_id) > 100 or not volume_id.isprintable():
+            raise ResourceFailed("an id has 1 to 100 printable characters")
+        self._mounting.write_marker(volume_id)
+        return volume_id
+
+
+def _place(context: Context) -> Places:
+    return places(context.cluster, context.node, context.resource)
+
+
+def _json(answer: dict[str, Any]) -> bytes:
+    return json.dumps(answer).encode()
