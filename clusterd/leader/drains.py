@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from clusterd.database import DatabaseView, Draft
+from clusterd.leader.choice import count_text
 from clusterd.leader.crowd import Crowd
 from clusterd.leader.pen import Pen
 from clusterd.leader.placement import PlacementCause, Request
@@ -37,7 +38,7 @@ def decide_drain(
             tuple(each.group.name for each in standings),
             since_wall_ms=sight.wall_ms,
         )
-        text = f"{len(standings)} groups leave {node.name}" if standings else f"{node.name} has no groups"
+        text = f"{node.name} is to be emptied: it has {count_text(len(standings))}"
         return _write(view, sight, node, begun, DRAIN_BEGUN, text)
     if record.state is not DrainState.IN_PROGRESS and not (record.state is DrainState.FAILED and pause.is_retried):
         return None
@@ -89,8 +90,8 @@ def obstacle(standing: Standing, pause: PauseRequest, crowd: Crowd) -> str | Non
     """Why a group cannot leave now; None when it can, or is leaving already."""
     if standing.assignment is not None and standing.assignment.order is Order.RELEASE:
         return None
-    if standing.hands_off is not None:
-        return standing.hands_off.text
+    if standing.pinned_by is not None:
+        return standing.pinned_by.text
     if pause.is_forced:
         return None
     if standing.settings.is_locked:

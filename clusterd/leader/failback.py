@@ -91,8 +91,8 @@ def became_active(view: DatabaseView, group: GroupRecord, assignment: Assignment
 
 def reason_to_stay(standing: Standing, *, needs_online: bool = True) -> str | None:
     """Why the cluster does not move this group by itself now; None when it may."""
-    if standing.hands_off is not None:
-        return standing.hands_off.text
+    if standing.pinned_by is not None:
+        return standing.pinned_by.text
     if standing.settings.is_locked:
         return "it is locked from moving"
     if standing.assignment is not None and standing.assignment.status:

@@ -29,6 +29,8 @@ def fail_over(standing: Standing, assignment: AssignmentRecord, crowd: Crowd, pe
     back = _return_to_source(standing, assignment, report, crowd, pen)
     if back is not None:
         return back
+    if standing.pinned_by is not None:
+        return None  # its owner could not stop all of it; when the maintenance ends it is looked at again
     is_blocked = bool(assignment.blocked_until_cluster_ms)
     most = standing.settings.failover_threshold
     if is_blocked and len(recent_failovers(standing, assignment, assignment.blocked_until_cluster_ms)) >= most:

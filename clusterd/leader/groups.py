@@ -108,7 +108,12 @@ class GroupDecisions:
         since = f"it waited ({', '.join(assignment.status) or 'no node'})"
         steps = assignment.because.steps
         cause = PlacementCause.RETRY if assignment.generation else PlacementCause.FIRST
-        return self._assigning.assign(standing, cause, since, steps=steps)
+        move = standing.group.move
+        if move is None or move.id == assignment.move_id:
+            return self._assigning.assign(standing, cause, since, steps=steps)
+        since += f", and {move.asked_by or 'an operator'} asked for a move"
+        before, target = replace(assignment, move_id=move.id), move.target or None
+        return self._assigning.assign(standing, cause, since, before=before, target=target, steps=steps)
 
     # ---- the owner is gone, or gave the group up ----
 
@@ -179,6 +184,9 @@ class GroupDecisions:
         steps = (*assignment.because.steps, self._pen.step(f"{owner} released {standing.group.name}"))
         if cause is ReleaseCause.PREEMPT:
             return [self._assigning.set_aside(standing, assignment, steps)]
+        if cause is ReleaseCause.NONE and standing.hands_off is not None:
+            why = f"{owner} is being stopped; {standing.hands_off.text}"
+            return [self._assigning.lay_down(standing, assignment, why, steps)]
         before = replace(
             assignment,
             moved_from=owner if cause in (ReleaseCause.MOVE, ReleaseCause.BALANCE) else NodeId(""),

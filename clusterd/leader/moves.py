@@ -93,8 +93,8 @@ def _asked(standing: Standing, move: MoveRequest) -> Step:
 
 
 def _problem(standing: Standing, move: MoveRequest, placement: Placement, crowd: Crowd) -> str | None:
-    if standing.hands_off is not None:
-        return standing.hands_off.text
+    if standing.pinned_by is not None:
+        return standing.pinned_by.text
     if standing.settings.is_locked and not move.ignores_lock:
         return "it is locked from moving"
     if move.target:

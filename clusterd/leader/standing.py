@@ -33,6 +33,14 @@ class Standing:
     """Maintenance that somebody asked for; it is in force once the owner has said so."""
 
     @property
+    def pinned_by(self) -> HandsOff | None:
+        """Maintenance that keeps the group where it is: of all of it, or of one resource, which nobody may stop."""
+        if self.hands_off is not None:
+            return self.hands_off
+        pinning = ((each, each.maintenance) for each in self.resources if each.maintenance is not None)
+        return next((HandsOff(f"resource {resource.name}", asked) for resource, asked in pinning), None)
+
+    @property
     def owner(self) -> NodeId:
         return self.assignment.owner if self.assignment else NodeId("")
 
@@ -119,7 +127,9 @@ def standing_of(view: DatabaseView, group: GroupRecord, node_count: int) -> Stan
     if report is not None and (assignment is None or report.generation != assignment.generation):
         report = None
     owner = assignment.owner if assignment is not None else ""
-    owner_node = view.node(owner) if owner else None
+    is_laid_down = assignment is not None and GroupStatus.HANDS_OFF in assignment.status
+    kept_for = owner or (assignment.last_owner if assignment is not None and is_laid_down else "")
+    owner_node = view.node(kept_for) if kept_for else None
     return Standing(
         group,
         group_settings(group, node_count),

@@ -93,7 +93,7 @@ GROUP_STARTED = _event("group.started", "info", "A group that waited may start."
 GROUP_PREEMPTED = _event(
     "group.preempted", "warning", "A group was taken offline to make room for a more important one.", "group", "because"
 )
-GROUP_SET_READY = _event("group-set.readied", "info", "What waits for a group set may start.", "set")
+GROUP_SET_READIED = _event("group-set.readied", "info", "What waits for a group set may start.", "set")
 MOVE_QUEUED = _event("move.queued", "info", "A move waits until nothing forbids it.", "group", "because")
 MOVE_GIVEN_UP = _event("move.given-up", "warning", "A move was not carried out.", "group", "because")
 DRAIN_BEGUN = _event("drain.begun", "info", "The groups of a node begin to leave it.", "node")

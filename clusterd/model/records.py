@@ -374,7 +374,7 @@ class ReportRecord:
     steps: tuple[Step, ...] = ()
     """What the owner did under this generation and what came of it, oldest first, bounded."""
     waits_for_node: bool = False
-    """It was stopped with its node, which means to come back for it: nothing of it runs, and it is not released."""
+    """It was stopped with its node, which keeps it until it has left: nothing of it runs, and it is not released."""
 
 
 @dataclass(frozen=True, slots=True)

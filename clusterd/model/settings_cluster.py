@@ -65,8 +65,8 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         Scope.CLUSTER, "drain_on_shutdown", "DrainOnShutdown", Kind.SWITCH, True,
-        "Whether stopping a node hands its groups to others first; otherwise they are stopped with it and wait "
-        "for it.",
+        "Whether a node that is stopped hands each group on as soon as it has let go of it; otherwise others take "
+        "its groups over only once it has left.",
     ),
     Setting(
         Scope.CLUSTER, "shutdown_timeout_in_minutes", "ShutdownTimeoutInMinutes", Kind.DURATION, 20,

@@ -92,7 +92,7 @@ def _of_group(group: OwnedGroup, before: ReportRecord | None, after: ReportRecor
     if after.is_released and not (before and before.is_released):
         yield GROUP_RELEASED, f"{after.node} runs nothing of {name} any more", because, "", ""
     elif after.waits_for_node and not (before and before.waits_for_node):
-        yield GROUP_STATE_CHANGED, f"{name} waits for {after.node}", "it was stopped with its node", "", ""
+        yield GROUP_STATE_CHANGED, f"{name} is stopped with {after.node}", "others take it over once that has left", "", ""
 
 
 def _why_left(group: OwnedGroup) -> str:
