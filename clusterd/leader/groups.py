@@ -78,6 +78,9 @@ class GroupDecisions:
             return self._hand_over(standing, assignment)
         if assignment.order is Order.RELEASE:
             found = take_back(standing, assignment, self._pen)
+            if found is not None:  # what belongs with it must not follow it to where it no longer goes
+                self._crowd.placed(standing.group.name, None)
+                self._crowd.placed(standing.group.name, assignment.owner)
         else:
             found = self._owned(standing, assignment)
         return [found] if found is not None else []
