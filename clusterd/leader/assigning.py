@@ -109,9 +109,7 @@ class Assigning:
         because = assignment.because.text
         return self._pen.write(standing, after, GROUP_PREEMPTED, message, because, also=_proof(assignment))
 
-    def lay_down(
-        self, standing: Standing, assignment: AssignmentRecord, why: str, steps: tuple[Step, ...]
-    ) -> Proposal:
+    def lay_down(self, standing: Standing, assignment: AssignmentRecord, why: str, steps: tuple[Step, ...]) -> Proposal:
         """Its node stops while hands are kept off it: nobody takes it before that ends."""
         after = replace(
             _without_owner(assignment),
