@@ -1,6 +1,7 @@
 """Thousands of decisions about clusters drawn at random: they end, break no promise, and the short cut loses nothing."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -18,7 +19,7 @@ def drawn(seed: int) -> World:
     """Nodes, groups, rules and sets of every kind."""
     world = World(seed)
     rng = world.rng
-    names = NODES[: rng.randint(2, 5)]
+    names = list(NODES[: rng.randint(2, 5)])
     for name in names:
         world.do(f"node {name} memory={rng.choice((2048, 4096, 8192))}")
     settings = [f"auto_balancer_mode={rng.choice(('off', 'always'))}"]
@@ -38,7 +39,7 @@ def drawn(seed: int) -> World:
     return world
 
 
-def _options(rng: random.Random, names: str) -> str:
+def _options(rng: random.Random, names: Sequence[str]) -> str:
     words = [f"priority={rng.choice((0, 1000, 2000, 3000))}"]
     if rng.random() < 0.7:
         words.append(f"memory={rng.choice((512, 1024, 2048))}")
@@ -59,6 +60,45 @@ def _options(rng: random.Random, names: str) -> str:
 
 def wish(world: World) -> None:
     """Something befalls the cluster, or is asked of it."""
+    if world.rng.random() < 0.25:
+        rearrange(world)
+    else:
+        ask(world)
+
+
+def rearrange(world: World) -> None:
+    """The configuration changes, whatever is under way."""
+    rng = world.rng
+    groups = [each.name for each in world.view.groups()]
+    group = rng.choice(world.view.groups())
+    match rng.randrange(8):
+        case 0 if len(groups) > 2:
+            world.do(f"drop group/{group.name}")
+        case 1:
+            world.do(f"group g{rng.randrange(9)} {_options(rng, [each.name for each in world.nodes()])}")
+        case 2:
+            kind = rng.choice(("same-node", "different-node"))
+            world.do(f"rule r{rng.randrange(2)} {kind} {' '.join(rng.sample(groups, 2))}")
+        case 3 if world.view.rules():
+            world.do(f"drop rule/{rng.choice(world.view.rules()).name}")
+        case 4:
+            world.do(f"group {group.name} priority={rng.choice((0, 1000, 2000, 3000))}")
+        case 5:
+            owners = ",".join(each.name for each in rng.sample(world.nodes(), rng.randint(1, len(world.nodes()))))
+            world.do(f"group {group.name} preferred={owners} auto_failback_type=allow")
+        case 6:
+            cluster = world.view.cluster()
+            world.did.append("the cluster is in maintenance, or no more")
+            world.snapshot.put(replace(cluster, maintenance=None if cluster.maintenance else MAINTENANCE))
+        case _:
+            for each in world.nodes():
+                world.do(f"node {each.name} processor={rng.choice((5, 95))} used={rng.choice((5, 95))}")
+            world.do("sight is_balancing_due=true")
+            world.lead()
+            world.do("sight is_balancing_due=no")
+
+
+def ask(world: World) -> None:
     rng = world.rng
     node, group = rng.choice(world.nodes()), rng.choice(world.view.groups())
     member = world.view.membership(node.name)
@@ -113,6 +153,7 @@ def calm(world: World) -> None:
     """Everything is there again, and nobody asks for anything special."""
     world.bad.clear()
     world.slow.clear()
+    world.snapshot.put(replace(world.view.cluster(), maintenance=None))
     for node in world.nodes():
         member = world.view.membership(node.name)
         put(world, node, replace(node, pause=None, maintenance=None, resume=ResumeRequest("calm")))

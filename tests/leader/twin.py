@@ -144,7 +144,9 @@ def _rules(view: DatabaseView, sight: Sight, group: GroupRecord, after: Assignme
         others = [place for each in rule.groups if each != group.name for place in _places(view, each)]
         if rule.kind is RuleKind.DIFFERENT_NODE and after.owner in others:
             yield f"rule {rule.name} is broken"
-        usable = {place for place in others if _is_usable(view, sight, place)}
+        # One that is on its way is where it leaves, too: where it arrives is judged when it does.
+        leaving = [each.owner for name in rule.groups if name != group.name and (each := view.assignment(name))]
+        usable = {place for place in (*others, *leaving) if others and place and _is_usable(view, sight, place)}
         if rule.kind is RuleKind.SAME_NODE and usable and after.owner not in usable:
             yield f"rule {rule.name} is broken"
     if sight.settings.has_hard_anti_affinity:

@@ -8,7 +8,7 @@ import random
 from dataclasses import replace
 
 from clusterd.database import DatabaseView
-from clusterd.leader import Memory, decide
+from clusterd.leader import Decisions, Memory, decide
 from clusterd.leader.proposal import Proposal
 from clusterd.model import keys
 from clusterd.model.ids import GroupId, Incarnation, NodeId, ResourceId, key_of
@@ -64,6 +64,8 @@ class World:
         """One pass; how much it proposed."""
         sight = self.snapshot.sight()
         decisions = decide(self.view, sight, groups=self._dirty(), memory=self._memory)
+        if self.rng.random() < 0.3:
+            assert _built(decisions) == _built(decide(self.view, sight)), "the short cut and the full pass differ"
         before = dict(self._assignments())
         for proposal in decisions.proposals:
             self._twin.judge(self.view, sight, proposal)
@@ -198,6 +200,10 @@ class World:
 
     def nodes(self) -> list[NodeRecord]:
         return self.view.nodes()
+
+
+def _built(decisions: Decisions) -> dict[str, bytes]:
+    return {each.subject: each.draft.build("").SerializeToString(deterministic=True) for each in decisions.proposals}
 
 
 def _all(resources: list[ResourceRecord], state: ResourceState) -> tuple[ResourceReport, ...]:
