@@ -255,6 +255,8 @@ class Image:
         return True
 
     def _set_lock(self, byte: int, kind: int) -> None:
+        if self._lease < 0:
+            raise PathLost(f"{self._path} is closed")
         try:
             fcntl.fcntl(self._lease, _SET_LOCK, _LOCK.pack(kind, os.SEEK_SET, byte, 1, 0))
         except (BlockingIOError, PermissionError):

@@ -104,7 +104,7 @@ class IscsiLink:
 
     def _answer(self, task: Any) -> Answer:
         if not 0 <= task.status <= 0xFF:
-            raise LinkLost(f"{self._target.portal} does not answer: {self._error()}")
+            raise LinkLost(f"the session with {self._target.portal} broke, or an answer took {COMMAND_TIMEOUT_S} s")
         sense = Sense(task.sense.key, task.sense.code) if task.status == Status.CHECK_CONDITION else None
         data = ctypes.string_at(task.answer, task.answer_bytes) if task.answer and task.answer_bytes > 0 else b""
         return Answer(task.status, sense, data)

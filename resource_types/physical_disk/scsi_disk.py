@@ -7,7 +7,7 @@ machine was frozen and goes on later. After a target forgot everything (a restar
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from resource_types.physical_disk import cdb
 from resource_types.physical_disk.back_end import (
@@ -26,6 +26,7 @@ from resource_types.physical_disk.scsi_link import Connect, LinkLost
 TRANSFER_BYTES_MAX = 1 << 20
 RECONNECT_EVERY_MS = 100
 PREEMPT_ROUNDS_MAX = 64
+_Answer = TypeVar("_Answer")
 
 
 class ScsiDisk:
@@ -70,11 +71,21 @@ class ScsiDisk:
     def arbitrate(self, key: Key, interval_ms: int, tell: Callable[[str], None]) -> list[Preempted]:
         with self._lock:
             try:
-                preempted = self._arbitrate(key, interval_ms, tell)
+                preempted = self._connected(lambda: self._arbitrate(key, interval_ms, tell))
             except (LinkLost, CommandFailed, Conflict, cdb.Malformed) as error:
                 raise PathLost(str(error)) from error
             self._key, self._interval_ms, self._heard_ms = key, interval_ms, self._clock.now_ms()
             return preempted
+
+    def _connected(self, step: Callable[[], _Answer]) -> _Answer:
+        """A session that broke meanwhile is opened again, once."""
+        if self._reservation.is_connected:
+            try:
+                return step()
+            except LinkLost:
+                self._reservation.disconnect()
+        self._reservation.connect()
+        return step()
 
     def _arbitrate(self, key: Key, interval_ms: int, tell: Callable[[str], None]) -> list[Preempted]:
         claim = self._reservation
@@ -137,9 +148,7 @@ class ScsiDisk:
     def defend(self) -> None:
         with self._lock:
             try:
-                if not self._reservation.is_connected:
-                    self._reservation.connect()
-                self._defend()
+                self._connected(self._defend)
             except LinkLost as error:
                 self._reservation.disconnect()
                 raise PathLost(str(error)) from error
