@@ -12,7 +12,7 @@ from clusterd.leader.proposal import Proposal
 from clusterd.leader.sight import Sight
 from clusterd.leader.standing import Standing, standing_of
 from clusterd.model import keys
-from clusterd.model.events import GROUP_SET_READY
+from clusterd.model.events import GROUP_SET_READIED
 from clusterd.model.ids import key_of
 from clusterd.model.records import EventRecord, GroupSetRecord, GroupSetStateRecord
 from clusterd.model.settings import GroupSetSettings, group_set_settings
@@ -117,7 +117,11 @@ class GroupSets:
             because = f"{have} of {needed} groups have come far enough"
             draft.event(
                 EventRecord(
-                    self._sight.wall_ms, GROUP_SET_READY.name, GROUP_SET_READY.level, message=message, because=because
+                    self._sight.wall_ms,
+                    GROUP_SET_READIED.name,
+                    GROUP_SET_READIED.level,
+                    message=message,
+                    because=because,
                 )
             )
         return Proposal(f"set/{record.name}", draft)
