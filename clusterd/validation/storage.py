@@ -1,0 +1,127 @@
+"""Does storage keep what it is given, and only from its owner? Pure."""
+
+from clusterd.validation.facts import Filesystem
+from clusterd.validation.situation import Disk, Situation
+from clusterd.validation.verdicts import Category, Finding, Test, failed, passed, warned
+
+FREE_LEAST_MIB = 200
+FREE_WARNING_MIB = 1024
+_VOLATILE = frozenset({"tmpfs", "ramfs"})
+_NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.glusterfs", "fuse.sshfs"})
+
+
+def _sync_latency(situation: Situation) -> list[Finding]:
+    """A node acknowledges after `fdatasync`; what takes longer than a heartbeat delays every commit."""
+    delay_ms = situation.cluster.delay_ms
+    found = []
+    for node, machine in situation.machines():
+        data = machine.data
+        if data.trouble or data.sync_median_us is None or data.sync_worst_us is None:
+            advice = f"see {data.path}: permissions, free space, errors in the kernel's log"
+            found.append(failed(node, data.trouble or "it could not be measured", advice))
+            continue
+        saw = f"{data.sync_median_us / 1000:.1f} ms, worst {data.sync_worst_us / 1000:.1f} ms ({data.path})"
+        if data.sync_median_us / 1000 >= situation.cluster.silence_max_ms / 4:
+            found.append(failed(node, saw, "elections cannot keep their times: put the data folder on another disk"))
+        elif data.sync_worst_us / 1000 >= delay_ms:
+            found.append(
+                warned(node, saw, f"that is longer than a heartbeat ({delay_ms} ms): look what else writes there")
+            )
+        else:
+            found.append(passed(node, saw))
+    return found
+
+
+def _free_space(situation: Situation) -> list[Finding]:
+    found = []
+    for node, machine in situation.machines():
+        for name, place in (("data", machine.data), ("run", machine.run)):
+            found.append(_space_of(node, name, place))
+    return found
+
+
+def _space_of(node: str, name: str, place: Filesystem) -> Finding:
+    saw = f"{name} folder {place.path}: {place.free_mib} MiB free of {place.size_mib}"
+    if name == "run" and place.free_mib >= 16:
+        return passed(node, saw)
+    if place.free_mib < FREE_LEAST_MIB:
+        return failed(node, saw, "a full disk stops the node: free space")
+    if place.free_mib < FREE_WARNING_MIB:
+        return warned(node, saw, "logs and snapshots need more: free space")
+    return passed(node, saw)
+
+
+def _file_system(situation: Situation) -> list[Finding]:
+    found = []
+    for node, machine in situation.machines():
+        kind = machine.data.kind
+        saw = f"{machine.data.path} is on {kind or 'an unknown file system'}"
+        if kind in _VOLATILE:
+            advice = "a reboot forgets the vote that this node gave: move the data folder to a disk"
+            found.append(failed(node, saw, advice))
+        elif kind in _NETWORK:
+            advice = "a node must not wait for a network for its own log: use a local disk"
+            found.append(warned(node, saw, advice))
+        else:
+            found.append(passed(node, saw))
+    return found
+
+
+def _reservations(situation: Situation) -> list[Finding]:
+    return [_reservation(each) for each in situation.cluster.disks]
+
+
+def _reservation(disk: Disk) -> Finding:
+    about = f"{disk.resource} (group {disk.group})"
+    if disk.state != "online":
+        return Finding(passed("", "").verdict, about, f"it is {disk.state}, so nothing holds it")
+    if disk.trouble:
+        return warned(about, disk.trouble, f"see clusterctl explain resource {disk.resource}")
+    if not disk.is_reserved:
+        return failed(
+            about, "it is online without a reservation of its owner's", "look who took it, and take it offline"
+        )
+    return passed(about, f"reserved by {disk.holder}" if disk.holder else "reserved by its owner")
+
+
+def _guarantees(situation: Situation) -> list[Finding]:
+    found = []
+    for disk in situation.cluster.disks:
+        about = f"{disk.resource} (group {disk.group})"
+        if disk.guarantee == "storage":
+            found.append(passed(about, "the storage refuses the writes of an owner that was preempted"))
+        elif disk.guarantee:
+            advice = (
+                "only a SCSI disk with persistent reservations or a fence agent covers a machine that froze as a whole"
+            )
+            found.append(
+                warned(about, f"writes of a preempted owner are refused by {disk.guarantee} means only", advice)
+            )
+    return found
+
+
+TESTS = (
+    Test(
+        "sync-latency",
+        Category.STORAGE,
+        "Latency of the data folder",
+        "Sixteen small writes with fdatasync into a file of its own.",
+        _sync_latency,
+    ),
+    Test("free-space", Category.STORAGE, "Free space", "For logs, snapshots and sockets.", _free_space),
+    Test("file-system", Category.STORAGE, "File system of the data folder", "It must survive a reboot.", _file_system),
+    Test(
+        "reservations",
+        Category.STORAGE,
+        "Reservations of cluster disks",
+        "What the owners of disks that are online say; no disk is touched.",
+        _reservations,
+    ),
+    Test(
+        "disk-guarantees",
+        Category.STORAGE,
+        "Who refuses late writes",
+        "Timers cannot stop a machine that is frozen as a whole; only storage or a power switch can.",
+        _guarantees,
+    ),
+)
