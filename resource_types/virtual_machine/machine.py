@@ -14,6 +14,7 @@ from resource_types.virtual_machine.run_folder import RunFolder
 
 CONNECT_EVERY_MS = 2
 QUIT_WITHIN_MS = 2000
+GONE_WITHIN_MS = 200
 CALL_WITHIN_MS = 5000
 OUTPUT_LINES = 10
 
@@ -56,6 +57,10 @@ class Machine:
             is_cancelled=context.is_cancelled if context is not None else None,
         )
 
+    def set_capability(self, name: str, *, is_on: bool) -> None:
+        """One of QEMU's migration capabilities."""
+        self.call("migrate-set-capabilities", {"capabilities": [{"capability": name, "state": is_on}]})
+
     def status(self, *, within_ms: int = CALL_WITHIN_MS, context: Context | None = None) -> str:
         """QEMU's own word: running, paused, shutdown, guest-panicked, postmigrate, …"""
         return str(self.call("query-status", within_ms=within_ms, context=context)["status"])
@@ -77,13 +82,21 @@ class Machine:
         """Nothing of it is left when this returns. The guest is not asked."""
         self.watch.hush()
         try:
-            with contextlib.suppress(MonitorError):
-                self.call("quit", within_ms=QUIT_WITHIN_MS)
-            if self.process.wait(QUIT_WITHIN_MS) is None:
+            if not self._quits(context):
                 context.log.warning(f"QEMU {self.process.pid} did not quit and was killed")
             context.processes.kill()
         finally:
             self.forget()
+
+    def _quits(self, context: Context) -> bool:
+        """Whether it ended in good order. One that takes no orders any more is not waited for."""
+        try:
+            self.call("quit", context=context, within_ms=QUIT_WITHIN_MS)
+        except MonitorGone:
+            return self.process.wait(GONE_WITHIN_MS) is not None
+        except MonitorError:
+            return self.has_ended
+        return self.process.wait(QUIT_WITHIN_MS) is not None
 
     def forget(self) -> None:
         """Close what this side holds. Wakes every call that waits for QEMU. May be repeated."""

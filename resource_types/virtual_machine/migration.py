@@ -63,6 +63,7 @@ def prepare(context: Context, definition: Definition) -> tuple[Machine, Prepared
     machine = start(context, definition, is_incoming=True)
     try:
         network = context.properties["migration_network"]
+        machine.set_capability("return-path", is_on=True)
         address = f"tcp:{_own_address(network)}:0" if network else f"unix:{machine.folder.migration}"
         machine.call("migrate-incoming", {"uri": address}, context=context)
         if network:
@@ -76,7 +77,10 @@ def prepare(context: Context, definition: Definition) -> tuple[Machine, Prepared
 
 def has_arrived(machine: Machine) -> bool:
     """Whether all of the guest is here."""
-    return machine.is_incoming and machine.watch.migration == "completed" and not machine.has_ended
+    if not machine.is_incoming or machine.has_ended:
+        return False
+    # The event may still be on its way to the thread that reads it.
+    return machine.watch.migration == "completed" or machine.call("query-migrate").get("status") == "completed"
 
 
 def _own_address(network: str) -> str:
@@ -118,6 +122,8 @@ def send(context: Context, machine: Machine, text: str) -> None:
     is_sent = False
     try:
         machine.watch.forget_migration()
+        # Completed then means that the destination has read everything, not only that it was sent.
+        machine.set_capability("return-path", is_on=True)
         machine.call("migrate", {"uri": prepared.address}, context=context)
         _wait(context, machine, prepared)
         is_sent = machine.was_moved = True

@@ -126,6 +126,7 @@ def _go_on_here(machine: Machine) -> None:
 
 def _send_memory(context: Context, machine: Machine, file: int) -> None:
     machine.watch.forget_migration()
+    machine.set_capability("return-path", is_on=False)  # nobody answers out of a file
     machine.call("migrate-set-parameters", {"max-bandwidth": NO_LIMIT_BANDWIDTH}, context=context)
     machine.call("getfd", {"fdname": _DESCRIPTOR_NAME}, descriptors=(file,), context=context)
     machine.call("migrate", {"uri": f"fd:{_DESCRIPTOR_NAME}"}, context=context)
