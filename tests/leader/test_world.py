@@ -102,11 +102,13 @@ def ask(world: World) -> None:
     rng = world.rng
     node, group = rng.choice(world.nodes()), rng.choice(world.view.groups())
     member = world.view.membership(node.name)
-    match rng.randrange(13):
+    match rng.randrange(14):
         case 0 if member is not None and member.state is MembershipState.UP:
             world.lose(node.name)
         case 0 | 1 if member is not None and member.state is not MembershipState.UP:
             world.bring_back(node.name)
+        case 13 if member is not None and member.state is MembershipState.UP:
+            world.expel(node.name)
         case 2:
             drain = rng.random() < 0.7
             pause = PauseRequest(

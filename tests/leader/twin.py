@@ -82,6 +82,11 @@ def _proof(view: DatabaseView, before: AssignmentRecord | None, after: Assignmen
     is_over = member is not None and (member.incarnation != before.incarnation or member.state is MembershipState.DOWN)
     if not (is_released or is_over):
         yield f"no proof that {before.owner} runs nothing"
+    group = view.group(after.group)
+    hands_off = group_hands_off(view.cluster(), view.node(before.owner), group) if group is not None else None
+    was_in_force = report is not None and report.generation == before.generation and report.is_hands_off
+    if hands_off is not None and was_in_force and not is_released:
+        yield f"it is taken over though {hands_off.text}"
 
 
 def _generation(before: AssignmentRecord | None, after: AssignmentRecord) -> Iterator[str]:

@@ -192,6 +192,13 @@ class World:
         assert member is not None
         self.snapshot.put(replace(member, state=MembershipState.DOWN))
 
+    def expel(self, node: NodeId) -> None:
+        """It is silent, and nothing is proven yet: it may still run what it had."""
+        self.did.append(f"expel {node}")
+        member = self.view.membership(node)
+        assert member is not None
+        self.snapshot.put(replace(member, state=MembershipState.EXPELLING))
+
     def bring_back(self, node: NodeId) -> None:
         self.did.append(f"bring back {node}")
         self._runs += 1
