@@ -16,6 +16,7 @@ from clusterd.model.records import (
     GroupSetRecord,
     GroupSetStateRecord,
     MembershipRecord,
+    MigrationRecord,
     NodeFactsRecord,
     NodeRecord,
     Record,
@@ -52,6 +53,8 @@ def key_for(record: Record) -> str:
             return keys.assignment(record.group)
         case ReportRecord():
             return keys.report(record.group)
+        case MigrationRecord():
+            return keys.migration(record.group)
         case MembershipRecord():
             return keys.membership(record.node)
         case DrainRecord():

@@ -22,6 +22,7 @@ from clusterd.model.records import (
     GroupSetRecord,
     GroupSetStateRecord,
     MembershipRecord,
+    MigrationRecord,
     NodeFactsRecord,
     NodeRecord,
     Record,
@@ -142,6 +143,10 @@ class DatabaseView:
     def report(self, group_name: str) -> ReportRecord | None:
         """The owner's last report. It may be of an older generation than the assignment: compare before use."""
         return self.get(ReportRecord, keys.report(group_name))
+
+    def migration(self, group_name: str) -> MigrationRecord | None:
+        """What the destination last said about a live migration. It may be of an earlier one: compare the number."""
+        return self.get(MigrationRecord, keys.migration(group_name))
 
     def membership(self, node_name: str) -> MembershipRecord | None:
         return self.get(MembershipRecord, keys.membership(node_name))

@@ -95,6 +95,14 @@ GROUP_PREEMPTED = _event(
 )
 GROUP_SET_READIED = _event("group-set.readied", "info", "What waits for a group set may start.", "set")
 MOVE_QUEUED = _event("move.queued", "info", "A move waits until nothing forbids it.", "group", "because")
+MIGRATION_ORDERED = _event(
+    "migration.ordered", "info", "A group is to be handed over to another node while it runs.", "group", "because"
+)
+MIGRATION_READY = _event("migration.ready", "info", "A node is ready to take a running group over.", "group")
+MIGRATION_MOVED = _event("migration.moved", "info", "A running group went on at another node.", "group")
+MIGRATION_FAILED = _event(
+    "migration.failed", "warning", "A live migration fell through: the group runs where it was.", "group", "because"
+)
 MOVE_GIVEN_UP = _event("move.given-up", "warning", "A move was not carried out.", "group", "because")
 DRAIN_BEGUN = _event("drain.begun", "info", "The groups of a node begin to leave it.", "node")
 DRAIN_COMPLETED = _event("drain.completed", "info", "A drained node has no groups any more.", "node")

@@ -15,6 +15,7 @@ from clusterd.model.records import (
     GroupSetRecord,
     GroupSetStateRecord,
     MembershipRecord,
+    MigrationRecord,
     NodeFactsRecord,
     NodeRecord,
     Record,
@@ -37,6 +38,7 @@ GROUP_SET = "group_set/"
 GROUP_SET_STATE = "group_set_state/"
 ASSIGNMENT = "assignment/"
 REPORT = "report/"
+MIGRATION = "migration/"
 MEMBERSHIP = "membership/"
 DRAIN = "drain/"
 FORMATION = "formation"
@@ -56,6 +58,7 @@ RECORD_OF_PREFIX: dict[str, type[Record]] = {
     GROUP_SET_STATE: GroupSetStateRecord,
     ASSIGNMENT: AssignmentRecord,
     REPORT: ReportRecord,
+    MIGRATION: MigrationRecord,
     MEMBERSHIP: MembershipRecord,
     DRAIN: DrainRecord,
     FORMATION: FormationRecord,
@@ -112,6 +115,10 @@ def assignment(group_name: str) -> str:
 
 def report(group_name: str) -> str:
     return REPORT + key_of(group_name)
+
+
+def migration(group_name: str) -> str:
+    return MIGRATION + key_of(group_name)
 
 
 def membership(node_name: str) -> str:

@@ -14,6 +14,8 @@ from clusterd.model.states import (
     EvidenceKind,
     FailbackMode,
     MembershipState,
+    MigrationState,
+    MoveKind,
     Order,
     ReleaseCause,
     ResourceState,
@@ -99,6 +101,7 @@ class MoveRequest:
     """What forbids the move now is waited out instead of ending it."""
     ignores_lock: bool = False
     ignores_rules: bool = False
+    kind: MoveKind = MoveKind.UNSAID
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +254,15 @@ class AssignmentRecord:
     next_action_cluster_ms: int = 0
     waits_since_cluster_ms: int = 0
     """When it began to wait for what `status` says; 0: it does not wait."""
+    move_kind: MoveKind = MoveKind.UNSAID
+    """How it leaves its owner."""
+    target_incarnation: Incarnation = Incarnation("")
+    """The run of the target that prepares for it (order migrate)."""
+    migration: int = 0
+    """The number of the live migration that is under way (order migrate), or by which it came (order run). What was
+    prepared for any other is forgotten."""
+    migration_stop: str = ""
+    """Why the migration is to end, unless it has come to pass already: the source decides which, and says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +367,23 @@ class ResourceReport:
 
 
 @dataclass(frozen=True, slots=True)
+class MigrationReport:
+    """How a live migration goes, as the source sees it; and then, at the destination, what it cost."""
+
+    number: int
+    percent: int = 0
+    text: str = ""
+    failed: str = ""
+    """Why it fell through: it still runs on the source. Final."""
+    is_moved: bool = False
+    """It stands still on the source and is whole at the destination. Final."""
+    moved_cluster_ms: int = 0
+    took_ms: int = 0
+    blackout_ms: int = 0
+    """From the moment at which it was moved until it was online at the destination."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReportRecord:
     """A group as its owner sees it, for one generation. Written by the owner."""
 
@@ -375,6 +404,32 @@ class ReportRecord:
     """What the owner did under this generation and what came of it, oldest first, bounded."""
     waits_for_node: bool = False
     """It was stopped with its node, which keeps it until it has left: nothing of it runs, and it is not released."""
+    migration: MigrationReport | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedResource:
+    """What the source of a live migration must know to move one resource: words of its resource type."""
+
+    name: ResourceId
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationRecord:
+    """How far the destination of a live migration has come. Written by the destination.
+
+    `number` is the assignment's: what is said about another migration is out of date.
+    """
+
+    group: GroupId
+    node: NodeId
+    incarnation: Incarnation
+    number: int
+    state: MigrationState
+    prepared: tuple[PreparedResource, ...] = ()
+    because: str = ""
+    since_wall_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -433,6 +488,7 @@ Record: TypeAlias = (
     | FormationRecord
     | GroupSetStateRecord
     | ReportRecord
+    | MigrationRecord
     | NodeFactsRecord
     | ResourceTypeRecord
     | EventRecord

@@ -59,6 +59,8 @@ class ClusterSettings:
     quarantine_duration_ms: int = 7_200_000
     maximum_parallel_starts: int = 32
     placement_policy: str = "spread"
+    maximum_parallel_migrations: int = 1
+    move_type_threshold: int = 2000
 
     @property
     def silence_max_ms(self) -> int:
@@ -166,6 +168,8 @@ def cluster_settings(record: ClusterRecord) -> ClusterSettings:
         quarantine_duration_ms=_number(values, "quarantine_duration") * SECOND_MS,
         maximum_parallel_starts=_number(values, "maximum_parallel_starts"),
         placement_policy=str(values["placement_policy"]),
+        maximum_parallel_migrations=_number(values, "maximum_parallel_migrations"),
+        move_type_threshold=_number(values, "move_type_threshold"),
     )
 
 

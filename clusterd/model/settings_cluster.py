@@ -124,6 +124,21 @@ SETTINGS: tuple[Setting, ...] = (
         too_large="Many starts at once starve each other and run into their timeouts.",
     ),
     Setting(
+        Scope.CLUSTER, "maximum_parallel_migrations", "MaximumParallelMigrations", Kind.COUNT, 1,
+        "Live migrations that one node may take part in at the same time, as source or as destination; the others wait.",
+        least=1, most=100,
+        too_small="Emptying a node takes longer.",
+        too_large="Migrations share the network, and each takes longer.",
+    ),
+    Setting(
+        Scope.CLUSTER, "move_type_threshold", "MoveTypeThreshold", Kind.COUNT, 2000,
+        "Groups of at least this priority that can migrate live do so when the cluster itself moves them; others are "
+        "saved and resumed. 3001: none.",
+        most=5000,
+        too_small="Less important machines take the network's time, and a drain takes longer.",
+        too_large="Important machines stand still while they are moved.",
+    ),
+    Setting(
         Scope.CLUSTER, "placement_policy", "PlacementPolicy", Kind.CHOICE, "spread",
         "Where a group without preferred owners goes: to the node with the fewest groups, or to the fullest node "
         "that still fits, which keeps others free.",

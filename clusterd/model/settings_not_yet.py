@@ -17,7 +17,8 @@ _ONE_SUBNET = "all nodes are taken for one subnet"
 _ONE_SITE = "heartbeats are the same between sites as within one"
 _NO_WITNESS = "there is no witness"
 _NO_SHARED_VOLUMES = "there are no shared volumes"
-_NO_MIGRATION = "groups move by stopping and starting, not live"
+_NO_SMB = "live migration does not go over shares; limit it by migration_bandwidth_mib of the virtual machine"
+_MOVES_NOTHING = "what fails over has nothing left to save"
 _LOG = "the daemon logs to standard error, and whoever starts it keeps that"
 _DUMPS = "nothing is collected when a call hangs"
 _TLS = "links between nodes are secured in one way only"
@@ -39,14 +40,13 @@ _CLUSTER = {
     "dump_policy": _DUMPS,
     "dynamic_quorum": "votes do not change by themselves",
     "enabled_event_logs": _DUMPS,
-    "failover_move_migration_type": _NO_MIGRATION,
+    "failover_move_migration_type": _MOVES_NOTHING,
     "grace_period_enabled": _NO_MEANING,
     "grace_period_timeout": _NO_MEANING,
     "clus_svc_hang_timeout": "the guard stops everything when the run lease is over, whatever hangs: see run_lease",
     "hang_recovery_action": "the guard stops everything when the run lease is over, whatever hangs: see run_lease",
     "log_resource_controls": _LOG,
     "lower_quorum_priority_node_id": "votes do not change by themselves",
-    "maximum_parallel_migrations": _NO_MIGRATION,
     "message_buffer_length": "how much may wait for a peer is bounded by size",
     "netft_ip_sec_enabled": _TLS,
     "placement_options": "its flags are about virtual machines and shared volumes",
@@ -58,8 +58,8 @@ _CLUSTER = {
     "route_history_length": "heartbeats are not recorded",
     "security_level": _TLS,
     "security_level_for_storage": _TLS,
-    "set_smb_bandwidth_limit": _NO_MIGRATION,
-    "smb_bandwidth_limit_factor": _NO_MIGRATION,
+    "set_smb_bandwidth_limit": _NO_SMB,
+    "smb_bandwidth_limit_factor": _NO_SMB,
     "shared_volume_compatible_filters": _NO_SHARED_VOLUMES,
     "shared_volume_incompatible_filters": _NO_SHARED_VOLUMES,
     "shared_volume_security_descriptor": _NO_SHARED_VOLUMES,

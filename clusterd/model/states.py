@@ -54,6 +54,27 @@ class Order(StrEnum):
     HOLD = "hold"
     """Start nothing: it is not wanted, or waits for what the assignment's status says. Nothing of it runs."""
     RELEASE = "release"
+    MIGRATE = "migrate"
+    """Go on running it, and hand it over as it runs to the assignment's target once that is ready."""
+
+
+class MoveKind(StrEnum):
+    """How a group gets from one node to another."""
+
+    UNSAID = ""
+    """Each resource stops as it is set to; the cluster's own moves choose by priority."""
+    LIVE = "live"
+    QUICK = "quick"
+    """What can be saved is saved, and resumed there."""
+    SHUTDOWN = "shutdown"
+    TURN_OFF = "turn-off"
+
+
+class MigrationState(StrEnum):
+    """How far the destination of a live migration has come."""
+
+    READY = "ready"
+    FAILED = "failed"
 
 
 class ReleaseCause(StrEnum):
@@ -88,6 +109,8 @@ class GroupStatus(StrEnum):
     HANDS_OFF = "hands-off"
     LOCKED = "locked"
     EMBEDDED_FAILURE = "embedded-failure"
+    MIGRATING = "migrating"
+    """It is handed over to another node while it runs."""
     STUCK = "stuck"
     """An offline failed: something of it may still run."""
 

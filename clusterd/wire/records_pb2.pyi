@@ -413,6 +413,7 @@ class MoveRequest(_message.Message):
     IS_QUEUED_FIELD_NUMBER: _builtins.int
     IGNORES_LOCK_FIELD_NUMBER: _builtins.int
     IGNORES_RULES_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     target: _builtins.str
     """empty: the best possible node"""
@@ -422,6 +423,8 @@ class MoveRequest(_message.Message):
     """wait out what forbids it now"""
     ignores_lock: _builtins.bool
     ignores_rules: _builtins.bool
+    kind: _builtins.str
+    """live, quick, shutdown, turn-off; empty: not said"""
     def __init__(
         self,
         *,
@@ -432,10 +435,11 @@ class MoveRequest(_message.Message):
         is_queued: _builtins.bool = ...,
         ignores_lock: _builtins.bool = ...,
         ignores_rules: _builtins.bool = ...,
+        kind: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_by", b"asked_by", "asked_wall_ms", b"asked_wall_ms", "id", b"id", "ignores_lock", b"ignores_lock", "ignores_rules", b"ignores_rules", "is_queued", b"is_queued", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_by", b"asked_by", "asked_wall_ms", b"asked_wall_ms", "id", b"id", "ignores_lock", b"ignores_lock", "ignores_rules", b"ignores_rules", "is_queued", b"is_queued", "kind", b"kind", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -817,12 +821,16 @@ class AssignmentRecord(_message.Message):
     NEXT_ACTION_FIELD_NUMBER: _builtins.int
     NEXT_ACTION_CLUSTER_MS_FIELD_NUMBER: _builtins.int
     WAITS_SINCE_CLUSTER_MS_FIELD_NUMBER: _builtins.int
+    MOVE_KIND_FIELD_NUMBER: _builtins.int
+    TARGET_INCARNATION_FIELD_NUMBER: _builtins.int
+    MIGRATION_FIELD_NUMBER: _builtins.int
+    MIGRATION_STOP_FIELD_NUMBER: _builtins.int
     group: _builtins.str
     owner: _builtins.str
     incarnation: _builtins.str
     generation: _builtins.int
     order: _builtins.str
-    """run, hold, release"""
+    """run, hold, release, migrate"""
     target: _builtins.str
     """where it goes after a release; empty: decided then"""
     move_id: _builtins.str
@@ -840,6 +848,14 @@ class AssignmentRecord(_message.Message):
     next_action: _builtins.str
     next_action_cluster_ms: _builtins.int
     waits_since_cluster_ms: _builtins.int
+    move_kind: _builtins.str
+    """as in MoveRequest"""
+    target_incarnation: _builtins.str
+    """of the node that prepares for it"""
+    migration: _builtins.int
+    """number of the live migration that is under way, or by which it came"""
+    migration_stop: _builtins.str
+    """why that is to end; empty: it is not"""
     @_builtins.property
     def because(self) -> Global___Decision: ...
     @_builtins.property
@@ -873,10 +889,14 @@ class AssignmentRecord(_message.Message):
         next_action: _builtins.str = ...,
         next_action_cluster_ms: _builtins.int = ...,
         waits_since_cluster_ms: _builtins.int = ...,
+        move_kind: _builtins.str = ...,
+        target_incarnation: _builtins.str = ...,
+        migration: _builtins.int = ...,
+        migration_stop: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["because", b"because"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["because", b"because", "blocked_until_cluster_ms", b"blocked_until_cluster_ms", "drained_from", b"drained_from", "failovers", b"failovers", "generation", b"generation", "group", b"group", "incarnation", b"incarnation", "last_owner", b"last_owner", "move_id", b"move_id", "moved_from", b"moved_from", "next_action", b"next_action", "next_action_cluster_ms", b"next_action_cluster_ms", "order", b"order", "owner", b"owner", "passed_over", b"passed_over", "release_cause", b"release_cause", "reset_id", b"reset_id", "since_wall_ms", b"since_wall_ms", "start_id", b"start_id", "status", b"status", "target", b"target", "waits_since_cluster_ms", b"waits_since_cluster_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["because", b"because", "blocked_until_cluster_ms", b"blocked_until_cluster_ms", "drained_from", b"drained_from", "failovers", b"failovers", "generation", b"generation", "group", b"group", "incarnation", b"incarnation", "last_owner", b"last_owner", "migration", b"migration", "migration_stop", b"migration_stop", "move_id", b"move_id", "move_kind", b"move_kind", "moved_from", b"moved_from", "next_action", b"next_action", "next_action_cluster_ms", b"next_action_cluster_ms", "order", b"order", "owner", b"owner", "passed_over", b"passed_over", "release_cause", b"release_cause", "reset_id", b"reset_id", "since_wall_ms", b"since_wall_ms", "start_id", b"start_id", "status", b"status", "target", b"target", "target_incarnation", b"target_incarnation", "waits_since_cluster_ms", b"waits_since_cluster_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1175,6 +1195,49 @@ class ResourceReport(_message.Message):
 Global___ResourceReport: _TypeAlias = ResourceReport  # noqa: Y015
 
 @_typing.final
+class MigrationReport(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    PERCENT_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    IS_MOVED_FIELD_NUMBER: _builtins.int
+    MOVED_CLUSTER_MS_FIELD_NUMBER: _builtins.int
+    TOOK_MS_FIELD_NUMBER: _builtins.int
+    BLACKOUT_MS_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    percent: _builtins.int
+    text: _builtins.str
+    failed: _builtins.str
+    """why it fell through: it still runs on the source"""
+    is_moved: _builtins.bool
+    """it stands still on the source and is whole at the destination"""
+    moved_cluster_ms: _builtins.int
+    took_ms: _builtins.int
+    blackout_ms: _builtins.int
+    """until it was online at the destination"""
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        percent: _builtins.int = ...,
+        text: _builtins.str = ...,
+        failed: _builtins.str = ...,
+        is_moved: _builtins.bool = ...,
+        moved_cluster_ms: _builtins.int = ...,
+        took_ms: _builtins.int = ...,
+        blackout_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blackout_ms", b"blackout_ms", "failed", b"failed", "is_moved", b"is_moved", "moved_cluster_ms", b"moved_cluster_ms", "number", b"number", "percent", b"percent", "text", b"text", "took_ms", b"took_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MigrationReport: _TypeAlias = MigrationReport  # noqa: Y015
+
+@_typing.final
 class ReportRecord(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1191,6 +1254,7 @@ class ReportRecord(_message.Message):
     IS_HANDS_OFF_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
     WAITS_FOR_NODE_FIELD_NUMBER: _builtins.int
+    MIGRATION_FIELD_NUMBER: _builtins.int
     group: _builtins.str
     node: _builtins.str
     incarnation: _builtins.str
@@ -1213,6 +1277,10 @@ class ReportRecord(_message.Message):
     def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Step]:
         """what the owner did and what came of it"""
 
+    @_builtins.property
+    def migration(self) -> Global___MigrationReport:
+        """absent: no live migration under this generation"""
+
     def __init__(
         self,
         *,
@@ -1229,14 +1297,82 @@ class ReportRecord(_message.Message):
         is_hands_off: _builtins.bool = ...,
         steps: _abc.Iterable[Global___Step] | None = ...,
         waits_for_node: _builtins.bool = ...,
+        migration: Global___MigrationReport | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["migration", b"migration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed_over_because", b"failed_over_because", "failed_over_by", b"failed_over_by", "generation", b"generation", "group", b"group", "incarnation", b"incarnation", "is_hands_off", b"is_hands_off", "is_released", b"is_released", "node", b"node", "reset_id", b"reset_id", "resources", b"resources", "steps", b"steps", "waits_for_node", b"waits_for_node", "was_online", b"was_online"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed_over_because", b"failed_over_because", "failed_over_by", b"failed_over_by", "generation", b"generation", "group", b"group", "incarnation", b"incarnation", "is_hands_off", b"is_hands_off", "is_released", b"is_released", "migration", b"migration", "node", b"node", "reset_id", b"reset_id", "resources", b"resources", "steps", b"steps", "waits_for_node", b"waits_for_node", "was_online", b"was_online"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReportRecord: _TypeAlias = ReportRecord  # noqa: Y015
+
+@_typing.final
+class PreparedResource(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    text: _builtins.str
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreparedResource: _TypeAlias = PreparedResource  # noqa: Y015
+
+@_typing.final
+class MigrationRecord(_message.Message):
+    """Written by the destination of a live migration."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    PREPARED_FIELD_NUMBER: _builtins.int
+    BECAUSE_FIELD_NUMBER: _builtins.int
+    SINCE_WALL_MS_FIELD_NUMBER: _builtins.int
+    group: _builtins.str
+    node: _builtins.str
+    incarnation: _builtins.str
+    number: _builtins.int
+    """of the assignment"""
+    state: _builtins.str
+    """ready, failed"""
+    because: _builtins.str
+    since_wall_ms: _builtins.int
+    @_builtins.property
+    def prepared(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreparedResource]: ...
+    def __init__(
+        self,
+        *,
+        group: _builtins.str = ...,
+        node: _builtins.str = ...,
+        incarnation: _builtins.str = ...,
+        number: _builtins.int = ...,
+        state: _builtins.str = ...,
+        prepared: _abc.Iterable[Global___PreparedResource] | None = ...,
+        because: _builtins.str = ...,
+        since_wall_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["because", b"because", "group", b"group", "incarnation", b"incarnation", "node", b"node", "number", b"number", "prepared", b"prepared", "since_wall_ms", b"since_wall_ms", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MigrationRecord: _TypeAlias = MigrationRecord  # noqa: Y015
 
 @_typing.final
 class NodeFactsRecord(_message.Message):
