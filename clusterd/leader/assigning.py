@@ -68,7 +68,8 @@ class Assigning:
                 placement.candidates,
             ),
         )
-        self._crowd.placed(standing.group.name, None)  # where it was it weighs no more: nothing of it runs
+        if standing.owner:
+            self._crowd.placed(standing.group.name, None)  # where it was it weighs no more: nothing of it runs
         self._crowd.placed(standing.group.name, owner, is_starting=after.order is Order.RUN)
         also = (keys.membership(owner), keys.node(owner), *_proof(before))
         message = f"{standing.group.name} is given to {owner}"
