@@ -43,7 +43,12 @@ class ClusterPort(Protocol):
         ...
 
     async def ask_node(self, node: NodeId, verb: str, body: bytes, timeout_ms: int) -> bytes:
-        """Ask a node's daemon, over the peers' links, for what only it can do (`stop`). Raises ClusterError."""
+        """Ask a node's daemon, over the peers' links, for what only it can do or know (`stop`, `facts`). Raises
+        ClusterError."""
+        ...
+
+    async def ask_type(self, node: NodeId, type_name: str, question: str, body: bytes, timeout_ms: int) -> bytes:
+        """Ask a resource type what it says of a node. Raises ClusterError."""
         ...
 
 

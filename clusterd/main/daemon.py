@@ -48,7 +48,7 @@ def run(config_path: Path) -> None:
     try:
         configuration = NodeConfiguration.load(config_path)
         log = LogLines(configuration.node, configuration.log_level)
-        sys.exit(asyncio.run(_run(configuration, log)))
+        sys.exit(asyncio.run(_run(configuration, config_path, log)))
     except ClusterError as error:
         print(f"clusterd: {error.message}\n{error.hint}", file=sys.stderr)
         sys.exit(1)
@@ -57,7 +57,7 @@ def run(config_path: Path) -> None:
         sys.exit(1)
 
 
-async def _run(configuration: NodeConfiguration, log: LogLines) -> int:
+async def _run(configuration: NodeConfiguration, config_path: Path, log: LogLines) -> int:
     started_ms = now_ms()
     storage = open_storage(configuration, _bootstrap(configuration), log.note)
     daemon_run = secrets.token_hex(4)
@@ -88,6 +88,7 @@ async def _run(configuration: NodeConfiguration, log: LogLines) -> int:
         wall_ms=_wall_ms,
         log=log.note,
         read_cuts=lambda: _cuts(configuration),
+        probe=(sys.executable, "-m", "clusterd.main.probe", "--config", str(config_path)),
     )
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, daemon.ask_to_stop, "SIGTERM")
@@ -142,6 +143,7 @@ async def _serve_api(configuration: NodeConfiguration, daemon: Daemon) -> Callab
         host=host.strip("[]"),
         tcp_port=int(tcp_port),
         unix_path=Path(configuration.run_dir) / "api.sock",
+        reports=Path(configuration.data_dir) / "reports",
     )
     await server.start()
     return server.stop

@@ -4,6 +4,7 @@ It refuses what is out of date (another incarnation, an older generation, no lea
 anything else, then hands the call to the resource. At the end of the lease it kills everything, itself included.
 """
 
+import asyncio
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ from clusterd.wire import host_pb2
 
 RESOURCE_COUNT_MAX = 4096
 GENERATION_MAX = 1 << 63
+EXAMINE_WITHIN_MS = 10_000
 _REPEATABLE = (host_pb2.VERB_OPEN, host_pb2.VERB_ONLINE)
 
 
@@ -72,6 +74,8 @@ class Host:
             self.stale_count += 1
             log("call.refused", "warning", resource=call.resource, verb=host_pb2.Verb.Name(call.verb), because=stale)
             return result(host_pb2.OUTCOME_STALE, stale)
+        if call.verb == host_pb2.VERB_CONTROL and call.type and not call.resource:
+            return await self._examine(call)
         problem = name_problem(call.resource)
         if problem:
             return result(host_pb2.OUTCOME_FAILED, f"the resource's name: {problem}")
@@ -80,6 +84,21 @@ class Host:
         except Exception as error:  # a defect of ours must not take the other resources along
             log("call.broke", "error", resource=call.resource, verb=host_pb2.Verb.Name(call.verb), error=repr(error))
             return failure_of(f"{host_pb2.Verb.Name(call.verb)} of {call.resource}", error)
+
+    async def _examine(self, call: host_pb2.ResourceCall) -> host_pb2.CallResult:
+        """A question to a type. A thread that does not come back harms nobody but its own answer."""
+        loaded = self._plugins.types.get(call.type)
+        if loaded is None:
+            return result(host_pb2.OUTCOME_UNKNOWN_TYPE, self._plugins.unknown(call.type))
+        make, question, body = loaded.make, call.control_verb, call.control_body
+        answer = self._services.threads.run(lambda: make.examine(question, body))
+        try:
+            async with asyncio.timeout(EXAMINE_WITHIN_MS / 1000):
+                return result(host_pb2.OUTCOME_DONE, control_body=await answer)
+        except TimeoutError:
+            return result(host_pb2.OUTCOME_FAILED, f"{question} did not return for {EXAMINE_WITHIN_MS} ms")
+        except Exception as error:  # the boundary to plug-in code
+            return failure_of(f"{question} of {call.type}", error)
 
     def _stale(self, call: host_pb2.ResourceCall) -> str:
         if call.verb == host_pb2.VERB_CONTROL and not call.incarnation:

@@ -34,6 +34,8 @@ class LoadedType:
         abilities = ["event"] if self.make.tells_failure else []
         if self.make.control is not ResourceType.control:
             abilities.append("control")
+        if self.make.examine.__func__ is not ResourceType.examine.__func__:  # type: ignore[attr-defined]  # a class method
+            abilities.append("examine")
         return host_pb2.TypeDescription(
             name=self.make.name,
             version=self.make.version,

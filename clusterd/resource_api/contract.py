@@ -243,6 +243,12 @@ class ResourceType:
         """A verb of the type's own. May run beside any other call."""
         raise UnknownControl(verb)
 
+    @classmethod
+    def examine(cls, question: str, body: bytes) -> bytes:
+        """A question about this node rather than about one resource: what is here that could become one, and what would
+        it lack? Looks, changes nothing, starts nothing, and answers within seconds."""
+        raise UnknownControl(question)
+
     # ---- live migration: for types with that ability. The cluster decides; these methods only do ----
     #
     # 1. destination: prepare_migration     2. source: migrate     3. the cluster gives the resource to the destination

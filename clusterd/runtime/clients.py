@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from clusterd.adapters.boot_clock import now_ms
 from clusterd.database import DatabaseView
-from clusterd.model.errors import BadInput, ClusterError, NotFound, TooLarge, UnknownOutcome
+from clusterd.model.errors import BadInput, Busy, ClusterError, NotFound, TooLarge, UnknownOutcome
 from clusterd.model.ids import NodeId
 from clusterd.node import Node
 from clusterd.node.effects import CommitDone, ReadDone
@@ -19,8 +19,14 @@ T = TypeVar("T")
 TRANSACTION_BYTES_MAX = 512 * 1024
 ASKED_BY_MAX = 200
 STOP_DELAY_S = 0.1
+ANSWER_BYTES_MAX = 1 << 20
+ANSWERS_AT_ONCE_MAX = 64
+ANSWER_WITHIN_S = 15.0
 Control = Callable[[str, str, str, bytes], Awaitable[bytes]]
 """(host, resource, verb, body) → what the resource type answers."""
+Examine = Callable[[str, str, bytes], Awaitable[bytes]]
+"""(resource type, question, body) → what the type says of this node."""
+Answer = Callable[[bytes], Awaitable[bytes]]
 
 
 class Clients:
@@ -32,13 +38,16 @@ class Clients:
         post: Callable[[Event], None],
         send: Callable[[NodeId, Envelope], None],
         control: Control,
+        examine: Examine,
         stop: Callable[[str], None],
     ) -> None:
         self._node = node
         self._post = post
         self._send = send
         self._control = control
+        self._examine = examine
         self._stop = stop
+        self._offers: dict[str, Answer] = {"stop": self._stop_soon}
         self._last_context = 0
         self._commits: dict[int, asyncio.Future[TransactionResult]] = {}
         self._reads: dict[int, asyncio.Future[None]] = {}
@@ -49,6 +58,10 @@ class Clients:
     @property
     def node(self) -> NodeId:
         return self._node.me
+
+    def offer(self, verb: str, answer: Answer) -> None:
+        """From now on this node answers `verb` when it is asked itself."""
+        self._offers[verb] = answer
 
     def view(self) -> DatabaseView:
         return self._node.replica.view
@@ -98,22 +111,27 @@ class Clients:
             raise NotFound(f"there is no resource {resource}", hint="clusterctl resource list")
         if assignment is None or not assignment.owner:
             raise NotFound(f"{resource} has no owner now", hint=f"clusterctl explain resource {resource}")
-        if assignment.owner == self._node.me:
-            async with asyncio.timeout(timeout_ms / 1000):
-                return await self._ask_own_host(resource, verb, body)
-        return await self._ask_peer(assignment.owner, resource, verb, body, timeout_ms)
+        return await self._ask_at(assignment.owner, OwnerQuery(resource=resource, verb=verb, body=body), timeout_ms)
 
     async def ask_node(self, node: NodeId, verb: str, body: bytes, timeout_ms: int) -> bytes:
-        """Ask a node's daemon for what only it can do: `stop`."""
-        if node == self._node.me:
-            return self._do_myself(verb, body)
-        return await self._ask_peer(node, "", verb, body, timeout_ms)
+        """Ask a node's daemon for what only it can do or know: `stop`, `clock`, `facts`."""
+        return await self._ask_at(node, OwnerQuery(verb=verb, body=body), timeout_ms)
 
-    async def _ask_peer(self, peer: NodeId, resource: str, verb: str, body: bytes, timeout_ms: int) -> bytes:
-        context, answer = self._ask(self._queries)
-        query = OwnerQuery(context=context, resource=resource, verb=verb, body=body)
-        self._send(peer, Envelope(sender=self._node.me, receiver=peer, owner_query=query))
-        return await self._wait(answer, self._queries, context, timeout_ms)
+    async def ask_type(self, node: NodeId, type_name: str, question: str, body: bytes, timeout_ms: int) -> bytes:
+        """Ask a resource type about a node."""
+        return await self._ask_at(node, OwnerQuery(type=type_name, verb=question, body=body), timeout_ms)
+
+    async def _ask_at(self, node: NodeId, query: OwnerQuery, timeout_ms: int) -> bytes:
+        """Raises UnknownOutcome when no answer came in time."""
+        if node == self._node.me:
+            try:
+                async with asyncio.timeout(timeout_ms / 1000):
+                    return await self._answer_to(query)
+            except TimeoutError as error:
+                raise _no_answer(node) from error
+        query.context, answer = self._ask(self._queries)
+        self._send(node, Envelope(sender=self._node.me, receiver=node, owner_query=query))
+        return await self._wait(answer, self._queries, query.context, timeout_ms)
 
     # ---- answers ----
 
@@ -151,17 +169,30 @@ class Clients:
     async def _answer(self, peer: NodeId, query: OwnerQuery) -> None:
         answer = OwnerAnswer(context=query.context)
         try:
-            if query.resource:
-                answer.body = await self._ask_own_host(query.resource, query.verb, query.body)
-            else:
-                answer.body = self._do_myself(query.verb, query.body)
+            if len(self._answering) > ANSWERS_AT_ONCE_MAX:
+                raise Busy(f"{self._node.me} answers {ANSWERS_AT_ONCE_MAX} questions already")
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                answer.body = await self._answer_to(query)
         except ClusterError as error:
             answer.error = error.message
+        except TimeoutError:
+            answer.error = f"{query.verb} took {self._node.me} longer than {ANSWER_WITHIN_S:g} s"
         self._send(peer, Envelope(sender=self._node.me, receiver=peer, owner_answer=answer))
 
-    def _do_myself(self, verb: str, body: bytes) -> bytes:
-        if verb != "stop":
-            raise BadInput(f"{self._node.me} does not know {verb!r}", hint="its version may be older")
+    async def _answer_to(self, query: OwnerQuery) -> bytes:
+        if query.resource:
+            found = await self._ask_own_host(query.resource, query.verb, query.body)
+        elif query.type:
+            found = await self._examine(query.type, query.verb, query.body)
+        elif (answer := self._offers.get(query.verb)) is not None:
+            found = await answer(query.body)
+        else:
+            raise BadInput(f"{self._node.me} does not know {query.verb!r}", hint="its version may be older")
+        if len(found) > ANSWER_BYTES_MAX:
+            raise TooLarge(f"the answer to {query.verb} has {len(found)} bytes, at most {ANSWER_BYTES_MAX} are sent")
+        return found
+
+    async def _stop_soon(self, body: bytes) -> bytes:
         asked_by = body.decode("utf-8", "replace")[:ASKED_BY_MAX]
         # After the answer is on its way.
         asyncio.get_running_loop().call_later(STOP_DELAY_S, self._stop, f"{asked_by} stopped the node")
@@ -189,11 +220,13 @@ class Clients:
             async with asyncio.timeout(timeout_ms / 1000 + 1):
                 return await answer
         except TimeoutError as error:
-            raise UnknownOutcome(
-                "this node did not answer in time", hint="look at the state before repeating"
-            ) from error
+            raise _no_answer(self._node.me) from error
         finally:
             waiting.pop(context, None)
+
+
+def _no_answer(node: NodeId) -> UnknownOutcome:
+    return UnknownOutcome(f"{node} did not answer in time", hint="look at the state before repeating")
 
 
 def _settle(

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from clusterd.adapters.boot_clock import now_ms
@@ -25,6 +25,7 @@ from clusterd.owner import HostCall, KillHost, StartHost
 from clusterd.runtime.clients import Clients
 from clusterd.runtime.fencing import FenceDesk
 from clusterd.runtime.machine import MEASURE_EVERY_S, Machine
+from clusterd.runtime.probing import Prober
 from clusterd.runtime.processes import NodeProcesses
 from clusterd.wire.peer_pb2 import Envelope
 
@@ -50,6 +51,7 @@ class Daemon:
         wall_ms: Callable[[], int],
         log: Callable[[Note], None],
         read_cuts: Callable[[], LinkCuts],
+        probe: Sequence[str],
     ) -> None:
         self.node = node
         self._storage = storage
@@ -61,7 +63,10 @@ class Daemon:
         self._log = log
         self._read_cuts = read_cuts
         self._fences = FenceDesk(lambda: node.replica.view, self.post)
-        self.clients = Clients(node, self.post, self._links.send, processes.control, self.ask_to_stop)
+        self.clients = Clients(
+            node, self.post, self._links.send, processes.control, processes.examine, self.ask_to_stop
+        )
+        self._prober = Prober(self.clients, self.status, probe, wall_ms)
         self._inbox: deque[happened.Event] = deque()
         self._is_pump_scheduled = False
         self._timer: asyncio.TimerHandle | None = None

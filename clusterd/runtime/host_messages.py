@@ -54,6 +54,10 @@ def control_message(resource: str, verb: str, body: bytes) -> host_pb2.ResourceC
     return host_pb2.ResourceCall(verb=host_pb2.VERB_CONTROL, resource=resource, control_verb=verb, control_body=body)
 
 
+def examine_message(type_name: str, question: str, body: bytes) -> host_pb2.ResourceCall:
+    return host_pb2.ResourceCall(verb=host_pb2.VERB_CONTROL, type=type_name, control_verb=question, control_body=body)
+
+
 def answer_of(result: host_pb2.CallResult) -> CallAnswer:
     """Whatever a host cannot do with a call is a failed call, with the host's words."""
     return CallAnswer(_OUTCOMES.get(result.outcome, CallOutcome.FAILED), result.message, result.pid)

@@ -17,7 +17,15 @@ from clusterd.model.errors import ClusterError, NotFound
 from clusterd.model.ids import Incarnation, ResourceId
 from clusterd.node import events as happened
 from clusterd.owner import HostCall
-from clusterd.runtime.host_messages import answer_of, call_message, control_message, happening_of, host_up
+from clusterd.owner.commands import SHARED_HOST
+from clusterd.runtime.host_messages import (
+    answer_of,
+    call_message,
+    control_message,
+    examine_message,
+    happening_of,
+    host_up,
+)
 from clusterd.wire import host_pb2
 
 GUARD_AGAIN_S = 0.1
@@ -104,6 +112,16 @@ class NodeProcesses:
         result = await link.call(control_message(resource, verb, body))
         if result.outcome != host_pb2.OUTCOME_DONE:
             raise ClusterError(f"{verb} of {resource}: {result.message}")
+        return result.control_body
+
+    async def examine(self, type_name: str, question: str, body: bytes) -> bytes:
+        """Ask a resource type about this node. Raises NotFound, or ClusterError with what the type said."""
+        link = self._hosts.get(SHARED_HOST)
+        if link is None:
+            raise NotFound("this node's resource host is not running", hint="try again in a moment")
+        result = await link.call(examine_message(type_name, question, body))
+        if result.outcome != host_pb2.OUTCOME_DONE:
+            raise ClusterError(result.message)
         return result.control_body
 
     # ---- the guard ----

@@ -683,7 +683,7 @@ class ResourceCall(_message.Message):
     reason: _builtins.str
     """of an offline: user-requested, moving, restarting, deleting, shutting-down"""
     control_verb: _builtins.str
-    """of a control call: "logs", ..."""
+    """of a control call: "logs", ...; without a resource the type itself is asked about this node"""
     control_body: _builtins.bytes
     def __init__(
         self,

@@ -362,8 +362,9 @@ Global___ProposeReply: _TypeAlias = ProposeReply  # noqa: Y015
 
 @_typing.final
 class OwnerQuery(_message.Message):
-    """Asks the owner of a resource something that only its host knows (its captured output); without a resource it is
-    the node's daemon that is asked: "stop", with the name of who asks as body.
+    """Asks the owner of a resource something that only its host knows (its captured output). Without a resource the node itself
+    is asked: with a type, what that resource type says of this node; with neither, the daemon ("stop", with the name of who
+    asks as body).
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -372,10 +373,12 @@ class OwnerQuery(_message.Message):
     RESOURCE_FIELD_NUMBER: _builtins.int
     VERB_FIELD_NUMBER: _builtins.int
     BODY_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
     context: _builtins.int
     resource: _builtins.str
     verb: _builtins.str
     body: _builtins.bytes
+    type: _builtins.str
     def __init__(
         self,
         *,
@@ -383,10 +386,11 @@ class OwnerQuery(_message.Message):
         resource: _builtins.str = ...,
         verb: _builtins.str = ...,
         body: _builtins.bytes = ...,
+        type: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "context", b"context", "resource", b"resource", "verb", b"verb"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "context", b"context", "resource", b"resource", "type", b"type", "verb", b"verb"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

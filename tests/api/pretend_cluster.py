@@ -67,6 +67,9 @@ class PretendCluster:
         self.told: list[tuple[str, str]] = []
         """Nodes whose daemon was told something: (node, verb)."""
         self.when_told: Callable[[], object] = lambda: None
+        self.node_answers: dict[str, Callable[[NodeId], bytes]] = {}
+        """What a node's daemon says, by verb; it may raise."""
+        self.type_answers: Callable[[NodeId, str, str, bytes], bytes] = _no_type
         self.heeds_maintenance = True
         self.unreachable: set[str] = set()
         self._view = DatabaseView(self.database)
@@ -139,10 +142,16 @@ class PretendCluster:
 
     async def ask_node(self, node: NodeId, verb: str, body: bytes, timeout_ms: int) -> bytes:
         self.told.append((node, verb))
+        if verb in self.node_answers:
+            return self.node_answers[verb](node)
         self.when_told()
         if self.acts:
             self.lose(node)
         return b""
+
+    async def ask_type(self, node: NodeId, type_name: str, question: str, body: bytes, timeout_ms: int) -> bytes:
+        self.told.append((node, f"{type_name} {question}"))
+        return self.type_answers(node, type_name, question, body)
 
     # ---- dials ----
 
@@ -284,6 +293,10 @@ class PretendCluster:
             for kind, schema in (("generic_service", SERVICE_SCHEMA), ("generic_script", SCRIPT_SCHEMA)):
                 draft.put(ResourceTypeRecord(kind, NodeId(name), "1.0", schema))
         self.write(draft)
+
+
+def _no_type(node: NodeId, type_name: str, question: str, body: bytes) -> bytes:
+    raise NotFound(f"{node} has no {type_name}")
 
 
 def service(name: str, group: str, depends_on: str = "", **more: object) -> ResourceRecord:
