@@ -12,12 +12,14 @@ from aiohttp.typedefs import Middleware
 from clusterd.api.access import Access
 from clusterd.api.events import Events
 from clusterd.api.kept_plans import KeptPlans
+from clusterd.api.kept_reports import KeptReports
 from clusterd.api.operating import Operating
 from clusterd.api.planning import PLANS, Planning
 from clusterd.api.port import ClusterPort
 from clusterd.api.reading import Reading
 from clusterd.api.requests import BODY_MAX_BYTES, json_answer
 from clusterd.api.stream import Streams
+from clusterd.api.validating import REPORTS, Validating
 from clusterd.api.writing import Writing
 from clusterd.model.errors import CODES, ClusterError, Refused
 from clusterd.model.events import REQUEST_FAILED
@@ -40,18 +42,20 @@ STREAMS = web.AppKey("streams", Streams)
 log = structlog.get_logger("clusterd.api")
 
 
-def create_app(port: ClusterPort, token: str) -> web.Application:
+def create_app(port: ClusterPort, token: str, reports: Path | None = None) -> web.Application:
     """The whole API over one node. Everything under /v1 asks for the token; the page itself holds no data."""
     streams = Streams(port)
     access = Access(token)
     app = web.Application(middlewares=[_surround(access)], client_max_size=BODY_MAX_BYTES)
     app[STREAMS] = streams
     app[PLANS] = KeptPlans(port.node)
+    app[REPORTS] = KeptReports(reports)
     app.add_routes(Reading(port, streams).routes())
     app.add_routes(Events(port, streams).routes())
     app.add_routes(Writing(port, streams).routes())
     app.add_routes(Operating(port).routes())
     app.add_routes(Planning(port).routes())
+    app.add_routes(Validating(port).routes())
     app.add_routes(_page_routes())
     app.on_response_prepare.append(_add_headers)
     app.on_shutdown.append(_let_clients_go)
@@ -62,9 +66,16 @@ class ApiServer:
     """The API on a TCP address, and on a local socket where one is named."""
 
     def __init__(
-        self, port: ClusterPort, *, token: str, host: str, tcp_port: int, unix_path: Path | None = None
+        self,
+        port: ClusterPort,
+        *,
+        token: str,
+        host: str,
+        tcp_port: int,
+        unix_path: Path | None = None,
+        reports: Path | None = None,
     ) -> None:
-        self._app = create_app(port, token)
+        self._app = create_app(port, token, reports)
         self._host, self._tcp_port = host, tcp_port
         self._unix_path = unix_path
         self._runner: web.AppRunner | None = None

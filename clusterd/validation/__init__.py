@@ -4,7 +4,18 @@
 `run` picks the tests and adds them up. Nothing here asks a node anything, and no test touches what runs.
 """
 
-from clusterd.validation.facts import Certificate, Filesystem, Interface, MachineFacts, PeerFacts
+from clusterd.validation.facts import (
+    Certificate,
+    FenceFacts,
+    Filesystem,
+    Hypervisor,
+    Interface,
+    MachineFacts,
+    NodeAnswer,
+    PeerFacts,
+    decode,
+    encode,
+)
 from clusterd.validation.report import html_of
 from clusterd.validation.run import BadChoice, choose, judge, outcome_class, report_view
 from clusterd.validation.situation import ClusterFacts, Disk, Group, Node, Situation
@@ -16,12 +27,15 @@ __all__ = [
     "Certificate",
     "ClusterFacts",
     "Disk",
+    "FenceFacts",
     "Filesystem",
     "Finding",
     "Group",
+    "Hypervisor",
     "Interface",
     "MachineFacts",
     "Node",
+    "NodeAnswer",
     "OutcomeClass",
     "PeerFacts",
     "Result",
@@ -29,6 +43,8 @@ __all__ = [
     "Test",
     "Verdict",
     "choose",
+    "decode",
+    "encode",
     "html_of",
     "judge",
     "outcome_class",

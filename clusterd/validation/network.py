@@ -83,11 +83,11 @@ def _synchronized(situation: Situation) -> list[Finding]:
 def _two_networks(situation: Situation) -> list[Finding]:
     found = []
     for node, machine in situation.machines():
-        nets = sorted(_subnets(machine.interfaces))
-        if len(nets) >= 2:
-            found.append(passed(node, f"{len(nets)} networks: {', '.join(nets)}"))
+        adapters = [each.name for each in machine.interfaces if _subnets((each,))]
+        if len(adapters) >= 2:
+            found.append(passed(node, f"{len(adapters)} adapters with addresses: {', '.join(adapters)}"))
         else:
-            saw = f"one network: {nets[0]}" if nets else "no network beside loopback"
+            saw = f"one adapter: {adapters[0]}" if adapters else "no network beside loopback"
             found.append(
                 warned(node, saw, "one cable or switch is enough to cut the node off: give it a second network")
             )

@@ -11,6 +11,18 @@ ENTROPY_LEAST_BITS = 128
 _DAY_MS = 86_400_000
 
 
+def _separate(situation: Situation) -> list[Finding]:
+    """Nodes of one kernel die together. In a lab that is so by design."""
+    by_boot: dict[str, list[str]] = {}
+    for node, machine in situation.machines():
+        by_boot.setdefault(machine.boot_id or node, []).append(node)
+    shared = [nodes for nodes in by_boot.values() if len(nodes) > 1]
+    if not shared:
+        return [passed("", f"{len(by_boot)} nodes on as many machines")]
+    advice = "what takes the machine takes all of them: for learning and testing only"
+    return [warned(", ".join(nodes), "they are on one machine", advice) for nodes in shared]
+
+
 def _same_version(situation: Situation) -> list[Finding]:
     advice = "bring every node to one version; mixed versions are for the time of an upgrade"
     return differing(
@@ -124,6 +136,7 @@ def _certificates(situation: Situation) -> list[Finding]:
 
 
 TESTS = (
+    Test("separate-machines", Category.SYSTEM, "Separate machines", "Each node has a machine of its own.", _separate),
     Test("same-version", Category.SYSTEM, "One version of clusterd", "All nodes run the same.", _same_version),
     Test(
         "same-architecture",

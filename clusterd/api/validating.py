@@ -1,0 +1,133 @@
+"""How is a cluster validated, and where do reports go? I/O. Handlers.
+
+Every node is asked at once what its machine is like; a node that does not answer is a finding, not an end. The disks that
+are online are asked through their owners. Nothing is changed anywhere but one small file that each node writes and forgets.
+"""
+
+import asyncio
+import json
+from typing import Any
+
+from aiohttp import web
+
+from clusterd.api.foreseeing import outlook_of
+from clusterd.api.kept_reports import KeptReports
+from clusterd.api.observed import observe_groups
+from clusterd.api.port import ClusterPort
+from clusterd.api.requests import json_answer
+from clusterd.api.times import minute_of_day, time_text
+from clusterd.api.validation_facts import DISK_TYPE, cluster_facts, disk_of
+from clusterd.api.views import document
+from clusterd.leader.capacity import CapacityAnswer, survives
+from clusterd.model.errors import BadInput, ClusterError
+from clusterd.model.ids import NodeId
+from clusterd.model.records import ResourceRecord
+from clusterd.model.states import ResourceState
+from clusterd.validation import BadChoice, Disk, NodeAnswer, Situation, choose, decode, judge, report_view
+
+FACTS_WITHIN_MS = 12_000
+DISK_WITHIN_MS = 3_000
+NAMES_MAX = 64
+FAILURES = 1
+REPORTS = web.AppKey("reports", KeptReports)
+
+
+class Validating:
+    """Handlers of validation and of kept reports."""
+
+    def __init__(self, port: ClusterPort) -> None:
+        self._port = port
+        self._running = asyncio.Lock()
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/v1/validation", self._validate),
+            web.get("/v1/reports", self._reports),
+            web.get("/v1/reports/{id}", self._report),
+        ]
+
+    async def _validate(self, request: web.Request) -> web.Response:
+        try:
+            chosen = choose(_names(request, "only"), _names(request, "skip"))
+        except BadChoice as error:
+            raise BadInput(str(error), hint="clusterctl validate --list names categories and tests") from error
+        async with self._running:
+            began_wall_ms = self._port.status().wall_ms
+            situation = await self._situation()
+            view, status = self._port.view(), self._port.status()
+            results = await asyncio.to_thread(judge, situation, chosen)
+        began, ended = time_text(began_wall_ms) or "", time_text(status.wall_ms) or ""
+        shown = document(view, status, **report_view(situation, results, began=began, ended=ended))
+        try:
+            kept = await asyncio.to_thread(request.app[REPORTS].keep, "validation", status.wall_ms, shown)
+            return json_answer({**shown, "report": kept or None, "notes": []})
+        except OSError as error:
+            note = f"the report could not be kept on {status.node}: {error.strerror}"
+            return json_answer({**shown, "report": None, "notes": [note]})
+
+    async def _reports(self, request: web.Request) -> web.Response:
+        ids = await asyncio.to_thread(request.app[REPORTS].ids)
+        return json_answer(document(self._port.view(), self._port.status(), reports=ids))
+
+    async def _report(self, request: web.Request) -> web.Response:
+        return json_answer(await asyncio.to_thread(request.app[REPORTS].read, request.match_info["id"]))
+
+    # ---- asking ----
+
+    async def _situation(self) -> Situation:
+        names = [each.name for each in self._port.view().nodes()]
+        answers, disks, capacity = await asyncio.gather(
+            asyncio.gather(*(self._ask(each) for each in names)),
+            self._disks(),
+            self._capacity(),
+        )
+        told: dict[str, NodeAnswer] = {}
+        silent: dict[str, str] = {}
+        for name, answer in zip(names, answers, strict=True):
+            if isinstance(answer, NodeAnswer):
+                told[name] = answer
+            else:
+                silent[name] = answer
+        facts = cluster_facts(self._port.view(), self._port.status(), capacity, disks)
+        return Situation(facts, told, silent)
+
+    async def _ask(self, node: NodeId) -> NodeAnswer | str:
+        """The node's answer, or why there is none."""
+        peer = next((each for each in self._port.status().peers if each.node == node), None)
+        if peer is not None and not peer.is_reachable:
+            return f"{self._port.node} does not hear it"
+        try:
+            return decode(await self._port.ask_node(node, "facts", b"", FACTS_WITHIN_MS))
+        except (ClusterError, ValueError) as error:
+            return f"it did not say what its machine is like: {error}"
+
+    async def _disks(self) -> list[Disk]:
+        status = self._port.status()
+        found = [
+            (each.record, each.state)
+            for group in observe_groups(self._port.view(), is_quorate=status.is_quorate)
+            for each in group.resources
+            if each.record.type == DISK_TYPE
+        ]
+        return list(await asyncio.gather(*(self._disk(record, state) for record, state in found)))
+
+    async def _disk(self, record: ResourceRecord, state: ResourceState) -> Disk:
+        if state is not ResourceState.ONLINE:
+            return disk_of(record, state.value, {})
+        try:
+            said: Any = json.loads(await self._port.ask_owner(record.name, "status", b"", DISK_WITHIN_MS))
+        except (ClusterError, ValueError) as error:
+            return disk_of(record, state.value, {}, f"its owner does not say how it stands: {error}")
+        return disk_of(record, state.value, said if isinstance(said, dict) else {})
+
+    async def _capacity(self) -> CapacityAnswer:
+        view, status = self._port.view().fork(), self._port.status()
+        outlook = outlook_of(status, minute_of_day(status.wall_ms))
+        return await asyncio.to_thread(lambda: survives(view, outlook.sight(view, 0), FAILURES))
+
+
+def _names(request: web.Request, key: str) -> list[str]:
+    names = [each for each in request.query.get(key, "").split(",") if each.strip()]
+    if len(names) > NAMES_MAX:
+        raise BadInput(f"{key} has at most {NAMES_MAX} names")
+    return names

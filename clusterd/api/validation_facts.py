@@ -1,0 +1,122 @@
+"""What of the cluster does a validation judge? Pure: from the database and what the answering node knows."""
+
+from collections.abc import Mapping, Sequence
+
+from clusterd.api.group_views import because
+from clusterd.api.node_views import node_state
+from clusterd.api.observed import observe_groups
+from clusterd.api.port import NodeStatus
+from clusterd.database import DatabaseView
+from clusterd.leader.capacity import CapacityAnswer
+from clusterd.model.ids import key_of
+from clusterd.model.records import FenceRecord, ResourceRecord
+from clusterd.model.settings import cluster_settings, node_settings
+from clusterd.model.settings_relations import cluster_notes, cluster_problems
+from clusterd.validation import ClusterFacts, Disk, Group, Node
+
+DISK_TYPE = "physical_disk"
+
+
+def cluster_facts(
+    view: DatabaseView, status: NodeStatus, capacity: CapacityAnswer, disks: Sequence[Disk] = ()
+) -> ClusterFacts:
+    """`disks` is what their owners said."""
+    record = view.cluster()
+    times = cluster_settings(record)
+    votes = {peer.node: peer.has_vote for peer in status.peers}
+    stranded = {each.group for loss in capacity.losses for each in loss.stranded}
+    return ClusterFacts(
+        name=record.name,
+        asked=status.node,
+        is_quorate=status.is_quorate,
+        leader=status.leader or "",
+        wall_ms=status.wall_ms,
+        delay_ms=times.same_subnet_delay_ms,
+        silence_max_ms=times.silence_max_ms,
+        run_lease_ms=times.run_lease_ms,
+        stop_budget_ms=times.stop_budget_ms,
+        setting_problems=tuple(cluster_problems(times)),
+        setting_notes=tuple(cluster_notes(record.properties)),
+        nodes=tuple(
+            Node(
+                each.name,
+                node_state(view.membership(each.name), each).value,
+                votes.get(each.name, True),
+                node_settings(each).avoid_placement,
+            )
+            for each in view.nodes()
+        ),
+        groups=groups_of(view, status),
+        disks=tuple(disks),
+        fence_agents={each.name: _agents(view.fences(), each.name) for each in view.nodes()},
+        types=types_by_node(view),
+        type_versions=_versions(view),
+        capacity=capacity.sentence,
+        is_capacity_enough=capacity.is_enough,
+        stranded=tuple(sorted(stranded | {each.group for each in capacity.homeless})),
+    )
+
+
+def groups_of(view: DatabaseView, status: NodeStatus) -> tuple[Group, ...]:
+    found = []
+    for group in observe_groups(view, is_quorate=status.is_quorate):
+        records = [each.record for each in group.resources]
+        found.append(
+            Group(
+                group.record.name,
+                group.state.value,
+                group.record.wanted.value,
+                group.owner or "",
+                possible_owners(view, records),
+                tuple(sorted({each.type for each in records})),
+                sum(_number(each, "memory_demand") for each in records),
+                sum(_number(each, "core_demand") for each in records),
+                because(group),
+            )
+        )
+    return tuple(found)
+
+
+def possible_owners(view: DatabaseView, resources: Sequence[ResourceRecord]) -> tuple[str, ...]:
+    """Nodes on which every one of these may run, in join order."""
+    allowed = [{key_of(node) for node in each.possible_owners} for each in resources if each.possible_owners]
+    return tuple(str(each.name) for each in view.nodes() if all(key_of(each.name) in owners for owners in allowed))
+
+
+def types_by_node(view: DatabaseView) -> Mapping[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for each in view.resource_types():
+        found[each.name] = (*found.get(each.name, ()), str(each.node))
+    return found
+
+
+def disk_of(record: ResourceRecord, state: str, said: Mapping[str, object], trouble: str = "") -> Disk:
+    """From a disk's answer to `status`."""
+    standing = str(said.get("standing", ""))
+    return Disk(
+        record.name,
+        record.group,
+        state,
+        guarantee=str(said.get("guarantee", "")),
+        is_reserved=standing == "held",
+        holder=str(said.get("key", "")),
+        trouble=trouble,
+    )
+
+
+def _agents(fences: Sequence[FenceRecord], node: str) -> tuple[str, ...]:
+    return tuple(
+        each.name for each in fences if not each.nodes or key_of(node) in {key_of(other) for other in each.nodes}
+    )
+
+
+def _versions(view: DatabaseView) -> Mapping[str, tuple[str, ...]]:
+    found: dict[str, set[str]] = {}
+    for each in view.resource_types():
+        found.setdefault(each.name, set()).add(each.version)
+    return {name: tuple(sorted(versions)) for name, versions in found.items()}
+
+
+def _number(record: ResourceRecord, name: str) -> int:
+    value = record.properties.get(name, 0)
+    return value if isinstance(value, int) else 0
