@@ -107,7 +107,7 @@ PROPERTIES = (
         "migration_downtime",
         PropertyKind.DURATION,
         "how long the guest may stand still at the end of a live migration; smaller may never end with a busy guest",
-        default=100,
+        default=30,
         minimum=1,
         maximum=10_000,
         unit="ms",
