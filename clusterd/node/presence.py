@@ -53,6 +53,8 @@ class Presence:
         self._lease = RunLease()
         self._pending_acks: dict[NodeId, Ack] = {}
         self._runs: dict[NodeId, deque[str]] = {}
+        self._newest: dict[NodeId, tuple[str, int]] = {}
+        """The daemon run and the sending time of the newest heartbeat of each node."""
 
     # ---- the run lease ----
 
@@ -170,6 +172,9 @@ class Presence:
         """Take in a heartbeat. False: it comes from a run of the sender's daemon that is known to be over."""
         if not self._is_present_run(sender, heartbeat.daemon_run, is_direct=is_direct, now_ms=now_ms):
             return False
+        if self._is_overtaken(sender, heartbeat):
+            self._take_ack(sender, heartbeat)
+            return True
         incarnation = Incarnation(heartbeat.incarnation)
         self.detector.hear(
             sender,
@@ -203,6 +208,17 @@ class Presence:
         for refusal in heartbeat.refusals:
             self._take_promise(sender, refusal, now_ms)
         return True
+
+    def _is_overtaken(self, sender: NodeId, heartbeat: Heartbeat) -> bool:
+        """Whether the same daemon has said something newer already: relays and links of their own may swap two heartbeats.
+
+        What a late one says of its sender is over, and would show a healthy node in a run that it has left.
+        """
+        run, sent_ms = self._newest.get(sender, ("", 0))
+        if run == heartbeat.daemon_run and heartbeat.sent_ms < sent_ms:
+            return True
+        self._newest[sender] = (heartbeat.daemon_run, heartbeat.sent_ms)
+        return False
 
     def _note_ended(self, node: NodeId, ended: Iterable[Incarnation]) -> None:
         known = self.ended_elsewhere.setdefault(node, deque(maxlen=ENDED_KNOWN_MAX))
