@@ -5,9 +5,20 @@ the next node. A path that is wrong or missing fails this resource, with the pat
 depends on it is tried. Nothing runs for it.
 """
 
-from clusterd.resource_api import Context, Health, NotOnThisNode, Property, PropertyKind, ResourceFailed, ResourceType
+from clusterd.resource_api import (
+    Context,
+    Health,
+    NotOnThisNode,
+    Property,
+    PropertyKind,
+    ResourceFailed,
+    ResourceType,
+    UnknownControl,
+)
 from resource_types.machine_definition import Definition, definition_path, prove, read_definition
+from resource_types.machine_definition.examination import examine_definitions
 from resource_types.machine_definition.proof import missing_paths
+from resource_types.physical_disk.places import places
 
 PROBLEM_COUNT_SHOWN_MAX = 5
 
@@ -47,6 +58,13 @@ class VirtualMachineConfiguration(ResourceType):
             raise ResourceFailed("; ".join(missing))
         return Health.YES
 
+    @classmethod
+    def examine(cls, question: str, body: bytes) -> bytes:
+        """`definitions`: which are here, and where what they name lies on this node."""
+        if question != "definitions":
+            raise UnknownControl(question)
+        return examine_definitions(body)
+
 
 def proven_definition(context: Context, path_or_name: str) -> Definition:
     """Read and proven. Raises NotOnThisNode when the definition itself is not here, ResourceFailed for what it names."""
@@ -57,7 +75,7 @@ def proven_definition(context: Context, path_or_name: str) -> Definition:
     if not isinstance(found, Definition) and found[0].message == "No such file or directory":
         raise NotOnThisNode(f"there is no definition {path} on {context.node}: put it where every node has it")
     if isinstance(found, Definition):
-        found = prove(found)
+        found = prove(found, lambda disk: places(context.cluster, context.node, disk).nbd)
     if isinstance(found, Definition):
         return found
     shown = "; ".join(str(each) for each in found[:PROBLEM_COUNT_SHOWN_MAX])
