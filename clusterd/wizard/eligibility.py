@@ -1,0 +1,250 @@
+"""May this machine be protected as it is, and if not, why? Pure.
+
+Every reason is told at once. A node without QEMU is no possible owner, and that is a warning; a node that lacks a file is a
+refusal, because the operator may have meant it to have one. What cannot be undone quietly (a machine that runs outside the
+cluster, files that no other node has) is refused.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from clusterd.wizard.facts import DefinitionFacts, FileFacts, NodeDefinitions
+from clusterd.wizard.storage import Placed, disks_around, placed
+from clusterd.wizard.surroundings import ClusterDisk, HostFacts, Surroundings
+
+FLAGS_SHOWN_MAX = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the operator asked for beside the definition."""
+
+    owners: tuple[str, ...] = ()
+    """Possible owners; none: every node that can run machines."""
+    disks: tuple[str, ...] = ()
+    """Disk resources that belong to it although no file says so."""
+    allows_running: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Eligibility:
+    """One machine, judged."""
+
+    name: str
+    path: str
+    owners: tuple[str, ...] = ()
+    refusals: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    disks: tuple[ClusterDisk, ...] = ()
+    group: str = ""
+    """The group that it must join, as its disks are there."""
+    memory_mib: int = 0
+    cores: int = 0
+    is_running: bool = False
+
+    @property
+    def is_eligible(self) -> bool:
+        return not self.refusals
+
+
+def eligible(path: str, told: Mapping[str, NodeDefinitions], around: Surroundings, wish: Wish) -> Eligibility:
+    """Judge the definition at `path` by what every node told."""
+    return _Judgement(path, told, around, wish).result()
+
+
+class _Judgement:
+    def __init__(self, path: str, told: Mapping[str, NodeDefinitions], around: Surroundings, wish: Wish) -> None:
+        self._path = path
+        self._around = around
+        self._wish = wish
+        self._machines = {node: each.machine for node, each in told.items()}
+        self._facts = {node: _of(each, path) for node, each in told.items()}
+        self._refusals: list[str] = []
+        self._warnings: list[str] = []
+
+    def result(self) -> Eligibility:
+        readable = self._readable()
+        name = next((each.name for each in self._facts.values() if each), self._path)
+        if not readable:
+            self._refuse_unreadable()
+            return Eligibility(name, self._path, refusals=tuple(self._refusals))
+        best = next(iter(readable.values()))
+        self._check_protected()
+        self._check_same(readable)
+        owners = self._owners(best)
+        files = self._placed_files(owners, readable)
+        disks = self._disks(files, owners)
+        self._check_chains(files, readable, owners)
+        is_running = self._check_running(readable)
+        self._check_hosts(owners)
+        self._warnings += dict.fromkeys(each.warning for each in files if each.warning)
+        groups = list(dict.fromkeys(disk.group for disk in disks if disk.group))
+        return Eligibility(
+            name,
+            self._path,
+            tuple(owners),
+            tuple(dict.fromkeys(self._refusals)),
+            tuple(dict.fromkeys(self._warnings)),
+            tuple(disks),
+            groups[0] if len(groups) == 1 else "",
+            best.memory_mib,
+            best.cores,
+            is_running,
+        )
+
+    # ---- the definition itself ----
+
+    def _readable(self) -> dict[str, DefinitionFacts]:
+        return {
+            node: each
+            for node, each in self._facts.items()
+            if each is not None and not each.trouble and not each.problems
+        }
+
+    def _refuse_unreadable(self) -> None:
+        problems = {text for each in self._facts.values() if each for text in each.problems}
+        if problems:
+            self._refusals += [f"the definition is not valid: {text}" for text in sorted(problems)]
+        else:
+            self._refusals.append(f"no node has the definition {self._path}")
+
+    def _check_protected(self) -> None:
+        if self._path in self._around.protected:
+            self._refusals.append(f"resource {self._around.protected[self._path]} protects it already")
+
+    def _check_same(self, readable: Mapping[str, DefinitionFacts]) -> None:
+        prints = {each.fingerprint for each in readable.values()}
+        if len(prints) > 1:
+            self._refusals.append(f"{self._path} says different things on {', '.join(readable)}: make them the same")
+        for node, each in self._facts.items():
+            if each is not None and each.problems:
+                self._refusals.append(f"{self._path} is not valid on {node}: {'; '.join(each.problems)}")
+
+    # ---- owners ----
+
+    def _owners(self, definition: DefinitionFacts) -> list[str]:
+        found = []
+        for host in self._around.hosts:
+            if self._wish.owners and host.name not in self._wish.owners:
+                continue
+            reason = _unfit(host, definition)
+            if not reason:
+                found.append(host.name)
+            elif self._wish.owners:
+                self._refusals.append(f"{host.name} cannot own it: {reason}")
+            else:
+                self._warnings.append(f"{host.name} is no possible owner: {reason}")
+        if not found:
+            self._refusals.append("no node can run it")
+        elif len(found) == 1:
+            self._warnings.append(f"only {found[0]} can run it: nothing takes it over when that node is lost")
+        return found
+
+    # ---- files ----
+
+    def _placed_files(self, owners: Sequence[str], readable: Mapping[str, DefinitionFacts]) -> list[Placed]:
+        """Every file that any node knows of, judged on the owners."""
+        paths = dict.fromkeys(each.path for facts in readable.values() for each in facts.files)
+        found = [placed(path, self._seen(path, owners), self._machines, self._around) for path in paths]
+        self._refusals += [each.refusal for each in found if each.refusal]
+        bridges = {name: node for node in owners for name in _bridges(self._facts.get(node))}
+        self._refusals += [f"there is no bridge {name} on {node}" for name, node in sorted(bridges.items())]
+        return found
+
+    def _seen(self, path: str, owners: Sequence[str]) -> dict[str, FileFacts | None]:
+        found: dict[str, FileFacts | None] = {}
+        for node in owners:
+            facts = self._facts.get(node)
+            files = facts.files if facts is not None else ()
+            found[node] = next((each for each in files if each.path == path), None)
+        return found
+
+    def _disks(self, files: Sequence[Placed], owners: Sequence[str]) -> list[ClusterDisk]:
+        """Those under its files, those named, and those on which these are mounted; all in one group."""
+        by_name = {disk.resource: disk for disk in self._around.disks}
+        needed = {each.disk.resource: each.disk for each in files if each.disk is not None}
+        needed |= {name: by_name[name] for name in self._wish.disks if name in by_name}
+        for disk in list(needed.values()):
+            for outer in disks_around(disk, owners, self._around):
+                if outer.group and disk.group and outer.group != disk.group:
+                    self._refusals.append(
+                        f"disk {disk.resource} (group {disk.group}) is mounted inside disk {outer.resource}, which is in "
+                        f"group {outer.group}: both must be in one group"
+                    )
+                needed.setdefault(outer.resource, outer)
+        groups = sorted({disk.group for disk in needed.values() if disk.group})
+        if len(groups) > 1:
+            told = ", ".join(f"{disk.resource} in {disk.group}" for disk in needed.values() if disk.group)
+            self._refusals.append(f"its files are on disks of several groups ({told}): bring them into one group first")
+        return list(needed.values())
+
+    def _check_chains(
+        self, files: Sequence[Placed], readable: Mapping[str, DefinitionFacts], owners: Sequence[str]
+    ) -> None:
+        """All images of a chain lie in the group's storage: with a child on a cluster disk, the parent may not be local."""
+        by_path = {each.path: each for each in files}
+        links = {
+            (each.rests_under, each.path) for facts in readable.values() for each in facts.files if each.rests_under
+        }
+        for child, parent in sorted(links):
+            above, below = by_path.get(child), by_path.get(parent)
+            if above is None or below is None or above.disk is None or below.disk is not None:
+                continue
+            self._refusals.append(
+                f"{child} is on disk {above.disk.resource} and rests on {parent}, which is on no disk of the group: "
+                "move it there, or merge the two with qemu-img"
+            )
+
+    # ---- running, room, hosts ----
+
+    def _check_running(self, readable: Mapping[str, DefinitionFacts]) -> bool:
+        users = sorted(node for node, facts in readable.items() if any(each.is_in_use for each in facts.files))
+        if not users:
+            return False
+        text = f"a QEMU has its disk open on {', '.join(users)}"
+        if self._wish.allows_running:
+            hint = "shut it down there before the group is brought online; two cannot have the disk"
+            self._warnings.append(f"{text}: the group stays offline until you start it; {hint}")
+        else:
+            self._refusals.append(f"{text}: shut the machine down first, or use --allow-running")
+        return True
+
+    def _check_hosts(self, owners: Sequence[str]) -> None:
+        hosts = [self._around.host(each) for each in owners]
+        self._warn_different(
+            "QEMU versions", {each.name: each.hypervisor for each in hosts}, "moves that keep its memory"
+        )
+        self._warn_different("makers of processors", {each.name: each.vendor for each in hosts}, "live moves")
+        flags = [each.flags for each in hosts if each.flags]
+        if flags:
+            gap = sorted(frozenset.union(*flags) - frozenset.intersection(*flags))
+            if gap:
+                shown = " ".join(gap[:FLAGS_SHOWN_MAX]) + (" …" if len(gap) > FLAGS_SHOWN_MAX else "")
+                self._warnings.append(
+                    f"not every possible owner has these processor features: {shown}; set processor_model in the "
+                    "definition to what all have"
+                )
+
+    def _warn_different(self, what: str, values: Mapping[str, str], risk: str) -> None:
+        known = {node: value for node, value in values.items() if value}
+        if len(set(known.values())) > 1:
+            told = ", ".join(f"{node}: {value}" for node, value in known.items())
+            self._warnings.append(f"possible owners have different {what} ({told}): {risk} may fail between them")
+
+
+def _of(told: NodeDefinitions, path: str) -> DefinitionFacts | None:
+    return next((each for each in told.definitions if each.path == path), None)
+
+
+def _bridges(facts: DefinitionFacts | None) -> tuple[str, ...]:
+    return facts.missing_bridges if facts is not None else ()
+
+
+def _unfit(host: HostFacts, definition: DefinitionFacts) -> str:
+    if host.silence:
+        return host.silence
+    if not host.hypervisor:
+        return "it has no QEMU"
+    if host.memory_mib is not None and host.memory_mib < definition.memory_mib:
+        return f"it has {host.memory_mib} MiB of memory, and the machine takes {definition.memory_mib}"
+    return ""
