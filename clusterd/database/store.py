@@ -33,7 +33,8 @@ class Database:
     def __init__(self) -> None:
         self.revision = 0
         self.cluster_ms = 0
-        self._items: dict[str, dict[str, Item]] = {}
+        self._items: dict[str, Item] = {}
+        self._kinds: dict[str, set[str]] = {}
         self._order: dict[str, list[str]] = {}
         self._changed_at: dict[str, int] = {}
         self._answers: OrderedDict[str, TransactionResult] = OrderedDict()
@@ -45,7 +46,7 @@ class Database:
     # ---- reading ----
 
     def get(self, key: str) -> Item | None:
-        return self._items.get(keys.prefix_of(key), {}).get(key)
+        return self._items.get(key)
 
     def revision_of(self, key: str) -> int:
         """The revision of the key's last change; 0 when it is absent."""
@@ -56,7 +57,7 @@ class Database:
         """Every key of one kind (`keys.GROUP`, …), in order."""
         order = self._order.get(prefix)
         if order is None:
-            order = self._order[prefix] = sorted(self._items.get(prefix, ()))
+            order = self._order[prefix] = sorted(self._kinds.get(prefix, ()))
         return order
 
     def changed_at(self, prefix: str) -> int:
@@ -128,20 +129,21 @@ class Database:
 
     def _put(self, key: str, value: bytes) -> None:
         prefix = keys.prefix_of(key)
-        kind = self._items.setdefault(prefix, {})
-        before = kind.get(key)
+        before = self._items.get(key)
         if before is None:
+            self._kinds.setdefault(prefix, set()).add(key)
             self._order.pop(prefix, None)
         else:
             self._digest ^= _item_digest(key, before)
-        item = kind[key] = Item(value, self.revision)
+        item = self._items[key] = Item(value, self.revision)
         self._digest ^= _item_digest(key, item)
         self._note_change(prefix, key)
 
     def _delete(self, key: str) -> None:
         prefix = keys.prefix_of(key)
-        before = self._items.get(prefix, {}).pop(key, None)
+        before = self._items.pop(key, None)
         if before is not None:
+            self._kinds[prefix].discard(key)
             self._digest ^= _item_digest(key, before)
             self._order.pop(prefix, None)
             self._event_keys.pop(key, None)
@@ -175,7 +177,8 @@ class Database:
         for each in stored.items:
             prefix = keys.prefix_of(each.key)
             item = Item(each.value, each.revision)
-            database._items.setdefault(prefix, {})[each.key] = item
+            database._items[each.key] = item
+            database._kinds.setdefault(prefix, set()).add(each.key)
             database._changed_at[prefix] = revision
             database._digest ^= _item_digest(each.key, item)
         database._event_keys.update(dict.fromkeys(database.keys_under(keys.EVENT)))
@@ -188,7 +191,8 @@ class Database:
         database = Database()
         database.revision = database._changes_complete_after = self.revision
         database.cluster_ms = self.cluster_ms
-        database._items = {prefix: dict(kind) for prefix, kind in self._items.items()}
+        database._items = dict(self._items)
+        database._kinds = {prefix: set(kind) for prefix, kind in self._kinds.items()}
         database._order = dict(self._order)
         database._changed_at = dict(self._changed_at)
         database._event_keys = dict(self._event_keys)
@@ -196,9 +200,9 @@ class Database:
         return database
 
     def _all_items(self) -> Iterator[tuple[str, Item]]:
-        for prefix in sorted(self._items):
+        for prefix in sorted(self._kinds):
             for key in self.keys_under(prefix):
-                yield key, self._items[prefix][key]
+                yield key, self._items[key]
 
 
 def _repeat_of(first: TransactionResult) -> TransactionResult:

@@ -14,7 +14,7 @@ from clusterd.leader.waiting import Waiting
 from clusterd.model import keys
 from clusterd.model.events import GROUP_ASSIGNED, GROUP_HELD, GROUP_PREEMPTED, GROUP_UNPLACED
 from clusterd.model.ids import Incarnation, NodeId
-from clusterd.model.records import AssignmentRecord, Decision, Step
+from clusterd.model.records import AssignmentRecord, Decision, MembershipRecord, Step
 from clusterd.model.states import GroupStatus, Order, ReleaseCause
 
 NOWHERE = "placement: no node can take it"
@@ -55,19 +55,15 @@ class Assigning:
         if member is None:
             return []
         wait = self._gates.wait(standing, owner, cause) if standing.is_wanted else None
-        after = self._given(standing, before, owner, member.incarnation, wait, cause)
         text = f"{standing.group.name} goes to {owner}: {why}"
         sight = self._pen.sight
-        given = f"{sight.me} (leader of term {sight.term}) gave it to {owner}"
-        after = replace(
-            after,
-            because=Decision(
-                f"placement: {cause}",
-                text if wait is None else f"{text}; it does not start yet: {wait.text}",
-                (*steps, self._pen.step(given)),
-                placement.candidates,
-            ),
+        because = Decision(
+            f"placement: {cause}",
+            text if wait is None else f"{text}; it does not start yet: {wait.text}",
+            (*steps, self._pen.step(f"{sight.me} (leader of term {sight.term}) gave it to {owner}")),
+            placement.candidates,
         )
+        after = self._given(standing, before, member, wait, cause, because)
         if standing.owner:
             self._crowd.placed(standing.group.name, None)  # where it was it weighs no more: nothing of it runs
         self._crowd.placed(standing.group.name, owner, is_starting=after.order is Order.RUN)
@@ -143,20 +139,20 @@ class Assigning:
         self,
         standing: Standing,
         before: AssignmentRecord | None,
-        owner: NodeId,
-        incarnation: Incarnation,
+        member: MembershipRecord,
         wait: Wait | None,
         cause: PlacementCause,
+        because: Decision,
     ) -> AssignmentRecord:
         sight, group = self._pen.sight, standing.group
         runs = standing.is_wanted and wait is None
         return AssignmentRecord(
             group.name,
-            owner,
-            incarnation,
+            member.node,
+            member.incarnation,
             before.generation + 1 if before is not None else 1,
             Order.RUN if runs else Order.HOLD,
-            Decision("", ""),
+            because,
             failovers=before.failovers if before is not None else (),
             move_id=before.move_id if before is not None else (group.move.id if group.move else ""),
             since_wall_ms=sight.wall_ms,
@@ -165,7 +161,7 @@ class Assigning:
             last_owner=(before.owner or before.last_owner) if before is not None else NodeId(""),
             passed_over=runs_now(self._view, group),
             drained_from=before.drained_from if before is not None else NodeId(""),
-            moved_from=before.moved_from if before is not None and before.moved_from != owner else NodeId(""),
+            moved_from=before.moved_from if before is not None and before.moved_from != member.node else NodeId(""),
             start_id=group.start_id,
             next_action="start" if wait is not None else "",
             next_action_cluster_ms=wait.until_cluster_ms if wait is not None else 0,
