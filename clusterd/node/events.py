@@ -117,6 +117,7 @@ class HostSilent:
 @dataclass(frozen=True, slots=True)
 class CallProgressed:
     call_id: int
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ class Leading:
             return
         for key in changed:
             prefix = keys.prefix_of(key)
-            if prefix in (keys.GROUP, keys.ASSIGNMENT, keys.REPORT):
+            if prefix in (keys.GROUP, keys.ASSIGNMENT, keys.REPORT, keys.MIGRATION):
                 self._dirty.add(GroupId(key.removeprefix(prefix)))
             elif prefix == keys.RESOURCE:
                 record = self._node.replica.view.get(ResourceRecord, key)

@@ -1,5 +1,6 @@
 """Pure. What a node does with the groups that it owns: order of online and offline, checks, restarts, reports."""
 
+from clusterd.owner.arriving import MigrationProposal
 from clusterd.owner.commands import CallAnswer, CallOutcome, HostCall, Hosted, KillHost, StartHost, Verb
 from clusterd.owner.machine import Happening
 from clusterd.owner.owner import Owner
@@ -13,6 +14,7 @@ __all__ = [
     "HostCall",
     "Hosted",
     "KillHost",
+    "MigrationProposal",
     "Now",
     "Owner",
     "OwnerPlan",

@@ -13,12 +13,13 @@ from clusterd.model.dependencies import parse_dependency
 from clusterd.model.ids import GroupId, Incarnation, NodeId, ResourceId, key_of
 from clusterd.model.records import AssignmentRecord, GroupRecord, ResourceRecord, ResourceReport, ResourceTypeRecord
 from clusterd.model.settings import ResourceSettings, TypeSettings, resource_settings, type_settings
-from clusterd.model.states import ResourceState
+from clusterd.model.states import MigrationState, Order, ResourceState
 from clusterd.model.type_times import own_times
 from clusterd.owner.commands import HostCall, Hosted, Verb
-from clusterd.owner.group import OwnedGroup, provider_order
+from clusterd.owner.group import Departure, OwnedGroup, provider_order
 from clusterd.owner.hands_off import note_wishes
 from clusterd.owner.hosts import Hosts
+from clusterd.owner.journeys import restored_departure
 from clusterd.owner.machine import Happening, Held
 
 _DEFAULT_SETTINGS = resource_settings(ResourceRecord(ResourceId(""), GroupId(""), ""))
@@ -111,6 +112,15 @@ def take_group(
         group = OwnedGroup(assignment, record, reset_id=record.reset_id)
     reports = _last_reports(view, record)
     report = view.report(record.name)
+    if not is_same:
+        group.may_continue = _is_expected(view, assignment)
+        if report is not None and report.migration is not None:
+            is_from_source = report.generation + 1 == assignment.generation and report.is_released
+            is_mine = report.generation == assignment.generation
+            if is_mine or (is_from_source and report.migration.number == assignment.migration):
+                group.arrived = report.migration
+            if is_mine and (report.migration.failed or assignment.order is Order.MIGRATE):
+                group.departure = restored_departure(report.migration)
     if not is_same and report is not None and report.generation == assignment.generation:
         group.last_report = report
         group.is_released = report.is_released
@@ -120,13 +130,13 @@ def take_group(
     group.records = records
     note_wishes(view, node, group)
     for name, resource in records.items():
-        group.settings[name] = _settings(view, node, resource)
+        group.settings[name] = settings_on(view, node, resource)
         group.dependencies[name] = parse_dependency(resource.depends_on)
         if name not in group.held:
             held = _first_held(resource.name, reports.get(name))
             hosted = adoption.claim(name, assignment.generation)
             before = reports.get(name) if group.last_report is not None else None
-            group.held[name] = _adopted(held, hosted, before) if hosted else _restored(held, before)
+            group.held[name] = _adopted(group, held, hosted, before) if hosted else _restored(held, before)
             if name not in reports:
                 group.held[name] = replace(group.held[name], fail_id=resource.fail_id, kill_id=resource.kill_id)
     dependencies = {name: group.dependencies[name] for name in group.held if name in group.dependencies}
@@ -137,11 +147,11 @@ def take_group(
 def adopt_late(group: OwnedGroup, adoption: Adoption) -> None:
     """A host told what it runs only after its group was taken: what is believed to be offline is not."""
     for name, held in group.held.items():
-        if held.may_run or held.state not in (ResourceState.OFFLINE, ResourceState.FAILED):
+        if held.may_run or held.is_prepared or held.state not in (ResourceState.OFFLINE, ResourceState.FAILED):
             continue
         hosted = adoption.claim(name, group.assignment.generation)
         if hosted is not None:
-            group.held[name] = _adopted(held, hosted, _reported(group, name))
+            group.held[name] = _adopted(group, held, hosted, _reported(group, name))
 
 
 def _reported(group: OwnedGroup, name: str) -> ResourceReport | None:
@@ -149,7 +159,7 @@ def _reported(group: OwnedGroup, name: str) -> ResourceReport | None:
     return next((each for each in resources if key_of(each.name) == name), None)
 
 
-def _settings(view: DatabaseView, node: NodeId, resource: ResourceRecord) -> ResourceSettings:
+def settings_on(view: DatabaseView, node: NodeId, resource: ResourceRecord) -> ResourceSettings:
     """The resource's own settings over its type's: what operators set for it, and what the type says itself."""
     known = view.get(ResourceTypeRecord, keys.resource_type(resource.type, node))
     own = own_times(known.schema) if known is not None else TypeSettings()
@@ -175,8 +185,24 @@ def _first_held(shown: ResourceId, before: ResourceReport | None) -> Held:
     )
 
 
-def _adopted(held: Held, hosted: Hosted, before: ResourceReport | None) -> Held:
+def _is_expected(view: DatabaseView, assignment: AssignmentRecord) -> bool:
+    """Whether what this node prepared last for the group is what the group came by."""
+    said = view.migration(assignment.group)
+    return (
+        bool(assignment.migration)
+        and said is not None
+        and said.state is MigrationState.READY
+        and (said.number, said.incarnation) == (assignment.migration, assignment.incarnation)
+    )
+
+
+def _adopted(group: OwnedGroup, held: Held, hosted: Hosted, before: ResourceReport | None) -> Held:
     """What a host runs goes on. What maintenance was in force for stays what it was."""
+    if hosted.is_prepared and group.may_continue:
+        return replace(held, is_prepared=True)
+    if hosted.is_moved:
+        group.departure = group.departure or Departure(group.assignment.migration)
+        group.departure.moved.add(key_of(held.name))
     is_hands_off = before is not None and before.is_hands_off
     held = replace(held, may_run=True, pid=hosted.pid, is_hands_off=is_hands_off)
     if hosted.state is ResourceState.ONLINE:

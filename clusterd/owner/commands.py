@@ -6,7 +6,7 @@ from enum import StrEnum
 from clusterd.model.ids import GroupId, Incarnation, ResourceId
 from clusterd.model.records import Properties
 from clusterd.model.settings import ResourceSettings
-from clusterd.model.states import ResourceState
+from clusterd.model.states import MoveKind, ResourceState
 
 SHARED_HOST = "shared"
 KILLED = "killed"
@@ -19,6 +19,14 @@ class Verb(StrEnum):
     TERMINATE = "terminate"
     TIMES = "times"
     """Check by the times of this call from now on. Nothing waits for the answer."""
+    PREPARE = "prepare"
+    """Make ready to take over what runs elsewhere."""
+    MIGRATE = "migrate"
+    """Move it, as it runs, to where it was prepared. May be repeated: whoever asks again gets the same answer."""
+    CANCEL_MIGRATION = "cancel-migration"
+    """Give up a move that is under way; the answer to that says what came of it. Nothing waits for this one's."""
+    RESUME = "resume"
+    """Go on here with what was moved: the other side will not."""
 
 
 class CallOutcome(StrEnum):
@@ -45,6 +53,10 @@ class HostCall:
     private: Properties
     settings: ResourceSettings
     reason: str
+    prepared: str = ""
+    """Of a migrate: what the destination said."""
+    move_kind: MoveKind = MoveKind.UNSAID
+    """Of an offline: how the group leaves this node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +64,8 @@ class CallAnswer:
     outcome: CallOutcome
     message: str = ""
     pid: int = 0
+    prepared: str = ""
+    """Of a prepare: what the source must know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +79,10 @@ class Hosted:
     state: ResourceState
     pid: int
     embedded_failure: str = ""
+    is_prepared: bool = False
+    """Nothing of it runs: it is ready to take over what runs elsewhere."""
+    is_moved: bool = False
+    """It stands still here and is whole at the destination of a migration."""
 
 
 @dataclass(frozen=True, slots=True)

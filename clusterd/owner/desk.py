@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from clusterd.model.events import STALE_REFUSED, Note, note
 from clusterd.model.ids import Incarnation, NodeId, key_of
+from clusterd.owner.arrival import Arrival
 from clusterd.owner.commands import KillHost
 from clusterd.owner.group import OwnedGroup
 from clusterd.owner.hosts import Hosts
@@ -20,6 +21,8 @@ class Desk:
     groups: dict[str, OwnedGroup] = field(default_factory=dict)
     group_of: dict[str, OwnedGroup] = field(default_factory=dict)
     """By folded resource name."""
+    arrivals: dict[str, Arrival] = field(default_factory=dict)
+    """Groups that are to migrate here, by key."""
     dirty: set[str] = field(default_factory=set)
     look_again_ms: dict[str, int] = field(default_factory=dict)
     stop_again_ms: dict[str, int] = field(default_factory=dict)
@@ -38,6 +41,7 @@ class Desk:
         self.groups, self.group_of = {}, {}
         self.dirty, self.look_again_ms, self.stop_again_ms = set(), {}, {}
         self.told = {}
+        self.arrivals = {}
 
     def find(self, name: str) -> tuple[OwnedGroup | None, Held | None]:
         """The group that holds a resource, and the resource in its hands."""
@@ -49,6 +53,10 @@ class Desk:
         """Unless another group has a resource of that name by now."""
         if self.group_of.get(name) is group:
             del self.group_of[name]
+
+    def arrival_of(self, name: str) -> Arrival | None:
+        """The arrival that a resource belongs to."""
+        return next((each for each in self.arrivals.values() if name in each.records), None)
 
     def mark(self, group: OwnedGroup) -> None:
         """Look at the group at the next plan."""
@@ -64,7 +72,7 @@ class Desk:
             if at_ms <= now_ms:
                 del self.look_again_ms[name]
                 self.dirty.add(name)
-        due, self.dirty = sorted(self.dirty & set(self.groups)), set()
+        due, self.dirty = sorted(self.dirty & (set(self.groups) | set(self.arrivals))), set()
         return due
 
     def count_stale(self, what: str) -> None:

@@ -10,10 +10,31 @@ from dataclasses import dataclass, field
 
 from clusterd.model.dependencies import Dependency
 from clusterd.model.ids import Incarnation, ResourceId, key_of
-from clusterd.model.records import AssignmentRecord, GroupRecord, ReportRecord, ResourceRecord, Step
+from clusterd.model.records import AssignmentRecord, GroupRecord, MigrationReport, ReportRecord, ResourceRecord, Step
 from clusterd.model.settings import ResourceSettings
 from clusterd.model.states import PENDING_STATES, GroupStatus, Order, ResourceState, Wanted
 from clusterd.owner.machine import Held
+
+
+@dataclass(slots=True)
+class Departure:
+    """A live migration of the group to another node, under the number of its assignment."""
+
+    number: int
+    began_ms: int = 0
+    under_way: str = ""
+    """The resource that is being moved."""
+    moved: set[str] = field(default_factory=set)
+    percent: int = 0
+    text: str = ""
+    told_ms: int = 0
+    stopping: str = ""
+    """Why what is under way was cancelled."""
+    failed: str = ""
+    is_moved: bool = False
+    moved_ms: int = 0
+    moved_cluster_ms: int = 0
+    took_ms: int = 0
 
 
 @dataclass(slots=True)
@@ -38,6 +59,11 @@ class OwnedGroup:
     failed_over_by: ResourceId = ResourceId("")
     failed_over_because: str = ""
     reset_id: str = ""
+    departure: Departure | None = None
+    arrived: MigrationReport | None = None
+    """How the live migration went by which it came here."""
+    may_continue: bool = False
+    """What this node prepared for it is what arrived: it goes on instead of starting afresh."""
     last_report: ReportRecord | None = None
     is_reporting: bool = False
     is_confirmed: bool = True
@@ -50,10 +76,17 @@ class OwnedGroup:
     def is_wanted_here(self) -> bool:
         """Whether this node should run it at all."""
         return (
-            self.assignment.order is Order.RUN
-            and not (self.is_released or self.is_given_up)
+            self.assignment.order in (Order.RUN, Order.MIGRATE)
+            and not (self.is_released or self.is_given_up or self.has_moved)
             and self.record.wanted is Wanted.ONLINE
         )
+
+    @property
+    def has_moved(self) -> bool:
+        """Everything that runs has been moved to the destination: what is left here only has to go."""
+        leaving = self.departure
+        is_ordered = self.assignment.order is Order.MIGRATE
+        return leaving is not None and is_ordered and leaving.number == self.assignment.migration and leaving.is_moved
 
     @property
     def wanted(self) -> set[str]:
@@ -160,6 +193,8 @@ def _why_offline(group: OwnedGroup, name: str, wanted: set[str], is_node_stoppin
         return "shutting-down"
     if name in wanted:
         return "provider-lost"
+    if group.has_moved:
+        return "migrated"
     if group.assignment.order is Order.RELEASE:
         return "moving"
     if name not in group.records:
@@ -169,7 +204,7 @@ def _why_offline(group: OwnedGroup, name: str, wanted: set[str], is_node_stoppin
 
 def is_empty_here(group: OwnedGroup) -> bool:
     """Whether it is certain that nothing of the group runs on this node."""
-    return all(not held.may_run and _is_down(held) for held in group.held.values())
+    return all(not (held.may_run or held.is_prepared) and _is_down(held) for held in group.held.values())
 
 
 def provider_order(dependencies: Mapping[str, Dependency]) -> tuple[str, ...]:

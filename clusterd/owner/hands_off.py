@@ -20,6 +20,7 @@ from clusterd.owner.group import Intent, OwnedGroup, under_way
 from clusterd.owner.machine import Happening, Held
 from clusterd.owner.plan import Now
 
+_LEAVING = (Order.RELEASE, Order.MIGRATE)
 HANDS_OFF = "hands off:"
 """How the text begins that a cause has in brackets while maintenance is in force."""
 
@@ -57,7 +58,7 @@ def end_hands_off(desk: Desk, group: OwnedGroup, now: Now) -> None:
 
 def begin_hands_off(desk: Desk, group: OwnedGroup, intent: Intent) -> bool:
     """Maintenance that was asked for comes into force where nothing is under way. True when it did for anything."""
-    if desk.is_node_stopping or group.is_given_up or group.is_released or group.assignment.order is Order.RELEASE:
+    if desk.is_node_stopping or group.is_given_up or group.is_released or group.assignment.order in _LEAVING:
         return False
     names = [name for name, held in group.held.items() if not held.is_hands_off and asked_for(group, name)]
     moving = under_way(group, intent) | {name for name in names if desk.hosts.is_busy(name, is_terminating=False)}

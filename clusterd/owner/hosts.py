@@ -110,6 +110,10 @@ class Hosts:
         if under_way is not None:
             self._calls[call_id] = replace(under_way, answer_by_ms=now_ms + _patience_ms(under_way.call))
 
+    def call_under_way(self, call_id: int) -> HostCall | None:
+        under_way = self._calls.get(call_id)
+        return under_way.call if under_way is not None else None
+
     def answered(self, call_id: int) -> HostCall | None:
         """The call that this answers; None when nobody waits for it any more."""
         under_way = self._calls.get(call_id)

@@ -142,6 +142,8 @@ class Held:
     embedded_failure: str = ""
     failed_meanwhile: bool = False
     """It failed while no daemon was there to hear of it: that is judged with the next plan."""
+    is_prepared: bool = False
+    """Nothing of it runs here yet, and what arrived by live migration goes on with the next online."""
     stop_trouble: str = ""
     """Why it is terminated now: it did not go offline in good order."""
 

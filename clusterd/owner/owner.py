@@ -11,9 +11,11 @@ from clusterd.database import DatabaseView
 from clusterd.model.events import HOST_ENDED, HOST_HUNG, HOST_STARTED, note
 from clusterd.model.ids import GroupId, Incarnation, NodeId, ResourceId, key_of
 from clusterd.model.states import ResourceState
+from clusterd.owner import arriving
 from clusterd.owner.adoption import Adoption, adopt_late, take_group
 from clusterd.owner.commands import SHARED_HOST, CallAnswer, CallOutcome, Hosted, StartHost, Verb
 from clusterd.owner.consequences import apply, complained, online_answered, stop_answered
+from clusterd.owner.departing import migrate_answered, progressed, resume_answered
 from clusterd.owner.desk import Desk
 from clusterd.owner.group import OwnedGroup, is_empty_here, is_mine
 from clusterd.owner.machine import Happening
@@ -64,6 +66,11 @@ class Owner:
             if known is not None:
                 known.is_given_up = True
                 desk.dirty.add(name)
+            arriving.expect(desk, view, name, assignment)
+            return
+        is_awaited = arriving.is_awaited(desk, name, assignment)
+        if name in desk.arrivals and not is_awaited:
+            arriving.give_up(desk, name)  # it is taken when nothing of what was prepared is left
             return
         if known is not None and known.assignment.generation != assignment.generation and not is_empty_here(known):
             known.is_given_up = True  # a new generation begins only when nothing of the old one is left
@@ -71,12 +78,14 @@ class Owner:
             group = desk.groups[name] = take_group(view, desk.node, known, assignment, record, self._adoption)
             if known is not group and self._is_inherited:
                 group.is_confirmed = False
+            if is_awaited:
+                arriving.welcome(desk, name, group)
             desk.group_of.update(dict.fromkeys(group.held, group))
         desk.dirty.add(name)
 
     def mark_all(self) -> None:
         """Look at every group at the next plan."""
-        self._desk.dirty.update(self._desk.groups)
+        self._desk.dirty.update(self._desk.groups, self._desk.arrivals)
 
     # ---- what hosts say ----
 
@@ -94,6 +103,7 @@ class Owner:
         desk.notes.append(note(HOST_ENDED, host=host, because=because))
         served, lost = desk.hosts.ended(host)
         self._adoption.host_ended(served)
+        arriving.host_ended(desk, served, because)
         guilty = {call.resource for call in lost if because.startswith("killed: hung") and call.resource in because}
         if not guilty and len(lost) == 1:
             guilty = {lost[0].resource}
@@ -118,8 +128,12 @@ class Owner:
             self._desk.notes.append(note(HOST_HUNG, host=host, resource="", call="ping"))
             self.mark_all()
 
-    def progressed(self, call_id: int, now: Now) -> None:
+    def progressed(self, call_id: int, message: str, now: Now) -> None:
         self._desk.hosts.progressed(call_id, now.now_ms)
+        call = self._desk.hosts.call_under_way(call_id)
+        group = self._desk.group_of.get(key_of(call.resource)) if call and call.verb is Verb.MIGRATE else None
+        if group is not None:
+            progressed(self._desk, group, message, now)
 
     def answered(self, call_id: int, answer: CallAnswer, now: Now) -> None:
         """The answer to a call. An answer nobody waits for any more changes nothing."""
@@ -127,15 +141,25 @@ class Owner:
         call = desk.hosts.answered(call_id)
         if call is None:
             return
+        arrival = desk.arrivals.get(key_of(call.group))
+        if arrival is not None and call.generation == arrival.generation:
+            arriving.answered(desk, arrival, call, answer)
+            return
         group, held = desk.find(key_of(call.resource))
         if group is None or held is None or call.generation != group.assignment.generation:
             return
         if answer.outcome is CallOutcome.STALE:
             desk.count_stale(f"{call.verb} of {call.resource}: {answer.message}")
-        if call.verb is Verb.ONLINE:
-            online_answered(desk, group, key_of(call.resource), answer, now)
-        else:
-            stop_answered(desk, group, key_of(call.resource), call, answer, now)
+        name = key_of(call.resource)
+        match call.verb:
+            case Verb.ONLINE:
+                online_answered(desk, group, name, answer, now)
+            case Verb.MIGRATE:
+                migrate_answered(desk, group, name, answer, now)
+            case Verb.RESUME:
+                resume_answered(desk, group, name, answer, now)
+            case _:
+                stop_answered(desk, group, name, call, answer, now)
         desk.dirty.add(key_of(call.group))
 
     def happened(self, resource: ResourceId, generation: int, what: Happening, message: str, now: Now) -> None:
@@ -156,8 +180,13 @@ class Owner:
         place = {name: at for group in self._desk.groups.values() for at, name in enumerate(group.order)}
         return sorted(names, key=lambda name: (place.get(name, 0), name))
 
-    def reported(self, group: GroupId, *, has_succeeded: bool, proposal: ReportProposal) -> None:
+    def reported(
+        self, group: GroupId, *, has_succeeded: bool, proposal: ReportProposal | arriving.MigrationProposal
+    ) -> None:
         """The outcome of a report's commit is known."""
+        if isinstance(proposal, arriving.MigrationProposal):
+            arriving.said(self._desk, proposal, has_succeeded=has_succeeded)
+            return
         owned = self._desk.groups.get(key_of(group))
         if owned is None or owned.assignment.generation != proposal.report.generation:
             return
@@ -180,6 +209,10 @@ class Owner:
         may_act = may_run and desk.hosts.are_all_known
         if may_act:
             for name in desk.due(now.now_ms):
+                if name in desk.arrivals:
+                    self._plan_arrival(view, name, now, plan)
+                if name not in desk.groups:
+                    continue
                 group = desk.groups[name]
                 plan_group(desk, view, group, now, plan)
                 if group.is_given_up:
@@ -190,6 +223,11 @@ class Owner:
             if at_ms is not None:
                 plan.look_at(at_ms)
         return plan
+
+    def _plan_arrival(self, view: DatabaseView, name: str, now: Now, plan: OwnerPlan) -> None:
+        if arriving.plan_arrival(self._desk, view, name, self._adoption, now, plan):
+            del self._desk.arrivals[name]
+            self._take_one(view, name)
 
     def _forget_if_empty(self, view: DatabaseView, group: OwnedGroup) -> None:
         if is_empty_here(group):
@@ -208,7 +246,8 @@ class Owner:
     @property
     def is_empty(self) -> bool:
         """Whether it is certain that nothing runs here."""
-        return all(is_empty_here(group) for group in self._desk.groups.values())
+        is_left = any(each.touched for each in self._desk.arrivals.values())
+        return not is_left and all(is_empty_here(group) for group in self._desk.groups.values())
 
     @property
     def is_everything_reported(self) -> bool:

@@ -1,10 +1,14 @@
 """What does a pass of planning need to know, and what does it give? Pure."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from clusterd.model.events import Note
 from clusterd.owner.commands import HostCall, KillHost, StartHost
 from clusterd.owner.reports import ReportProposal
+
+if TYPE_CHECKING:
+    from clusterd.owner.arriving import MigrationProposal
 
 
 @dataclass(slots=True)
@@ -15,6 +19,7 @@ class OwnerPlan:
     starts: list[StartHost] = field(default_factory=list)
     kills: list[KillHost] = field(default_factory=list)
     reports: list[ReportProposal] = field(default_factory=list)
+    migrations: "list[MigrationProposal]" = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     next_look_ms: int | None = None
 

@@ -5,11 +5,14 @@ from dataclasses import replace
 from clusterd.database import DatabaseView
 from clusterd.model.ids import ResourceId
 from clusterd.model.states import Order, ResourceState
-from clusterd.owner.commands import KILLED, HostCall, Verb, host_times
+from clusterd.owner.calling import ask, call_of
+from clusterd.owner.commands import KILLED, Verb, host_times
 from clusterd.owner.consequences import apply
+from clusterd.owner.departing import depart, is_quiet
 from clusterd.owner.desk import Desk
 from clusterd.owner.group import OwnedGroup, intend, is_empty_here
 from clusterd.owner.hands_off import begin_hands_off, end_hands_off
+from clusterd.owner.journeys import went_on
 from clusterd.owner.machine import Happening
 from clusterd.owner.plan import Now, OwnerPlan
 from clusterd.owner.policy import with_restart
@@ -23,6 +26,9 @@ def plan_group(desk: Desk, view: DatabaseView, group: OwnedGroup, now: Now, plan
             apply(desk, group, name, Happening.CHECK_FAILED, "while this node's daemon restarted", now)
     end_hands_off(desk, group, now)
     _obey_operator(desk, group, now, plan)
+    if depart(desk, view, group, now, plan):
+        _report(desk, view, group, now, plan)
+        return
     intent = intend(group, is_node_stopping=desk.is_node_stopping)
     if begin_hands_off(desk, group, intent):
         intent = intend(group, is_node_stopping=desk.is_node_stopping)
@@ -30,7 +36,7 @@ def plan_group(desk: Desk, view: DatabaseView, group: OwnedGroup, now: Now, plan
         _settle_unwanted(desk, group, name, now, plan)
     for name, reason in intent.to_take_offline.items():
         apply(desk, group, name, Happening.OFFLINE_ASKED, _REASON_TEXT[reason], now)
-        _call(desk, group, name, Verb.OFFLINE, reason, now, plan)
+        ask(desk, group, name, Verb.OFFLINE, reason, now, plan)
     for name in intent.to_cancel:
         _cancel_online(desk, group, name, _REASON_TEXT["provider-lost"], now, plan)
     for name in intent.to_bring_online:
@@ -41,25 +47,27 @@ def plan_group(desk: Desk, view: DatabaseView, group: OwnedGroup, now: Now, plan
         if held.state in (ResourceState.FAILED, ResourceState.OFFLINE) and held.may_run:
             _stop_rest(desk, group, name, now, plan)
         elif held.state is ResourceState.OFFLINE_PENDING and held.stop_trouble:
-            _call(desk, group, name, Verb.TERMINATE, "failed", now, plan)
+            ask(desk, group, name, Verb.TERMINATE, "failed", now, plan)
         elif held.state is ResourceState.OFFLINE_PENDING and not desk.hosts.is_busy(name, is_terminating=True):
-            _call(desk, group, name, Verb.OFFLINE, "user-requested", now, plan)
+            ask(desk, group, name, Verb.OFFLINE, "user-requested", now, plan)
         elif held.state is ResourceState.ONLINE:
             _keep_times(desk, group, name, plan)
     _drop_removed(desk, group)
     if group.is_given_up:
         return
-    _conclude(desk, group)
+    _conclude(desk, group, now)
     _report(desk, view, group, now, plan)
 
 
-def _conclude(desk: Desk, group: OwnedGroup) -> None:
+def _conclude(desk: Desk, group: OwnedGroup, now: Now) -> None:
     """What is true of the group as a whole from now on, under this generation."""
     wanted = group.wanted
-    group.was_online |= bool(wanted) and wanted <= group.online
+    if wanted and wanted <= group.online:
+        group.was_online = True
+        went_on(group, cluster_ms=now.cluster_ms, wall_ms=now.wall_ms)
     if not is_empty_here(group):
         return
-    if group.assignment.order is Order.RELEASE or (desk.is_node_stopping and not desk.keeps_groups):
+    if group.has_moved or group.assignment.order is Order.RELEASE or (desk.is_node_stopping and not desk.keeps_groups):
         group.is_released = True
     elif desk.is_node_stopping:
         group.waits_for_node = True
@@ -94,11 +102,13 @@ def _kill(desk: Desk, group: OwnedGroup, name: str, now: Now, plan: OwnerPlan) -
         return
     desk.hosts.supersede(group.held[name].name)
     apply(desk, group, name, Happening.CHECK_FAILED, "an operator had everything of it killed", now)
-    _call(desk, group, name, Verb.TERMINATE, KILLED, now, plan, is_urgent=True)
+    ask(desk, group, name, Verb.TERMINATE, KILLED, now, plan, is_urgent=True)
 
 
 def _settle_unwanted(desk: Desk, group: OwnedGroup, name: str, now: Now, plan: OwnerPlan) -> None:
     held = group.held[name]
+    if held.is_prepared:  # whatever arrived will not go on: it is stopped like anything that may run
+        group.held[name] = held = replace(held, is_prepared=False, may_run=True)
     if held.state is ResourceState.ONLINE_PENDING:
         _cancel_online(desk, group, name, "it is wanted no more", now, plan)
     elif held.state is ResourceState.FAILED and not held.may_run:
@@ -112,7 +122,7 @@ def _settle_unwanted(desk: Desk, group: OwnedGroup, name: str, now: Now, plan: O
 def _cancel_online(desk: Desk, group: OwnedGroup, name: str, because: str, now: Now, plan: OwnerPlan) -> None:
     desk.hosts.supersede(group.held[name].name)
     apply(desk, group, name, Happening.OFFLINE_ASKED, because, now)
-    _call(desk, group, name, Verb.TERMINATE, because, now, plan)
+    ask(desk, group, name, Verb.TERMINATE, because, now, plan)
 
 
 def _bring_online(desk: Desk, group: OwnedGroup, name: str, now: Now, plan: OwnerPlan) -> None:
@@ -135,11 +145,11 @@ def _bring_online(desk: Desk, group: OwnedGroup, name: str, now: Now, plan: Owne
     elif held.next_action == "retry":
         held = replace(held, restarts=())
         group.failed_over_by, group.failed_over_because = ResourceId(""), ""
-    group.held[name] = replace(held, may_run=True, evidence="")
+    group.held[name] = replace(held, may_run=True, is_prepared=False, evidence="")
     because = group.assignment.because.text if not held.sequence else ""
     apply(desk, group, name, Happening.ONLINE_ASKED, because, now)
     desk.hosts.place(held.name, host)
-    _call(desk, group, name, Verb.ONLINE, "", now, plan)
+    ask(desk, group, name, Verb.ONLINE, "", now, plan)
 
 
 def _stop_rest(desk: Desk, group: OwnedGroup, name: str, now: Now, plan: OwnerPlan) -> None:
@@ -148,7 +158,7 @@ def _stop_rest(desk: Desk, group: OwnedGroup, name: str, now: Now, plan: OwnerPl
     if now.now_ms < again_ms:
         desk.look_at(group, again_ms)
     else:
-        _call(desk, group, name, Verb.TERMINATE, "failed", now, plan)
+        ask(desk, group, name, Verb.TERMINATE, "failed", now, plan)
 
 
 def _keep_times(desk: Desk, group: OwnedGroup, name: str, plan: OwnerPlan) -> None:
@@ -160,55 +170,11 @@ def _keep_times(desk: Desk, group: OwnedGroup, name: str, plan: OwnerPlan) -> No
     host, _ = desk.hosts.ensure(held.name, group.settings[name])
     if desk.hosts.is_up(host):
         desk.told[name] = times
-        plan.calls.append(_host_call(desk, group, name, host, Verb.TIMES, ""))
-
-
-def _call(
-    desk: Desk,
-    group: OwnedGroup,
-    name: str,
-    verb: Verb,
-    reason: str,
-    now: Now,
-    plan: OwnerPlan,
-    *,
-    is_urgent: bool = False,
-) -> None:
-    """Send a call unless one of its kind is under way (an urgent one takes its place)."""
-    held = group.held[name]
-    if desk.hosts.is_busy(name, is_terminating=verb is Verb.TERMINATE) and not is_urgent:
-        return
-    host, start = desk.hosts.ensure(held.name, group.settings[name])
-    if start is not None:
-        plan.starts.append(start)
-    if not desk.hosts.is_up(host):
-        return
-    call = _host_call(desk, group, name, host, verb, reason)
-    desk.hosts.began(call, now.now_ms)
-    plan.calls.append(call)
-    if verb is Verb.ONLINE:
-        desk.told[name] = host_times(group.settings[name])
-
-
-def _host_call(desk: Desk, group: OwnedGroup, name: str, host: str, verb: Verb, reason: str) -> HostCall:
-    record = group.records.get(name)
-    return HostCall(
-        desk.hosts.next_call_id(),
-        host,
-        verb,
-        group.held[name].name,
-        record.type if record else "",
-        group.record.name,
-        group.assignment.generation,
-        desk.incarnation,
-        record.private if record else {},
-        group.settings[name],
-        reason,
-    )
+        plan.calls.append(call_of(desk, group, name, host, Verb.TIMES, ""))
 
 
 def _report(desk: Desk, view: DatabaseView, group: OwnedGroup, now: Now, plan: OwnerPlan) -> None:
-    if group.is_reporting:
+    if group.is_reporting or is_quiet(desk, group, now):
         return
     if not group.is_confirmed:
         _heed_predecessor(view, group)
@@ -239,6 +205,7 @@ _REASON_TEXT = {
     "shutting-down": "the node is being stopped",
     "provider-lost": "a resource that it depends on is not online",
     "moving": "the group leaves this node",
+    "migrated": "it is at the destination of its live migration",
     "user-requested": "an operator asked for it",
     "deleting": "it was deleted",
     "preempted": "it made room for a group of higher priority",

@@ -9,6 +9,8 @@ from clusterd.model.events import (
     GROUP_STATE_CHANGED,
     HANDS_OFF_ENTERED,
     HANDS_OFF_LEFT,
+    MIGRATION_FAILED,
+    MIGRATION_MOVED,
     RESOURCE_RESTARTED,
     RESOURCE_STATE_CHANGED,
     RESOURCE_STUCK,
@@ -87,12 +89,30 @@ def _of_group(group: OwnedGroup, before: ReportRecord | None, after: ReportRecor
         yield HANDS_OFF_ENTERED, f"{name} is left alone from now on", group.hands_off, "", ""
     elif was_hands_off and not after.is_hands_off:
         yield HANDS_OFF_LEFT, f"{name} is looked after again", _why_left(group), "", ""
-    is_release = group.assignment.order is Order.RELEASE
+    is_release = group.assignment.order in (Order.RELEASE, Order.MIGRATE)
+    yield from _of_migration(before, after)
     because = group.assignment.because.text if is_release else "the node is being stopped"
     if after.is_released and not (before and before.is_released):
         yield GROUP_RELEASED, f"{after.node} runs nothing of {name} any more", because, "", ""
     elif after.waits_for_node and not (before and before.waits_for_node):
-        yield GROUP_STATE_CHANGED, f"{name} is stopped with {after.node}", "others take it over once that has left", "", ""
+        yield (
+            GROUP_STATE_CHANGED,
+            f"{name} is stopped with {after.node}",
+            "others take it over once that has left",
+            "",
+            "",
+        )
+
+
+def _of_migration(before: ReportRecord | None, after: ReportRecord) -> Iterator[_Line]:
+    was, now = before.migration if before else None, after.migration
+    if now is None:
+        return
+    if now.failed and not (was and was.number == now.number and was.failed):
+        yield MIGRATION_FAILED, f"{after.group} still runs on {after.node}", now.failed, "", ""
+    if now.blackout_ms and not (was and was.blackout_ms):
+        text = f"{after.group} goes on at {after.node}, {now.blackout_ms} ms after it stood still"
+        yield MIGRATION_MOVED, text, "", "", ""
 
 
 def _why_left(group: OwnedGroup) -> str:

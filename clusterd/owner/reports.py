@@ -7,6 +7,7 @@ from clusterd.model import keys
 from clusterd.model.ids import GroupId, Incarnation, NodeId
 from clusterd.model.records import ReportRecord, ResourceReport
 from clusterd.owner.group import OwnedGroup
+from clusterd.owner.journeys import migration_report
 from clusterd.owner.machine import Held
 from clusterd.owner.report_events import report_events
 
@@ -36,6 +37,7 @@ def report_of(group: OwnedGroup, node: NodeId, incarnation: Incarnation) -> Repo
         is_hands_off=group.is_hands_off,
         steps=group.steps,
         waits_for_node=group.waits_for_node,
+        migration=migration_report(group),
     )
 
 

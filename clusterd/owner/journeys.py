@@ -1,0 +1,48 @@
+"""What is told of a live migration, and remembered of it? Pure."""
+
+from dataclasses import replace
+
+from clusterd.model.records import MigrationReport
+from clusterd.owner.group import Departure, OwnedGroup
+from clusterd.owner.steps import with_step
+
+
+def migration_report(group: OwnedGroup) -> MigrationReport | None:
+    leaving = group.departure
+    if leaving is None or not leaving.number:
+        return group.arrived
+    return MigrationReport(
+        leaving.number,
+        leaving.percent,
+        leaving.text if not (leaving.failed or leaving.is_moved) else "",
+        leaving.failed,
+        leaving.is_moved,
+        leaving.moved_cluster_ms if leaving.is_moved else 0,
+        leaving.took_ms,
+    )
+
+
+def restored_departure(report: MigrationReport | None, now_ms: int = 0) -> Departure | None:
+    """What an earlier daemon said of it for good; what it did not say is found out again."""
+    if report is None or report.blackout_ms or not (report.failed or report.is_moved):
+        return None
+    return Departure(
+        report.number,
+        now_ms,
+        percent=report.percent,
+        failed=report.failed,
+        is_moved=report.is_moved,
+        moved_cluster_ms=report.moved_cluster_ms,
+        took_ms=report.took_ms,
+    )
+
+
+def went_on(group: OwnedGroup, *, cluster_ms: int, wall_ms: int) -> None:
+    """It came by live migration, and everything is online here now."""
+    arrived = group.arrived
+    if arrived is None or arrived.blackout_ms or not arrived.moved_cluster_ms:
+        return
+    blackout_ms = max(1, cluster_ms - arrived.moved_cluster_ms)
+    group.arrived = replace(arrived, blackout_ms=blackout_ms)
+    text = f"it goes on here as it ran, {blackout_ms} ms after it was moved"
+    group.steps = with_step(group.steps, wall_ms, text)
