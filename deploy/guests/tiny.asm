@@ -14,7 +14,7 @@
 ; Orders are single letters on COM1:
 ;
 ;   f  100 ticks a second        u  1000 ticks a second
-;   w  write each line to disk sector 3 (the ledger), or stop that; an error prints E
+;   w  write each line to disk sector 3 (the ledger), or stop that; an error prints a line E
 ;   d  dirty 512 KiB of memory each tick, or stop that
 ;   n  ignore the power button, or stop that
 ;   h  hang with a busy processor      i  hang with an idle one
@@ -142,6 +142,7 @@ text_nonce:     db 'N=', 0
 text_boots:     db ' B=', 0
 text_count:     db ' C=', 0
 text_pong:      db '{"return": {}}', 10, 0
+text_error:     db 'E', 13, 10, 0
 text_bye:       db 'BYE', 13, 10, 0
 
         times 510 - ($ - $$) db 0
@@ -192,9 +193,8 @@ tick:   hlt
         mov ax, 0x0301
         call disk
         jnc .written
-        mov al, 'E'
-        mov bp, COM1
-        call put
+        mov si, text_error
+        call say                        ; BP still says COM1
 .written:
         cmp byte [dirties], 0
         je tick

@@ -1,6 +1,6 @@
 """What is a virtual machine made of? Pure, but for `proof`, `images` and `volumes`, which look at this node's files.
 
-`parse_definition(text)` reads the one file that describes a machine; `prove(definition)` says what of it this node lacks.
+`parse_definition(text)` reads the one file that describes a machine; `prove` says what of it this node lacks.
 The two resource types of virtual machines and everybody who checks a machine before it is clustered use the same code.
 """
 

@@ -52,15 +52,21 @@ class Disk:
 
     id: str
     path: str = ""
-    """Absolute; empty when `volume` and `relative_path` say where it is."""
+    """Absolute. Where the definition says `relative_path` or `resource` instead, `prove` fills it in for this node."""
     volume: str = ""
     """The id of the cluster-managed volume that it must lie on."""
     relative_path: str = ""
+    resource: str = ""
+    """The physical_disk resource that serves it; `path` is that resource's NBD socket then."""
     format: ImageFormat = ImageFormat.RAW
     bus: Bus = Bus.VIRTIO
     mode: DiskMode = DiskMode.EXCLUSIVE
     cache: Cache = Cache.AUTO
     is_read_only: bool = False
+
+    @property
+    def is_named_by_path(self) -> bool:
+        return not self.relative_path and not self.resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +101,11 @@ class Definition:
 
 
 def fingerprint(definition: Definition) -> str:
-    """The same for equal definitions only. Memory of a guest fits a machine of the same fingerprint and no other."""
-    text = json.dumps(dataclasses.asdict(definition), sort_keys=True)
+    """The same for equal definitions only, on every node, whether proven or not. Memory of a guest fits a machine of the
+    same fingerprint and no other."""
+    disks = [dataclasses.replace(disk, path=disk.path if disk.is_named_by_path else "") for disk in definition.disks]
+    values = dataclasses.asdict(dataclasses.replace(definition, disks=tuple(disks)))
+    text = json.dumps(values, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

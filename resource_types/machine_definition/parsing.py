@@ -54,6 +54,7 @@ DISK_KEYS = (
     Property("path", PropertyKind.TEXT, "absolute path of the image or device", default=""),
     Property("volume", PropertyKind.TEXT, "id of the cluster-managed volume that it must lie on", default=""),
     Property("relative_path", PropertyKind.TEXT, "path within that volume, instead of `path`", default=""),
+    Property("resource", PropertyKind.TEXT, "the physical_disk resource that serves it, instead of `path`", default=""),
     _choice("format", ImageFormat, "what the image is", ImageFormat.RAW),
     _choice("bus", Bus, "how the guest is connected to it", Bus.VIRTIO),
     _choice("mode", DiskMode, "shared: machines on several nodes may write to it at the same time", DiskMode.EXCLUSIVE),
@@ -157,8 +158,11 @@ def _machine_problems(definition: Definition) -> list[Problem]:
 
 def _disk_problems(disk: Disk) -> list[Problem]:
     problems = _id_problems(disk.id)
-    if bool(disk.path) == bool(disk.relative_path):
-        problems.append(Problem("path", "either path, or relative_path together with volume, must be given"))
+    if sum(map(bool, (disk.path, disk.relative_path, disk.resource))) != 1:
+        text = "either path, or relative_path together with volume, or resource must be given"
+        problems.append(Problem("path", text))
+    if disk.resource and (disk.format is not ImageFormat.RAW or disk.volume):
+        problems.append(Problem("resource", "a disk that a resource serves is raw, and on no volume"))
     problems += _absolute("path", disk.path)
     if disk.relative_path:
         if not disk.volume:

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import stat
+from collections.abc import Callable
 
 from clusterd.resource_api import Problem
 from resource_types.machine_definition.definition import Definition, Disk, NetworkKind, paths_of
@@ -32,12 +33,13 @@ def read_definition(path: str) -> Definition | list[Problem]:
     return parse_definition(text)
 
 
-def prove(definition: Definition) -> Definition | list[Problem]:
-    """The definition with the path of every disk filled in, or what is not right on this node, each with its path."""
+def prove(definition: Definition, socket_of: Callable[[str], str]) -> Definition | list[Problem]:
+    """The definition with the path of every disk filled in, or what is not right on this node, each with its path.
+    `socket_of` tells where the physical_disk resource of a name serves its disk on this node."""
     problems: list[Problem] = []
     disks: list[Disk] = []
     for at, disk in enumerate(definition.disks):
-        found = _placed(disk)
+        found = _placed(disk, socket_of)
         if isinstance(found, Disk):
             disks.append(found)
             found = _disk_problems(found)
@@ -54,8 +56,14 @@ def prove(definition: Definition) -> Definition | list[Problem]:
     return problems or dataclasses.replace(definition, disks=tuple(disks))
 
 
-def _placed(disk: Disk) -> Disk | list[Problem]:
+def _placed(disk: Disk, socket_of: Callable[[str], str]) -> Disk | list[Problem]:
     """The disk with its absolute path, proven to lie on the volume that the definition names."""
+    if disk.resource:
+        path = socket_of(disk.resource)
+        if not os.path.exists(path):
+            hint = "depend on it, and give it no mount_point"
+            return [Problem("resource", f"{disk.resource} serves no disk on this node (no socket {path}); {hint}")]
+        return dataclasses.replace(disk, path=path)
     if disk.relative_path:
         folder = mounted_at(disk.volume)
         if folder is None:
@@ -75,6 +83,8 @@ def _placed(disk: Disk) -> Disk | list[Problem]:
 
 
 def _disk_problems(disk: Disk) -> list[Problem]:
+    if disk.resource:
+        return []
     problems = _file_problems("path", disk.path, writable=not disk.is_read_only)
     if problems:
         return problems

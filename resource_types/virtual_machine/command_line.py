@@ -95,6 +95,9 @@ def _disks(definition: Definition, direct_paths: frozenset[str]) -> list[str]:
 
 
 def _block(disk: Disk, *, is_direct: bool) -> dict[str, Any]:
+    if disk.resource:
+        server = {"type": "unix", "path": disk.path}
+        return {"driver": "nbd", "node-name": node_name(disk), "read-only": disk.is_read_only, "server": server}
     file: dict[str, Any] = {
         "driver": "host_device" if disk.path.startswith("/dev/") else "file",
         "filename": disk.path,

@@ -158,10 +158,16 @@ def _set_limits(context: Context, machine: Machine) -> None:
 
 
 def _wait(context: Context, machine: Machine, prepared: Prepared) -> None:
+    sent = 0
     while not machine.watch.wait(
         lambda: machine.watch.migration_ended() or machine.has_ended, context, PROGRESS_EVERY_MS
     ):
-        context.progress(_progress_words(machine.call("query-migrate", context=context), prepared))
+        answer = machine.call("query-migrate", context=context)
+        before, sent = sent, int((answer.get("ram") or {}).get("transferred", 0))
+        if sent > before:
+            context.progress(_progress_words(answer, prepared))
+        elif context.remaining_ms() <= 0:
+            raise ResourceFailed(f"migration to {prepared.node} made no progress; does {prepared.node} still answer?")
     if machine.has_ended:
         raise ResourceFailed(f"QEMU ended during the migration to {prepared.node}{output_words(context)}")
     if machine.watch.migration != "completed":

@@ -68,6 +68,8 @@ class Monitor:
             self._reader.start()
             if not self._greeted.wait(within_ms / 1000):
                 raise MonitorSilent(f"QEMU did not greet on {path} within {within_ms} ms")
+            if not self.qemu_version:
+                raise MonitorGone(f"QEMU's monitor {path} ended before it greeted")
             self.execute("qmp_capabilities", within_ms=within_ms)
         except OSError as error:
             self.close()
@@ -168,6 +170,7 @@ class Monitor:
         finally:
             was_closed = self._is_closed
             self.close()
+            self._greeted.set()  # nobody waits for a greeting that cannot come
             if not was_closed:
                 self._on_end()
 

@@ -20,6 +20,7 @@ from resource_types.virtual_machine.qmp import MonitorError
 HEADER_SIZE = 4096
 FORMAT = "clusterd saved state 1"
 NO_LIMIT_BANDWIDTH = 1 << 40
+PROGRESS_EVERY_MS = 1000
 _CHUNK_SIZE = 4 << 20
 _DESCRIPTOR_NAME = "saved-state"
 
@@ -130,13 +131,23 @@ def _send_memory(context: Context, machine: Machine, file: int) -> None:
     machine.call("migrate-set-parameters", {"max-bandwidth": NO_LIMIT_BANDWIDTH}, context=context)
     machine.call("getfd", {"fdname": _DESCRIPTOR_NAME}, descriptors=(file,), context=context)
     machine.call("migrate", {"uri": f"fd:{_DESCRIPTOR_NAME}"}, context=context)
-    while not machine.watch.wait(lambda: machine.watch.migration_ended() or machine.has_ended, context, 1000):
-        context.progress(
-            f"saving memory: {os.fstat(file).st_size >> 20} MiB of at most {machine.definition.memory_mib}"
-        )
+    _wait(context, machine, file, "saving memory")
     if machine.watch.migration != "completed":
         words = machine.call("query-migrate").get("error-desc", "") if not machine.has_ended else "QEMU ended"
         raise ResourceFailed(f"the memory could not be saved: {words or machine.watch.migration}")
+
+
+def _wait(context: Context, machine: Machine, file: int, what: str) -> None:
+    """Until QEMU has done with the file. Its descriptor is ours as well, so our position is how far it is."""
+    at = 0
+    while not machine.watch.wait(
+        lambda: machine.watch.migration_ended() or machine.has_ended, context, PROGRESS_EVERY_MS
+    ):
+        before, at = at, os.lseek(file, 0, os.SEEK_CUR)
+        if at > before:
+            context.progress(f"{what}: {at >> 20} MiB of at most {machine.definition.memory_mib}")
+        elif context.remaining_ms() <= 0:
+            raise ResourceFailed(f"{what} made no progress after {at >> 20} MiB")
 
 
 def _finish(context: Context, machine: Machine, file: int) -> None:
@@ -159,15 +170,16 @@ def _finish(context: Context, machine: Machine, file: int) -> None:
 
 
 def disks_seen(definition: Definition) -> tuple[DiskSeen, ...]:
-    """How the images look now. Devices have no time of the last write; what they are shows in nothing but their size."""
+    """How the images look now. Devices have no time of the last write, so nothing of them shows."""
     found: list[DiskSeen] = []
     for disk in definition.disks:
         try:
             seen = os.stat(disk.path)
         except OSError:
             continue
-        is_kept = disk.path.startswith("/dev/") or disk.is_read_only
-        found.append(DiskSeen(disk.id, seen.st_size, 0 if is_kept else seen.st_mtime_ns))
+        is_device = disk.path.startswith("/dev/") or bool(disk.resource)
+        modified_ns = 0 if is_device or disk.is_read_only else seen.st_mtime_ns
+        found.append(DiskSeen(disk.id, 0 if is_device else seen.st_size, modified_ns))
     return tuple(found)
 
 
@@ -235,8 +247,7 @@ def _load(context: Context, machine: Machine, file: int) -> str:
             os.lseek(file, HEADER_SIZE, os.SEEK_SET)
             machine.call("getfd", {"fdname": _DESCRIPTOR_NAME}, descriptors=(file,), context=context)
             machine.call("migrate-incoming", {"uri": f"fd:{_DESCRIPTOR_NAME}"}, context=context)
-            while not machine.watch.wait(lambda: machine.watch.migration_ended() or machine.has_ended, context, 1000):
-                context.progress("reading saved memory")
+            _wait(context, machine, file, "reading saved memory")
             if machine.watch.migration == "completed":
                 return ""
             trouble = f"QEMU could not read it: {context.processes.output(3)}"

@@ -33,7 +33,9 @@ class Console:
     def wait_line(self, after: int = 0, within_s: float = 20) -> Line:
         """The line with index `after`, as soon as it is there."""
         with self._changed:
-            assert self._changed.wait_for(lambda: len(self.lines) > after, within_s), f"no line; said {self.text!r}"
+            assert self._changed.wait_for(lambda: len(self.lines) > after, within_s), (
+                f"no line; said {self.text[-300:]!r}"
+            )
             return self.lines[after]
 
     def next_line(self) -> Line:

@@ -117,6 +117,11 @@ def test_missing_bridge_is_named(store: Store) -> None:
     assert "there is no bridge no-bridge" in store.refusal()
 
 
+def test_disk_of_a_resource_that_serves_none(store: Store) -> None:
+    store.define('resource = "vm-disk"')
+    assert "vm-disk serves no disk on this node" in store.refusal()
+
+
 # ---- volumes ----
 
 

@@ -1,5 +1,7 @@
 """Which texts are definitions, and what is said about those that are not."""
 
+import dataclasses
+
 import pytest
 
 from resource_types.machine_definition import (
@@ -78,6 +80,12 @@ def test_fingerprint_follows_every_value_and_no_formatting() -> None:
     assert fingerprint(definition(WHOLE)) != fingerprint(definition(WHOLE.replace("= 512", "= 513")))
 
 
+def test_fingerprint_is_the_same_wherever_the_volume_is_mounted() -> None:
+    read = definition(WHOLE)
+    placed = [dataclasses.replace(disk, path=disk.path or "/mnt/n1/web/data.img") for disk in read.disks]
+    assert fingerprint(dataclasses.replace(read, disks=tuple(placed))) == fingerprint(read)
+
+
 def test_derived_address_is_stable_and_of_its_owner() -> None:
     out = definition(WHOLE).networks[1]
     assert mac_of(out, "web") == mac_of(out, "web") != mac_of(out, "db")
@@ -115,6 +123,8 @@ def test_derived_address_is_stable_and_of_its_owner() -> None:
             "disks[0].relative_path",
             "within the volume",
         ),
+        (f"memory_mib = 1\n{DISK}resource = 'd'", "disks[0].path", "or resource must be given"),
+        ("memory_mib = 1\n[[disks]]\nid = 'a'\nresource = 'd'\nformat = 'qcow2'", "disks[0].resource", "is raw"),
         (f"memory_mib = 1\n{DISK}format = 'qcow'", "disks[0].format", "did you mean qcow2?"),
         (f"memory_mib = 1\n{DISK}fromat = 'raw'", "disks[0].fromat", "did you mean format?"),
         (f"memory_mib = 1\n{DISK}bus = 'sata'", "disks[0].bus", "none of virtio, ide, scsi"),

@@ -146,6 +146,38 @@ def test_destination_killed_on_the_way(bench: Bench) -> None:
     assert here.told == []
 
 
+def test_destination_stopped_on_the_way(bench: Bench) -> None:
+    bench.define(memory_mib=64)
+    here, console = bench.started(migration_bandwidth_mib=20, migration_downtime="1ms")
+    console.order("fd")
+    console.wait_line(20)
+    there, text = prepared(bench)
+    context = here.context(within_ms=1500)
+    kill(there, signal.SIGSTOP)
+    with pytest.raises(ResourceFailed, match="made no progress"):
+        migrate(here, text, context)
+    assert still_runs(here, console)
+
+
+def test_destination_killed_when_everything_was_there(bench: Bench) -> None:
+    here, console = bench.started()
+    there, text = prepared(bench)
+    migrate(here, text)
+    kill(there)
+    here.type.resume_after_migration(here.context())  # type: ignore[attr-defined]
+    assert still_runs(here, console)
+
+
+def test_both_dead_when_everything_was_there(bench: Bench) -> None:
+    here, _ = bench.started()
+    there, text = prepared(bench)
+    migrate(here, text)
+    kill(here)
+    kill(there)
+    there.online()
+    assert bench.console(there).wait_line().boots == 2
+
+
 def test_source_killed_on_the_way(bench: Bench) -> None:
     bench.define(memory_mib=64)
     here, console = bench.started(**SLOW)

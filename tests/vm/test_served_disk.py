@@ -1,0 +1,88 @@
+"""A disk that a physical_disk resource serves, and that goes away under the guest."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clusterd.resource_api import Health
+from resource_types.physical_disk.places import make_folder, places
+from tests.vm.conftest import Bench, needs_qemu
+from tests.vm.desk import Desk
+
+pytestmark = needs_qemu
+
+
+class Served:
+    """The bench's image behind the socket of a disk resource."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.resource = f"disk-{bench.folder.name}"
+        self.place = places("trial", "n1", self.resource)
+        make_folder(self.place)
+        command = ["qemu-nbd", "--persistent", "--socket", self.place.nbd, "--format", "raw", str(bench.image)]
+        self.server = subprocess.Popen(command)
+        until = time.monotonic() + 10
+        while not Path(self.place.nbd).exists():
+            assert self.server.poll() is None and time.monotonic() < until
+            time.sleep(0.005)
+
+    def cut(self) -> None:
+        self.server.kill()
+        self.server.wait()
+
+    def close(self) -> None:
+        self.cut()
+        Path(self.place.nbd).unlink(missing_ok=True)
+        Path(self.place.folder).rmdir()
+
+
+@pytest.fixture
+def served(bench: Bench) -> Iterator[Served]:
+    served = Served(bench)
+    bench.definition.write_text(
+        f'memory_mib = 1\n[[disks]]\nid = "system"\nresource = "{served.resource}"\nbus = "ide"\n'
+    )
+    yield served
+    served.close()
+
+
+def test_guest_boots_from_a_served_disk_and_is_told_of_its_loss(bench: Bench, served: Served) -> None:
+    desk, console = bench.started()
+    console.order("w")
+    console.next_line()
+    assert "\nE" not in console.text
+    served.cut()
+    assert "disk system: a write failed" in desk.heard("embedded")
+    console.wait_text("\nE\r\n")
+    console.next_line()
+    assert desk.type.is_alive(desk.context()) is Health.YES, "the machine runs; its disk is another resource's affair"
+    well: list[str] = []
+    listen(desk, well)
+    console.order("w")
+    console.next_line()
+    desk.type.is_alive(desk.context())
+    desk.type.is_alive(desk.context())
+    assert well == ["well"]
+
+
+def listen(desk: Desk, well: list[str]) -> None:
+    """Note from here on when the guest is told to be well again."""
+    tell = desk.tell
+
+    def told(what: str, message: str) -> None:
+        if what == "well" and not well:
+            well.append(what)
+        tell(what, message)
+
+    desk.tell = told  # type: ignore[method-assign]
+
+
+def test_saved_state_on_a_served_disk(bench: Bench, served: Served) -> None:
+    desk, console = bench.started()
+    nonce = console.wait_line().nonce
+    desk.offline()
+    desk.online()
+    assert bench.console(desk).wait_line().nonce == nonce
