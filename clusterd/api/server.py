@@ -13,9 +13,11 @@ from clusterd.api.access import Access
 from clusterd.api.events import Events
 from clusterd.api.kept_plans import KeptPlans
 from clusterd.api.kept_reports import KeptReports
+from clusterd.api.machines import Machines
 from clusterd.api.operating import Operating
 from clusterd.api.planning import PLANS, Planning
 from clusterd.api.port import ClusterPort
+from clusterd.api.protecting import Protecting
 from clusterd.api.reading import Reading
 from clusterd.api.requests import BODY_MAX_BYTES, json_answer
 from clusterd.api.stream import Streams
@@ -56,6 +58,8 @@ def create_app(port: ClusterPort, token: str, reports: Path | None = None) -> we
     app.add_routes(Operating(port).routes())
     app.add_routes(Planning(port).routes())
     app.add_routes(Validating(port).routes())
+    app.add_routes(Protecting(port).routes())
+    app.add_routes(Machines(port).routes())
     app.add_routes(_page_routes())
     app.on_response_prepare.append(_add_headers)
     app.on_shutdown.append(_let_clients_go)

@@ -7,6 +7,17 @@ from clusterd.model.setting import ALL_ONES, Kind, Scope, Setting
 
 _DETECTED = MappingProxyType({"detected": ALL_ONES})
 
+FOLDERS_MAX = 16
+
+
+def _folders_problem(text: str) -> str | None:
+    folders = [each for each in text.split(":") if each]
+    if not folders or len(folders) > FOLDERS_MAX:
+        return f"expected 1 to {FOLDERS_MAX} folders"
+    relative = [each for each in folders if not each.startswith("/")]
+    return f"expected absolute paths, not {relative[0]!r}" if relative else None
+
+
 SETTINGS: tuple[Setting, ...] = (
     Setting(
         Scope.CLUSTER, "same_subnet_delay", "SameSubnetDelay", Kind.DURATION, 250,
@@ -40,6 +51,11 @@ SETTINGS: tuple[Setting, ...] = (
         Scope.CLUSTER, "description", "Description", Kind.TEXT, "",
         "Free text for people.",
         most=1024,
+    ),
+    Setting(
+        Scope.CLUSTER, "definition_folders", "DefinitionFolders", Kind.TEXT, "/etc/clusterd/machines",
+        "Folders, separated by a colon, in which every node looks for definitions of machines to protect.",
+        most=1024, problem=_folders_problem,
     ),
     Setting(
         Scope.CLUSTER, "auto_balancer_mode", "AutoBalancerMode", Kind.CHOICE, "always",

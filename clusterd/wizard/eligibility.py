@@ -77,6 +77,7 @@ class _Judgement:
         self._check_chains(files, readable, owners)
         is_running = self._check_running(readable)
         self._check_hosts(owners)
+        self._check_room(owners, best)
         self._warnings += dict.fromkeys(each.warning for each in files if each.warning)
         groups = list(dict.fromkeys(disk.group for disk in disks if disk.group))
         return Eligibility(
@@ -143,8 +144,10 @@ class _Judgement:
     # ---- files ----
 
     def _placed_files(self, owners: Sequence[str], readable: Mapping[str, DefinitionFacts]) -> list[Placed]:
-        """Every file that any node knows of, judged on the owners."""
-        paths = dict.fromkeys(each.path for facts in readable.values() for each in facts.files)
+        """Every file that any node knows of, judged on the owners. A path within a volume counts where it is mounted."""
+        files = [each for facts in readable.values() for each in facts.files]
+        resolved = {each.role for each in files if each.path.startswith("/")}
+        paths = dict.fromkeys(each.path for each in files if each.path.startswith("/") or each.role not in resolved)
         found = [placed(path, self._seen(path, owners), self._machines, self._around) for path in paths]
         self._refusals += [each.refusal for each in found if each.refusal]
         bridges = {name: node for node in owners for name in _bridges(self._facts.get(node))}
@@ -224,6 +227,19 @@ class _Judgement:
                     f"not every possible owner has these processor features: {shown}; set processor_model in the "
                     "definition to what all have"
                 )
+
+    def _check_room(self, owners: Sequence[str], definition: DefinitionFacts) -> None:
+        """Room now; what it takes on a node after a loss is for `clusterctl capacity`."""
+        full = [
+            host
+            for host in map(self._around.host, owners)
+            if host.memory_free_mib is not None and host.memory_free_mib < definition.memory_mib
+        ]
+        told = ", ".join(f"{host.name} has {host.memory_free_mib} MiB left" for host in full)
+        if full and len(full) == len(owners):
+            self._refusals.append(f"it takes {definition.memory_mib} MiB and no possible owner has room: {told}")
+        elif full:
+            self._warnings.append(f"it takes {definition.memory_mib} MiB and not every possible owner has room: {told}")
 
     def _warn_different(self, what: str, values: Mapping[str, str], risk: str) -> None:
         known = {node: value for node, value in values.items() if value}

@@ -5,7 +5,7 @@ and a cluster-managed volume that says of itself on each node that it is the sam
 another node has a file of the same name. Nodes that share one machine see each other's files: good for a lab, and said.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from clusterd.wizard.facts import FileFacts
@@ -36,7 +36,8 @@ def placed(
     """`seen` has each possible owner's facts of the file (None: it could not say), `machines` each node's machine."""
     known = [each for each in seen.values() if each is not None]
     role = known[0].role if known else "file"
-    disk = disk_under(path, list(seen), around)
+    wanted = {each.wanted_volume for each in known if each.wanted_volume}
+    disk = disk_under(path, list(seen), around, wanted)
     mismatch = _volume_mismatch(seen)
     if mismatch:
         return Placed(path, role, disk, refusal=mismatch)
@@ -51,9 +52,15 @@ def placed(
     return _reachable(path, role, {node: each for node, each in seen.items() if each is not None}, machines)
 
 
-def disk_under(path: str, nodes: Sequence[str], around: Surroundings) -> ClusterDisk | None:
-    """The disk of the cluster that holds the path, the innermost one where disks are mounted inside others."""
-    found = [disk for disk in around.disks if any(disk.covers(path, node) for node in nodes)]
+def disk_under(
+    path: str, nodes: Sequence[str], around: Surroundings, volumes: Collection[str] = ()
+) -> ClusterDisk | None:
+    """The disk of the cluster that holds the path or is the volume; the innermost one of disks mounted inside others."""
+    found = [
+        disk
+        for disk in around.disks
+        if any(disk.covers(path, node) for node in nodes) or (disk.volume and disk.volume in volumes)
+    ]
     return max(found, key=lambda disk: len(disk.mount_point or disk.place), default=None)
 
 

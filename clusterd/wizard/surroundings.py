@@ -29,6 +29,8 @@ class ClusterDisk:
     """As written in its properties; `{node}` stands for the node's name."""
     place: str = ""
     """Its device or image, for machines that use it raw."""
+    volume: str = ""
+    """The id that it must have, as definitions may name it."""
 
     def covers(self, path: str, node: str) -> bool:
         folder = self.mount_point.replace("{node}", node).rstrip("/")

@@ -1,0 +1,74 @@
+"""Into which cluster would a machine come? Pure: from the database, and from what the nodes said of themselves."""
+
+from collections.abc import Mapping, Sequence
+
+from clusterd.api.foreseeing import outlook_of
+from clusterd.api.port import NodeStatus
+from clusterd.api.times import minute_of_day
+from clusterd.database import DatabaseView
+from clusterd.leader.capacity import survives
+from clusterd.model.ids import key_of
+from clusterd.model.records import ResourceRecord
+from clusterd.model.settings_catalogue import Scope, setting
+from clusterd.validation import MachineFacts
+from clusterd.wizard import ClusterDisk, HostFacts, Surroundings
+from clusterd.wizard.plan import CONFIGURATION_TYPE, DISK_TYPE
+
+FOLDERS = "definition_folders"
+
+
+def folders_of(view: DatabaseView) -> list[str]:
+    """Where the nodes look for definitions."""
+    text = view.cluster().properties.get(FOLDERS) or setting(Scope.CLUSTER, FOLDERS).default
+    return [each for each in str(text).split(":") if each]
+
+
+def surroundings(
+    view: DatabaseView,
+    status: NodeStatus,
+    machines: Mapping[str, MachineFacts],
+    silent: Mapping[str, str],
+    planned: Sequence[ClusterDisk] = (),
+) -> Surroundings:
+    outlook = outlook_of(status, minute_of_day(status.wall_ms))
+    free = {each.node: each for each in survives(view, outlook.sight(view, 0), 0).nodes}
+    hosts = []
+    for node in view.nodes():
+        machine, room = machines.get(node.name, MachineFacts()), free.get(node.name)
+        hosts.append(
+            HostFacts(
+                node.name,
+                machine.hypervisor.version,
+                machine.processor_vendor,
+                frozenset(machine.processor_flags),
+                room.memory_mib if room else None,
+                room.memory_free_mib if room else None,
+                silent.get(node.name, ""),
+            )
+        )
+    resources = view.resources()
+    return Surroundings(
+        tuple(hosts),
+        (*(cluster_disk(each) for each in resources if each.type == DISK_TYPE), *planned),
+        {_definition_of(each): each.name for each in resources if each.type == CONFIGURATION_TYPE},
+        frozenset(key_of(each.name) for each in view.groups()),
+        frozenset(key_of(each.name) for each in resources),
+    )
+
+
+def _definition_of(record: ResourceRecord) -> str:
+    """A bare name stands for a file in the folder that every node has."""
+    name = str(record.private.get("definition", ""))
+    folder = str(setting(Scope.CLUSTER, FOLDERS).default)
+    return name if "/" in name else f"{folder}/{name.removesuffix('.toml')}.toml"
+
+
+def cluster_disk(record: ResourceRecord) -> ClusterDisk:
+    private = record.private
+    return ClusterDisk(
+        record.name,
+        record.group,
+        str(private.get("mount_point") or ""),
+        str(private.get("device") or private.get("image") or ""),
+        str(private.get("volume_id") or ""),
+    )
