@@ -90,7 +90,7 @@ class PhysicalDisk(ResourceType):
             if error.kind == "PathLost":
                 # The session waits two intervals for the storage to answer again, and then fails the resource itself.
                 return Health.CANNOT_TELL
-            raise ResourceFailed(str(error)) from error
+            raise ResourceFailed(f"{described(context.properties)} was lost: {error}") from error
         return Health.YES
 
     def control(self, context: Context, verb: str, body: bytes) -> bytes:
