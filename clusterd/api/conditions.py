@@ -152,7 +152,7 @@ def _group(name: str, state: str, node: str) -> Condition:
     def look(view: DatabaseView, status: NodeStatus) -> Answer:
         group = observe(view, status, name)
         is_state = group.is_settled if state == "settled" else group.state.value == state
-        is_there = not node or key_of(group.owner or "") == key_of(node)
+        is_there = not node or key_of(group.owner or "") == key_of(find_node(view, node).name)
         is_reached = is_state and is_there and not _is_leaving(group)
         failed = failed_for_good(group, status) if state in ("settled", GroupState.ONLINE) else ""
         return Answer(is_reached, failed or _group_now(group), is_impossible=bool(failed) and not is_reached)
@@ -197,7 +197,7 @@ def _nowhere(group: ObservedGroup) -> Answer:
 def _resource(name: str, state: str, node: str) -> Condition:
     def look(view: DatabaseView, status: NodeStatus) -> Answer:
         group, found = _find(view, status, name)
-        is_there = not node or key_of(group.owner or "") == key_of(node)
+        is_there = not node or key_of(group.owner or "") == key_of(find_node(view, node).name)
         now = f"resource {found.record.name} is {found.state} on {group.owner or 'no node'}: {found.cause}"
         return Answer(found.state.value == state and is_there, now)
 

@@ -6,12 +6,21 @@ from typing import Any
 
 import click
 
-from clusterd.cli.failures import GivenUp
 from clusterd.cli.output import ago_text, fit, moment, paint, plain, table
-from clusterd.cli.session import WAIT_DEFAULT, Milliseconds, client_of, raise_ran_out, show, wait_for
+from clusterd.cli.session import (
+    WAIT_DEFAULT,
+    Milliseconds,
+    client_of,
+    now_lines,
+    raise_given_up,
+    raise_ran_out,
+    show,
+    wait_for,
+)
 from clusterd.cli.standing import next_text, words_text
 
 RESOURCES_SHOWN_MAX = 24
+WHY_SHOWN_MAX = 140
 
 
 @click.command()
@@ -64,7 +73,12 @@ def _group_lines(groups: list[Mapping[str, Any]], now: datetime) -> list[str]:
 
 def _group_why(group: Mapping[str, Any]) -> str:
     action = group["next_action"]
-    return f"next: {next_text(action)}; {group['because']}" if action else str(group["because"])
+    return _shortened(f"next: {next_text(action)}; {group['because']}" if action else str(group["because"]))
+
+
+def _shortened(text: str) -> str:
+    """One screen holds no output of a failed command; explain and JSON have it whole."""
+    return text if len(text) <= WHY_SHOWN_MAX else f"{text[: WHY_SHOWN_MAX - 1].rstrip()}…"
 
 
 def _resource_row(resource: Mapping[str, Any], now: datetime) -> list[str]:
@@ -82,7 +96,7 @@ def _resource_row(resource: Mapping[str, Any], now: datetime) -> list[str]:
         resource["wanted"],
         "",
         ago_text(resource["since"], now),
-        ", ".join(facts),
+        _shortened(", ".join(facts)),
     ]
 
 
@@ -117,9 +131,9 @@ def wait(ctx: click.Context, conditions: tuple[str, ...], timeout: int) -> None:
     clusterctl wait --for 'cluster healthy'
     """
     waited = wait_for(ctx, list(conditions), longest_ms=timeout, after_revision=0)
-    show(ctx, waited, lambda found: [plain(each["now"]) for each in found["conditions"]])
+    show(ctx, waited, now_lines)
     if waited["impossible"]:
-        raise GivenUp("this cannot come true any more", hint="clusterctl events says what happened")
+        raise_given_up(waited)
     if not waited["reached"]:
         raise_ran_out(waited, timeout)
 

@@ -99,16 +99,34 @@ def carry_out(
     waited = wait_for(ctx, conditions, longest_ms=left_ms, after_revision=outcome["revision"])
     outcome = {**outcome, "waited": waited}
     if output_of(ctx) == "table":
-        for each in waited["conditions"]:
-            click.echo(plain(each["now"]))
+        for line in now_lines(waited, is_failure_told=wait):
+            click.echo(line)
     else:
         show_document(outcome, output_of(ctx))
     if waited["impossible"]:
-        raise GivenUp(_nows(waited, "impossible"), hint="clusterctl events says what happened")
+        raise_given_up(waited)
     if not waited["reached"]:
         if not wait:
             ctx.exit(PENDING_EXIT)
         raise_ran_out(waited, timeout, outcome["request_id"])
+
+
+def now_lines(waited: Mapping[str, Any], *, is_failure_told: bool = True) -> list[str]:
+    """How each condition stands. What the error that follows says is not said here too."""
+    is_open = is_failure_told and not waited["reached"]
+    return [plain(each["now"]) for each in waited["conditions"] if each["reached"] or not is_open]
+
+
+def raise_given_up(waited: Mapping[str, Any]) -> None:
+    """What cannot come true any more, and the command that says why, and how to try again."""
+    hopeless = next((str(each["for"]) for each in waited["conditions"] if each["impossible"]), "")
+    kind, name, *wanted = [*hopeless.split(), "", ""]
+    hint = "clusterctl events says what happened"
+    if kind in ("group", "resource", "node"):
+        hint = f"clusterctl explain {kind} {name}"
+    if kind == "group" and wanted[0] in ("online", "settled"):
+        hint = f"{hint}; when the cause is mended: clusterctl group online {name}"
+    raise GivenUp(_nows(waited, "impossible"), hint=hint)
 
 
 def raise_ran_out(waited: Mapping[str, Any], timeout_ms: int, request_id: str = "") -> None:

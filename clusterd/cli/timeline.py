@@ -73,7 +73,7 @@ def events(
 
 
 def _lines(document: Mapping[str, Any]) -> list[str]:
-    return [event_line(each) for each in document["events"]] or ["nothing happened yet"]
+    return [event_line(each) for each in document["events"]] or ["no such events"]
 
 
 def event_line(event: Mapping[str, Any]) -> str:
