@@ -121,13 +121,15 @@ def _notices(view: DatabaseView, nodes: Iterable[Document], groups: Iterable[Obs
     if whole is not None:
         found.append(HandsOff("the cluster", whole).text)
     for node in nodes:
-        if node["paused"]:
+        if node["paused"] and _QUIET_NODE_WORDS.issuperset((node["state"], *node["status"])):
             found.append(f"node {node['name']} is paused: {node['because']}")
         if node["maintenance"] and whole is None:
             found.append(f"hands off: node {node['name']} is in maintenance since {node['maintenance']['since']}")
     for group in sorted(groups, key=_worst_first):
         off = group_hands_off(ClusterRecord("", ""), None, group.record)
         found += [off.text] if off is not None else []
+        parts = [each.record for each in group.resources if each.record.maintenance is not None]
+        found += [HandsOff(f"resource {each.name}", each.maintenance).text for each in parts if each.maintenance]
         if GroupStatus.NO_AUTO_START in status_words(view, group) and group.state is GroupState.OFFLINE:
             found.append(
                 f"group {group.record.name} is started by hand only: clusterctl group online {group.record.name}"

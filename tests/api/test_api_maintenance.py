@@ -53,6 +53,8 @@ async def test_one_resource_is_hands_off_alone(client: TestClient, cluster: Pret
     assert (await post(client, "/v1/resources/web-server/fail"))["changed"] is True
     shown = (await get(client, "/v1/resources/web-data"))["resources"][0]
     assert (shown["maintenance"]["scope"], shown["maintenance"]["in_force"]) == ("resource web-data", True)
+    notices = (await get(client, "/v1/status"))["notices"]
+    assert notices == ["hands off: resource web-data is in maintenance, asked for by an operator"]
 
 
 async def test_asked_for_during_a_recovery_it_waits_and_says_for_what(

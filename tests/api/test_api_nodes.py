@@ -97,6 +97,7 @@ async def test_a_failed_drain_names_the_group_and_the_reason(client: TestClient,
     assert found["conditions"][0]["now"] == "node n1: its drain failed: web: it is locked from moving"
     status = await get(client, "/v1/status")
     assert "node n1 is paused, drain-failed" in status["problems"][0]
+    assert status["notices"] == []  # not told twice
     cluster.change_node("n1", pause=PauseRequest("p1", is_drain=True, is_retried=True))
     assert (await post(client, "/v1/wait", {"for": "node n1 drained", "timeout_ms": 0}))["impossible"] is False
 
