@@ -257,7 +257,8 @@ def _failed(case: _Case, resource: ObservedResource, text: str) -> Reason:
     report, name = resource.report, resource.record.name
     hands_off = hands_off_resource(case.view, resource.record)
     if hands_off is not None and (resource.report is None or resource.report.is_hands_off):
-        return Reason("hands-off", f"{text}; {hands_off.text}", ways_out=(end_command(hands_off),))
+        told = text if hands_off.text in text else f"{text}; {hands_off.text}"
+        return Reason("hands-off", told, ways_out=(end_command(hands_off),))
     assignment = case.group.assignment
     is_blocked = assignment is not None and bool(assignment.blocked_until_cluster_ms)
     details = (assignment.because.text,) if assignment is not None and is_blocked else ()

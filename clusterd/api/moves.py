@@ -116,7 +116,8 @@ def _refuse(view: DatabaseView, status: NodeStatus, group: ObservedGroup, target
         refuse([reason], what, hint=hint, rule="no-owner")
     refuse_hands_off(hands_off_group(view, group.record), what)
     if is_locked(group.record) and not wish.ignores_lock:
-        hint = f"clusterctl group move {name} … --ignore-lock, or: clusterctl group set {name} locked_from_moving=false"
+        again = f"clusterctl group move {name}" + (f" {target}" if target else "")
+        hint = f"{again} --ignore-lock, or: clusterctl group set {name} locked_from_moving=false"
         refuse(["it is locked where it is"], what, hint=hint, rule=LOCKED)
     nodes = [target] if target else [each.name for each in view.nodes() if each.name != group.owner]
     found = {node: obstacle(view, status, group, node) for node in nodes}

@@ -97,6 +97,7 @@ class _Doubt:
 
     state: ResourceState
     cause: str
+    since_wall_ms: int = 0  # 0: as long as what was reported last
 
 
 def _doubt(view: DatabaseView, assignment: AssignmentRecord | None, is_quorate: bool) -> _Doubt | None:
@@ -108,7 +109,8 @@ def _doubt(view: DatabaseView, assignment: AssignmentRecord | None, is_quorate: 
         return _Doubt(ResourceState.OFFLINE, f"no node has it: {assignment.because.text}")
     member = view.membership(assignment.owner)
     if member is None or member.incarnation != assignment.incarnation or member.state is MembershipState.DOWN:
-        return _Doubt(ResourceState.OFFLINE, f"its owner {assignment.owner} is proven to run nothing of it any more")
+        cause = f"its owner {assignment.owner} is proven to run nothing of it any more"
+        return _Doubt(ResourceState.OFFLINE, cause, member.since_wall_ms if member is not None else 0)
     if member.state is MembershipState.EXPELLING:
         cause = f"its owner {assignment.owner} is silent, and it is not yet proven that nothing runs there"
         return _Doubt(ResourceState.UNKNOWN, cause)
@@ -128,6 +130,8 @@ def _observe(
     known = last.state if last and doubt and doubt.state is ResourceState.UNKNOWN else None
     if doubt is not None:
         state, cause = doubt.state, doubt.cause
+        is_news = last is None or last.state is not ResourceState.OFFLINE
+        since_wall_ms = max(since_wall_ms, doubt.since_wall_ms) if is_news else since_wall_ms
     elif last is not None:
         state, cause = last.state, last.cause
     else:

@@ -30,11 +30,10 @@ def why_not_back(view: DatabaseView, status: NodeStatus, group: ObservedGroup) -
         return None
     standing = standing_of(view, group.record, len(view.nodes()))
     home, owner = preferred[0], assignment.owner
-    rather = f"it prefers {home} to {owner}"
     if not standing.settings.may_fail_back:
         by_hand = f"clusterctl group move {group.record.name} {home}"
-        return f"{rather}, and stays: auto_failback_type is prevent. By hand: {by_hand}"
-    return f"{rather}; {_by_rule(view, status, standing, preferred)}"
+        return f"it prefers {home} to {owner}, and stays: auto_failback_type is prevent. By hand: {by_hand}"
+    return f"it prefers {' and '.join(preferred)} to {owner}; {_by_rule(view, status, standing, preferred)}"
 
 
 def _drained(view: DatabaseView, home: NodeId) -> str:
