@@ -112,7 +112,7 @@ def _refuse(view: DatabaseView, status: NodeStatus, group: ObservedGroup, target
     if group.assignment is None or (group.owner is None and not wish.ignores_rules):
         # What keeps it from every node may be a rule, and that an operator may ignore; otherwise it waits already.
         reason = f"no node has it: {group.assignment.because.text}" if group.assignment else "it has no owner yet"
-        hint = f"it is given to a node as soon as one can take it (clusterctl explain group {name}); --ignore-rules overrides rules"
+        hint = f"it gets a node as soon as one can take it (clusterctl explain group {name}); --ignore-rules overrides rules"
         refuse([reason], what, hint=hint, rule="no-owner")
     refuse_hands_off(hands_off_group(view, group.record), what)
     if is_locked(group.record) and not wish.ignores_lock:
