@@ -174,7 +174,10 @@ class Monitor:
             if not was_closed:
                 self._on_end()
 
-    def _take(self, message: Mapping[str, Any]) -> None:
+    def _take(self, message: object) -> None:
+        """Raises ValueError for what no QEMU says."""
+        if not isinstance(message, dict):
+            raise ValueError(f"{message!r} is no message of a monitor")
         if "QMP" in message:
             numbers = message["QMP"]["version"]["qemu"]
             self.qemu_version = f"{numbers['major']}.{numbers['minor']}.{numbers['micro']}"
