@@ -8,7 +8,7 @@ from clusterd.database import DatabaseView
 from clusterd.foresight.owners import stuck_resources
 from clusterd.model.ids import GroupId, NodeId, key_of
 from clusterd.model.records import AssignmentRecord, Candidate, GroupRecord, ReportRecord
-from clusterd.model.states import MembershipState, Order, ResourceState, Wanted
+from clusterd.model.states import DrainState, MembershipState, Order, ResourceState, Wanted
 from clusterd.model.wanted import online_wanted
 
 
@@ -17,7 +17,7 @@ class StepKind(StrEnum):
     STOPS = "stops"
     MOVES = "moves"
     STAYS = "stays"
-    """It was decided that it does not go where it was asked to."""
+    """It was decided that it does not go where it was asked to, or that it cannot leave a node that is drained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,7 @@ class Story:
         self._told = {key_of(each.name): _told(view.assignment(each.name)) for each in view.groups()}
         self._stopped: dict[str, int] = {}
         self._stays: dict[str, Happening] = {}
+        self._drains = {each.name: view.drain(each.name) for each in view.nodes()}
 
     def look(self, groups: Iterable[str], after_ms: int) -> None:
         """Something changed about these groups (folded names)."""
@@ -138,8 +139,22 @@ class Story:
         )
 
     def told(self, *, keeps_quorum: bool, is_complete: bool) -> Foresight:
-        happenings = [each for each in self._happenings if each is not None] + list(self._stays.values())
+        stays = self._stays | self._could_not_leave()
+        happenings = [each for each in self._happenings if each is not None] + list(stays.values())
         return Foresight(tuple(happenings), self._not_running(), keeps_quorum, is_complete)
+
+    def _could_not_leave(self) -> dict[str, Happening]:
+        """What is still on a node whose drain failed on the way."""
+        found: dict[str, Happening] = {}
+        for node, before in self._drains.items():
+            drain = self._view.drain(node)
+            if drain is None or drain == before or drain.state is not DrainState.FAILED:
+                continue
+            for each in drain.failed:
+                if self._runs_on.get(key_of(each.group)) == node:
+                    why = f"the drain of {node} would fail: {each.reason}"
+                    found[key_of(each.group)] = Happening(StepKind.STAYS, each.group, 0, node, node, "drain", why)
+        return found
 
     def _not_running(self) -> tuple[NotRunning, ...]:
         found = []

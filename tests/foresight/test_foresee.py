@@ -131,3 +131,18 @@ def test_what_only_time_brings_is_foreseen_with_its_moment() -> None:
     assert soon.is_complete
     (left,) = soon.not_running
     assert (left.group, left.status) == ("web", ("waiting-to-start",))
+
+
+def test_a_drain_that_something_cannot_follow_is_foreseen_to_fail() -> None:
+    cluster = settled_cluster({"web": ("n1",), "db": ("n1",)})
+
+    def change(record: GroupRecord) -> GroupRecord:
+        return replace(record, properties={**record.properties, "locked_from_moving": True})
+
+    cluster.change_group_soon("db", "n1", change)  # type: ignore[arg-type]
+    cluster.run_for(500)
+    found = foreseen(cluster, lambda view: drain_node(view, "n1"))
+    stays = {each.group: each.because for each in found.happenings if each.kind is StepKind.STAYS}
+    assert set(stays) == {"db"}
+    assert stays["db"].startswith("the drain of n1 would fail: ")
+    assert [each.group for each in found.happenings if each.kind is StepKind.MOVES] == ["web"]
