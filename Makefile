@@ -33,6 +33,7 @@ demo-down:
 	@if [ -x $(BIN)/clusterctl ]; then $(BIN)/clusterctl lab down; fi
 
 test: $(READY)
+	@sh deploy/system-parts.sh tests
 	@rm -rf $(REPORTS); mkdir -p $(REPORTS)
 	@for part in $(PARTS); do \
 	  echo "== $$part"; \

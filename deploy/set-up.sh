@@ -59,4 +59,5 @@ echo "installing what pyproject.toml names into .venv"
 install_with_uv || install_with_pip || fail "some packages could not be installed; see above, check the network, and repeat."
 .venv/bin/python -c "import aiohttp, clusterd, cryptography, grpc, pytest" || fail "what was installed cannot be used; remove .venv and repeat."
 .venv/bin/python -m compileall -q clusterd resource_types || fail "the sources do not compile; see above."
+sh deploy/system-parts.sh machines
 touch "$stamp"
