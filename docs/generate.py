@@ -18,6 +18,7 @@ from clusterd.owner.machine import ARCS, IGNORED
 from clusterd.resource_api import ResourceType, schema_of
 from resource_types.generic_script import GenericScript
 from resource_types.generic_service import GenericService
+from resource_types.physical_disk.resource import PhysicalDisk
 from resource_types.virtual_machine import VirtualMachine
 from resource_types.virtual_machine_configuration import VirtualMachineConfiguration
 
@@ -187,7 +188,13 @@ def _effects_text(each: Setting) -> str:
 
 def resource_types_page() -> str:
     lines = [MADE, "# Resource types that ship", ""]
-    kinds: tuple[type[ResourceType], ...] = (GenericService, GenericScript, VirtualMachineConfiguration, VirtualMachine)
+    kinds: tuple[type[ResourceType], ...] = (
+        GenericService,
+        GenericScript,
+        PhysicalDisk,
+        VirtualMachineConfiguration,
+        VirtualMachine,
+    )
     for kind in kinds:
         schema = schema_of(kind.properties, says=kind.says, exactly_one=kind.exactly_one)
         lines += [f"## {kind.name}", "", f"{kind.says[0].upper()}{kind.says[1:]}.", ""]

@@ -160,13 +160,13 @@ async def test_what_a_killed_run_left_is_taken_away(bench: Bench, disk: dict[str
     await online(bench, FIRST, 1, disk)
     (Path(disk["mount_point"]) / "file").write_text("x")
     host = bench.host
-    bench.node.guard.stop_host(host.started.host_id)
-    await bench.node.until(lambda: host.is_gone, 5000, what="the end of the host")
+    os.kill(host.started.pid, signal.SIGKILL)
+    await bench.node.guard_said("host_ended")
+    bench.node.forget()
     place = places("trial", "n1", FIRST)
     assert mounts.loops_of(place.device)
     assert mounts.mount_at(disk["mount_point"]) is not None
-    bench.node.forget()
-    bench.host = await bench.node.start_host("next")
+    bench.host = await bench.node.start_host()
     await online(bench, FIRST, 2, disk)
     assert len(mounts.loops_of(place.device)) == 1
     await offline(bench, FIRST, 2)

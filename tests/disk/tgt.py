@@ -1,7 +1,9 @@
 """A SCSI target of Debian's tgt on a loopback port, in a temporary folder, with a control number of its own. Needs root."""
 
+import contextlib
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -31,7 +33,7 @@ class Tgt:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
-        self.port = 20000 + os.getpid() % 9000
+        self.port = _free_port(20000 + os.getpid() % 9000)
         self._number = 100 + os.getpid() % 30000
         self._units: dict[int, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
@@ -104,6 +106,13 @@ class Tgt:
         done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=10)
         assert done.returncode == 0 or not check, done.stdout.decode()
         return done.returncode
+
+
+def _free_port(first: int) -> int:
+    for port in range(first, 30000):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("no port is free")
 
 
 def new_folder() -> str:
