@@ -86,7 +86,14 @@ class Client:
         raise self._unreachable(failure)
 
     def change(
-        self, method: str, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None, **query: str
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        extra_s: float = 0.0,
+        **query: str,
     ) -> dict[str, Any]:
         """A change. It carries an id, so that asking another node after silence changes nothing twice."""
         given = {"Request-Id": os.urandom(16).hex(), **(headers or {})}
@@ -95,7 +102,7 @@ class Client:
         failure: Exception | None = None
         for number in self._order():
             try:
-                found = self._ask(number, method, path, {"timeout_ms": str(limit_ms), **query}, data, given)
+                found = self._ask(number, method, path, {"timeout_ms": str(limit_ms), **query}, data, given, extra_s)
             except (OSError, http.client.HTTPException) as error:
                 failure = failure or error
                 continue

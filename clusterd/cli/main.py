@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "group-set": ("clusterd.cli.group_sets:group_set", "Which groups start first: list, show, create, set, delete."),
     "cluster": ("clusterd.cli.cluster:cluster", "The cluster itself: show, set, maintenance."),
     "resource-type": ("clusterd.cli.resource_types:resource_type", "Resource types: list, show, set, new, test."),
+    "vm": ("clusterd.cli.vm:vm", "Machines: list, show, create, protect, start, stop, save, console, screenshot."),
     "validate": ("clusterd.cli.validation:validate", "Test nodes, network, storage, configuration and hypervisors."),
     "console": ("clusterd.cli.overview:console", "The address of the web page."),
     "lab": ("clusterd.lab.commands:lab", "Clusters of real processes on this machine: up, down, kill, cut …"),

@@ -83,11 +83,14 @@ def carry_out(
     timeout: int,
     headers: Mapping[str, str] | None = None,
     query: Mapping[str, str] | None = None,
+    extra_s: float = 0.0,
 ) -> None:
-    """Ask for a change, wait for what follows from it, show both. Ends the command with its exit code."""
+    """Ask for a change, wait for what follows from it, show both. Ends the command with its exit code. `extra_s` is for
+    changes that a node looks at for longer than others."""
     client = client_of(ctx)
     begin_ms = _now_ms()
-    outcome = client.change(method, path, body, headers=headers, **({"plan": "1"} if plan else {}), **(query or {}))
+    given = {**({"plan": "1"} if plan else {}), **(query or {})}
+    outcome = client.change(method, path, body, headers=headers, extra_s=extra_s, **given)
     conditions = outcome["wait_for"]
     if plan or not conditions:
         show(ctx, outcome, plan_lines)
