@@ -5,6 +5,7 @@ from dataclasses import replace
 from clusterd.database import DatabaseView
 from clusterd.leader.crowd import Crowd
 from clusterd.leader.gates import Gates, Wait
+from clusterd.leader.migration import has_moved, is_expected_at
 from clusterd.leader.pen import Pen
 from clusterd.leader.placement import Placement, PlacementCause, Request
 from clusterd.leader.preempt import victims
@@ -54,7 +55,9 @@ class Assigning:
         member = self._view.membership(owner)
         if member is None:
             return []
-        wait = self._gates.wait(standing, owner, cause) if standing.is_wanted else None
+        arrives = _arrives(standing, member)
+        # What goes on as it ran does not start: it passes no gate.
+        wait = self._gates.wait(standing, owner, cause) if standing.is_wanted and not arrives else None
         text = f"{standing.group.name} goes to {owner}: {why}"
         sight = self._pen.sight
         because = Decision(
@@ -64,6 +67,8 @@ class Assigning:
             placement.candidates,
         )
         after = self._given(standing, before, member, wait, cause, because)
+        if arrives and standing.assignment is not None:
+            after = replace(after, migration=standing.assignment.migration)
         if standing.owner:
             self._crowd.placed(standing.group.name, None)  # where it was it weighs no more: nothing of it runs
         self._crowd.placed(standing.group.name, owner, is_starting=after.order is Order.RUN)
@@ -251,6 +256,14 @@ class Assigning:
             return False
         self._crowd.placed(standing.group.name, node)
         return True
+
+
+def _arrives(standing: Standing, member: MembershipRecord) -> bool:
+    """Whether that run of that node has the group already, ready to go on."""
+    before = standing.assignment
+    return (
+        before is not None and has_moved(standing, before) and is_expected_at(before, member.node, member.incarnation)
+    )
 
 
 def _proof(before: AssignmentRecord | None) -> tuple[str, ...]:

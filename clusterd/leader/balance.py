@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from clusterd.database import DatabaseView
 from clusterd.leader.crowd import Crowd
+from clusterd.leader.live import live_obstacle
 from clusterd.leader.rooms import Room
 from clusterd.leader.seats import Seat, settings_of
 from clusterd.leader.sight import NodeLoad, Sight
@@ -21,7 +22,6 @@ from clusterd.model.states import Order, ResourceState, Wanted
 
 MOVES_MAX = 4
 SOURCES_MAX = 16
-LIVE_MIGRATION = "live-migration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,6 @@ class _Pass:
         self._limit = limit
         self._scale = _Scale(crowd, {key_of(node): load for node, load in loads.items()})
         self._fills = {key: self._scale.fill(key) for key, room in crowd.rooms.items() if not room.refusal}
-        self._live = _able_to_move_live(view)
 
     def moves(self) -> list[tuple[GroupId, NodeId, str]]:
         fills, rooms = self._fills, self._crowd.rooms
@@ -103,10 +102,8 @@ class _Pass:
         able = [room for room in rooms if room.key not in barred and room.key not in rivals]
         if settings_of(group).balancing == "always":
             return able
-        needed = {each.type for each in self._view.resources_of(group.name)}
-        if not needed <= self._live.get(source.key, set()):
-            return []
-        return [room for room in able if needed <= self._live.get(room.key, set())]
+        resources = self._view.resources_of(group.name)
+        return [room for room in able if not live_obstacle(self._view, resources, source.name, room.name)]
 
     def _helps(self, move: _Move, source: Room) -> bool:
         after = move.target_after.worst
@@ -168,18 +165,13 @@ def _is_under_way(crowd: Crowd, view: DatabaseView, node: str) -> bool:
     """Whether something leaves this node already: one at a time, and what it brings is seen first."""
     for key in crowd.held_by(crowd.rooms[node].name):
         assignment = view.assignment(key)
-        if assignment is not None and assignment.order is Order.RELEASE and key_of(assignment.owner) == node:
+        if (
+            assignment is not None
+            and assignment.order in (Order.RELEASE, Order.MIGRATE)
+            and key_of(assignment.owner) == node
+        ):
             return True
     return False
-
-
-def _able_to_move_live(view: DatabaseView) -> dict[str, set[str]]:
-    """By key of each node: the resource types that can."""
-    able: dict[str, set[str]] = {}
-    for record in view.resource_types():
-        if LIVE_MIGRATION in record.abilities:
-            able.setdefault(key_of(record.node), set()).add(record.name)
-    return able
 
 
 def _may_move(crowd: Crowd, view: DatabaseView, key: str, group: GroupRecord, source: Room) -> bool:

@@ -60,7 +60,7 @@ def decide(
         *sets.decide(),
         *_drains(view, sight, memory.crowd),
         *passing.decide(_considered(view, groups, memory)),
-        *_balancing(view, sight, memory.crowd),
+        *_balancing(view, sight, memory),
     ]
     waits_ms = (sight.now_ms + at - sight.cluster_ms for at in _cluster_deadlines(passing, sets))
     deadlines = [*member_deadlines_ms(view, sight), *waits_ms]
@@ -92,17 +92,18 @@ def _drains(view: DatabaseView, sight: Sight, crowd: Crowd) -> Iterator[Proposal
             yield proposal
 
 
-def _balancing(view: DatabaseView, sight: Sight, crowd: Crowd) -> Iterator[Proposal]:
+def _balancing(view: DatabaseView, sight: Sight, memory: Memory) -> Iterator[Proposal]:
     if not sight.is_balancing_due:
         return
-    pen = Pen(view, sight, crowd)
+    crowd = memory.crowd
+    pen = Pen(view, sight, crowd, memory.waiting)
     for name, target, reason in balancing_moves(crowd, view, sight, sight.loads):
         group = view.group(name)
         standing = standing_of(view, group, len(view.nodes())) if group is not None else None
         if standing is None or standing.assignment is None:
             continue
         text = f"{standing.group.name} goes to {target} to even out the load: {reason}"
-        yield pen.release(
+        proposal = pen.leave(
             standing,
             standing.assignment,
             ReleaseCause.BALANCE,
@@ -111,6 +112,8 @@ def _balancing(view: DatabaseView, sight: Sight, crowd: Crowd) -> Iterator[Propo
             message=text,
             target=target,
         )
+        if proposal is not None:
+            yield proposal
 
 
 def _cluster_deadlines(passing: GroupDecisions, sets: GroupSets) -> Iterator[int]:

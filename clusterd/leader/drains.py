@@ -21,6 +21,8 @@ from clusterd.model.ids import NodeId
 from clusterd.model.records import AssignmentRecord, DrainFailure, DrainRecord, EventRecord, NodeRecord, PauseRequest
 from clusterd.model.states import DrainState, Order, ReleaseCause
 
+_LEAVING = (Order.RELEASE, Order.MIGRATE)
+
 
 def decide_drain(
     node: NodeRecord, standings: Sequence[Standing], view: DatabaseView, crowd: Crowd, sight: Sight
@@ -63,7 +65,7 @@ def drain_away(
     """Have a group leave the node that is being drained."""
     node = standing.owner_node
     pause = node.pause if node is not None else None
-    if node is None or pause is None or not pause.is_drain or assignment.order is Order.RELEASE:
+    if node is None or pause is None or not pause.is_drain or assignment.order in _LEAVING:
         return None
     record = view.drain(node.name)
     if record is None or record.pause_id != pause.id or obstacle(standing, pause, crowd) is not None:
@@ -72,7 +74,7 @@ def drain_away(
         return None
     placement = crowd.place(_request(standing, pause))
     text = f"{standing.group.name} leaves {node.name}, which is being drained by {pause.asked_by or 'an operator'}"
-    return pen.release(
+    return pen.leave(
         standing,
         replace(assignment, drained_from=node.name),
         ReleaseCause.DRAIN,
@@ -88,7 +90,7 @@ def drain_away(
 
 def obstacle(standing: Standing, pause: PauseRequest, crowd: Crowd) -> str | None:
     """Why a group cannot leave now; None when it can, or is leaving already."""
-    if standing.assignment is not None and standing.assignment.order is Order.RELEASE:
+    if standing.assignment is not None and standing.assignment.order in _LEAVING:
         return None
     if standing.pinned_by is not None:
         return standing.pinned_by.text

@@ -33,7 +33,7 @@ def fail_back(
     text = (
         f"{standing.group.name} goes back to {target}, which it prefers to {assignment.owner} and which is active again"
     )
-    return pen.release(
+    return pen.leave(
         standing,
         assignment,
         ReleaseCause.FAILBACK,
@@ -57,7 +57,7 @@ def come_home(
     if crowd.why_not(standing.group, home.name) is not None or reason_to_stay(standing, needs_online=False) is not None:
         return None
     text = f"{standing.group.name} goes back to {home.name}, which it was drained from and which was resumed"
-    return pen.release(
+    return pen.leave(
         standing,
         replace(assignment, drained_from=NodeId("")),
         ReleaseCause.FAILBACK,

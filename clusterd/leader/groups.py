@@ -16,6 +16,7 @@ from clusterd.leader.failback import come_home, fail_back
 from clusterd.leader.failover import fail_over
 from clusterd.leader.gates import Gates
 from clusterd.leader.group_sets import GroupSets
+from clusterd.leader.migration import attend, has_moved
 from clusterd.leader.moves import carry_out, take_back
 from clusterd.leader.pen import Pen
 from clusterd.leader.placement import PlacementCause
@@ -49,7 +50,7 @@ class GroupDecisions:
         self._view = view
         self._sight = sight
         self._crowd = crowd
-        self._pen = Pen(view, sight, crowd)
+        self._pen = Pen(view, sight, crowd, waiting)
         self._node_count = len(view.nodes())
         self._gates = Gates(view, sight, crowd, sets)
         self._assigning = Assigning(view, crowd, self._gates, self._pen, waiting)
@@ -76,7 +77,9 @@ class GroupDecisions:
             return self._take_over(standing, assignment)
         if standing.is_released:
             return self._hand_over(standing, assignment)
-        if assignment.order is Order.RELEASE:
+        if assignment.order is Order.MIGRATE:
+            found = attend(standing, assignment, self._view, self._crowd, self._pen)
+        elif assignment.order is Order.RELEASE:
             found = take_back(standing, assignment, self._pen)
             if found is not None:  # what belongs with it must not follow it to where it no longer goes
                 self._crowd.placed(standing.group.name, None)
@@ -90,7 +93,7 @@ class GroupDecisions:
         view, crowd, pen = self._view, self._crowd, self._pen
         return (
             fail_over(standing, assignment, crowd, pen)
-            or carry_out(standing, assignment, crowd, pen)
+            or carry_out(standing, assignment, view, crowd, pen)
             or drain_away(standing, assignment, view, crowd, pen)
             or come_home(standing, assignment, view, crowd, pen)
             or self._start_or_hold(standing, assignment)
@@ -184,7 +187,10 @@ class GroupDecisions:
     def _hand_over(self, standing: Standing, assignment: AssignmentRecord) -> list[Proposal]:
         cause = assignment.release_cause
         owner = assignment.owner
-        steps = (*assignment.because.steps, self._pen.step(f"{owner} released {standing.group.name}"))
+        released = f"{owner} released {standing.group.name}"
+        if has_moved(standing, assignment):
+            released += f", which is whole at {assignment.target}"
+        steps = (*assignment.because.steps, self._pen.step(released))
         if cause is ReleaseCause.PREEMPT:
             return [self._assigning.set_aside(standing, assignment, steps)]
         if cause is ReleaseCause.NONE and standing.hands_off is not None:

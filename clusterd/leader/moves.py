@@ -6,7 +6,9 @@ and also a release that the owner has not finished: the group then goes on where
 
 from dataclasses import replace
 
+from clusterd.database import DatabaseView
 from clusterd.leader.crowd import Crowd
+from clusterd.leader.live import live_obstacle
 from clusterd.leader.pen import Pen
 from clusterd.leader.placement import Placement, PlacementCause, Request
 from clusterd.leader.proposal import Proposal
@@ -15,12 +17,14 @@ from clusterd.model import keys
 from clusterd.model.events import GROUP_ASSIGNED, MOVE_GIVEN_UP, MOVE_QUEUED
 from clusterd.model.ids import NodeId, key_of
 from clusterd.model.records import AssignmentRecord, Decision, MoveRequest, Step
-from clusterd.model.states import GroupStatus, Order, ReleaseCause
+from clusterd.model.states import GroupStatus, MoveKind, Order, ReleaseCause
 
 QUEUED = "move: waits"
 
 
-def carry_out(standing: Standing, assignment: AssignmentRecord, crowd: Crowd, pen: Pen) -> Proposal | None:
+def carry_out(
+    standing: Standing, assignment: AssignmentRecord, view: DatabaseView, crowd: Crowd, pen: Pen
+) -> Proposal | None:
     """What to do about the newest move request of a group that has an owner and is not on its way."""
     move = standing.group.move
     if move is None or move.id == assignment.move_id:
@@ -35,10 +39,17 @@ def carry_out(standing: Standing, assignment: AssignmentRecord, crowd: Crowd, pe
             return _queue(standing, assignment, asked, placement, problem, pen)
         return _give_up(standing, assignment, move, asked, placement, problem, pen)
     target = placement.chosen or NodeId("")
+    is_live = move.kind is MoveKind.LIVE
+    problem = _live_problem(standing, assignment.owner, target, view) if is_live else ""
+    if problem:
+        return _give_up(standing, assignment, move, asked, placement, problem, pen)
+    waits_for = pen.too_many_migrations(assignment.owner, target) if is_live else ""
+    if waits_for:
+        return _queue(standing, assignment, asked, placement, waits_for, pen)
     text = (
         f"{standing.group.name} leaves {assignment.owner} for {target}: {move.asked_by or 'an operator'} asked for it"
     )
-    return pen.release(
+    return pen.leave(
         standing,
         replace(assignment, move_id=move.id, drained_from=NodeId("")),
         ReleaseCause.MOVE,
@@ -50,6 +61,7 @@ def carry_out(standing: Standing, assignment: AssignmentRecord, crowd: Crowd, pe
         steps=(asked,),
         candidates=placement.candidates,
         caused_by=move.id,
+        kind=move.kind,
     )
 
 
@@ -101,6 +113,12 @@ def _problem(standing: Standing, move: MoveRequest, placement: Placement, crowd:
         excluded = crowd.why_not(standing.group, move.target, ignores_rules=move.ignores_rules)
         return excluded.reason if excluded is not None else None
     return None if placement.chosen is not None else "no other node can take it"
+
+
+def _live_problem(standing: Standing, owner: NodeId, target: NodeId, view: DatabaseView) -> str:
+    if not standing.is_online:
+        return "only what is online can migrate live"
+    return live_obstacle(view, standing.resources, owner, target)
 
 
 def _give_up(

@@ -1,25 +1,32 @@
 """How is a decision about a group written down? Pure. A transaction with its compares, and the event that explains it."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from clusterd.database import DatabaseView, Draft
 from clusterd.leader.crowd import Crowd
+from clusterd.leader.live import kind_of_own_move
 from clusterd.leader.proposal import Proposal
 from clusterd.leader.sight import Sight
 from clusterd.leader.standing import Standing
 from clusterd.model import keys
-from clusterd.model.events import GROUP_RELEASE_ORDERED, Event
-from clusterd.model.ids import NodeId
+from clusterd.model.events import GROUP_RELEASE_ORDERED, MIGRATION_ORDERED, Event
+from clusterd.model.ids import NodeId, key_of
 from clusterd.model.records import AssignmentRecord, Candidate, Decision, EventRecord, Step
-from clusterd.model.states import Order, ReleaseCause
+from clusterd.model.states import GroupStatus, MoveKind, Order, ReleaseCause
+
+if TYPE_CHECKING:
+    from clusterd.leader.waiting import Waiting
 
 
 class Pen:
     """Writes proposals of one pass. The crowd counts where those are bound for that are to leave."""
 
-    def __init__(self, view: DatabaseView, sight: Sight, crowd: Crowd) -> None:
+    def __init__(self, view: DatabaseView, sight: Sight, crowd: Crowd, waiting: "Waiting") -> None:
         self._view = view
         self._crowd = crowd
+        self._migrations = dict(waiting.migrations)
+        """By group: the two nodes that take part, also in what this pass orders."""
         self.sight = sight
 
     def step(self, text: str) -> Step:
@@ -74,6 +81,7 @@ class Pen:
         caused_by: str = "",
         rests_on_report: bool = False,
         also: tuple[str, ...] = (),
+        kind: MoveKind = MoveKind.UNSAID,
     ) -> Proposal:
         """Tell the owner to give the group up. `assignment` is the present one with what else changes.
 
@@ -91,6 +99,8 @@ class Pen:
             next_action="",
             next_action_cluster_ms=0,
             waits_since_cluster_ms=0,
+            move_kind=kind,
+            migration_stop="",
         )
         if target:
             self._crowd.placed(standing.group.name, target)
@@ -104,4 +114,87 @@ class Pen:
             node=assignment.owner,
             also=also,
             caused_by=caused_by,
+        )
+
+    # ---- leaving while it runs ----
+
+    def too_many_migrations(self, source: NodeId, target: NodeId) -> str:
+        """Why no other live migration may begin between these nodes now; empty: it may."""
+        most = self.sight.settings.maximum_parallel_migrations
+        for node in (source, target):
+            count = sum(key_of(node) in ends for ends in self._migrations.values())
+            if count >= most:
+                return f"{node} takes part in {count} live migrations already (maximum_parallel_migrations {most})"
+        return ""
+
+    def leave(
+        self,
+        standing: Standing,
+        assignment: AssignmentRecord,
+        cause: ReleaseCause,
+        *,
+        rule: str,
+        text: str,
+        message: str,
+        target: NodeId,
+        steps: tuple[Step, ...] = (),
+        candidates: tuple[Candidate, ...] = (),
+        because: str | None = None,
+        caused_by: str = "",
+        also: tuple[str, ...] = (),
+        kind: MoveKind | None = None,
+    ) -> Proposal | None:
+        """Have the group go to `target`, live where it can and should; None: it waits for other migrations to end.
+
+        `kind` None: nobody said how, and the cluster chooses.
+        """
+        group, owner = standing.group.name, assignment.owner
+        if kind is None:
+            settings, priority = self.sight.settings, standing.settings.priority
+            kind = kind_of_own_move(self._view, standing.resources, settings, priority, owner, target)
+            if kind is MoveKind.LIVE and not standing.is_online:
+                kind = MoveKind.QUICK
+        member = self._view.membership(target) if target else None
+        if kind is not MoveKind.LIVE or member is None:
+            return self.release(
+                standing,
+                assignment,
+                cause,
+                rule=rule,
+                text=text,
+                message=message,
+                target=target,
+                steps=steps,
+                candidates=candidates,
+                because=because,
+                caused_by=caused_by,
+                also=also,
+                kind=kind,
+            )
+        if self.too_many_migrations(owner, target):
+            return None
+        live_text = f"{text}, live"
+        after = replace(
+            assignment,
+            order=Order.MIGRATE,
+            target=target,
+            target_incarnation=member.incarnation,
+            migration=self._view.revision,
+            migration_stop="",
+            move_kind=MoveKind.LIVE,
+            release_cause=cause,
+            because=Decision(rule, live_text, (*steps, self.step(live_text)), candidates),
+            since_wall_ms=self.sight.wall_ms,
+            status=(GroupStatus.MIGRATING, *standing.start_words),
+            next_action="",
+            next_action_cluster_ms=0,
+            waits_since_cluster_ms=0,
+        )
+        self._crowd.placed(group, target)
+        self._migrations[key_of(group)] = (key_of(owner), key_of(target))
+        also += (keys.report(group), keys.membership(target), keys.node(target))
+        said = because if because is not None else "" if message == text else text
+        message = f"{group} is to go from {owner} to {target} while it runs"
+        return self.write(
+            standing, after, MIGRATION_ORDERED, message, said or text, node=owner, also=also, caused_by=caused_by
         )

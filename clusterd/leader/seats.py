@@ -99,7 +99,7 @@ def seat_of(
     target = key_of(assignment.target)
     if report is not None and report.generation != assignment.generation:
         report = None
-    is_moving = assignment.order is Order.RELEASE and bool(target) and target != owner
+    is_moving = assignment.order in (Order.RELEASE, Order.MIGRATE) and bool(target) and target != owner
     weighs = () if _rests(needs, assignment) or _has_stopped(assignment, report) else (owner,)
     return Seat(
         name,
@@ -119,7 +119,7 @@ def _rests(needs: Needs, assignment: AssignmentRecord) -> bool:
 
 def _has_stopped(assignment: AssignmentRecord, report: ReportRecord | None) -> bool:
     """Ordered away, and nothing of it runs there any more: it never will under this generation."""
-    if assignment.order is not Order.RELEASE or report is None:
+    if assignment.order not in (Order.RELEASE, Order.MIGRATE) or report is None:
         return False
     return all(each.state is ResourceState.OFFLINE and not each.may_run for each in report.resources)
 

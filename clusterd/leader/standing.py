@@ -110,7 +110,7 @@ class Standing:
     @property
     def is_running(self) -> bool:
         """It has an owner that was told to run it."""
-        return self.assignment is not None and bool(self.owner) and self.assignment.order is Order.RUN
+        return self.assignment is not None and bool(self.owner) and self.assignment.order in (Order.RUN, Order.MIGRATE)
 
 
 def is_over(assignment: AssignmentRecord, member: MembershipRecord | None) -> bool:

@@ -5,6 +5,8 @@ elsewhere, and one that may fail back waits for room where it would rather be. T
 them, so nothing that they wait for has to know them.
 """
 
+from collections.abc import Mapping
+
 from clusterd.database import DatabaseView
 from clusterd.leader.failback import became_active
 from clusterd.leader.seats import settings_of
@@ -23,6 +25,12 @@ class Waiting:
         self._preempted: set[GroupId] = set()
         self._away: set[GroupId] = set()
         """Groups that may fail back, and are not on the node that they like best."""
+        self._migrations: dict[str, tuple[str, str]] = {}
+
+    @property
+    def migrations(self) -> Mapping[str, tuple[str, str]]:
+        """By group: the keys of the two nodes between which it is migrating."""
+        return self._migrations
 
     def refresh(self, view: DatabaseView) -> None:
         """Take in what changed since the last call."""
@@ -30,7 +38,7 @@ class Waiting:
             return
         changes = view.database.changes_since(self._revision) if 0 <= self._revision < view.revision else None
         if changes is None:
-            self._groups, self._preempted, self._away = set(), set(), set()
+            self._groups, self._preempted, self._away, self._migrations = set(), set(), set(), {}
             changed = {key.removeprefix(keys.ASSIGNMENT) for key, _ in view.items(AssignmentRecord)}
         else:
             changed = {
@@ -78,6 +86,9 @@ class Waiting:
             and assignment.order is Order.RELEASE
             and assignment.release_cause is ReleaseCause.PREEMPT
         )
+        self._migrations.pop(name, None)
+        if assignment is not None and assignment.order is Order.MIGRATE:
+            self._migrations[name] = (key_of(assignment.owner), key_of(assignment.target))
         sets = ((is_waiting, self._groups), (is_leaving, self._preempted), (_is_away(view, name), self._away))
         for found, groups in sets:
             if found:
