@@ -111,7 +111,7 @@ class NodeProcesses:
             raise NotFound(f"resource host {host} is not running", hint="try again in a moment")
         result = await link.call(control_message(resource, verb, body))
         if result.outcome != host_pb2.OUTCOME_DONE:
-            raise ClusterError(f"{verb} of {resource}: {result.message}")
+            raise ClusterError(result.message)
         return result.control_body
 
     async def examine(self, type_name: str, question: str, body: bytes) -> bytes:

@@ -78,7 +78,10 @@ class _Judgement:
         is_running = self._check_running(readable)
         self._check_hosts(owners)
         self._check_room(owners, best)
-        self._warnings += dict.fromkeys(each.warning for each in files if each.warning)
+        local = [each.path for each in files if each.needs_one_machine]
+        if local:
+            text = "is seen by every possible owner only because they are on one machine"
+            self._warnings.append(f"{', '.join(local)} {text}")
         groups = list(dict.fromkeys(disk.group for disk in disks if disk.group))
         return Eligibility(
             name,

@@ -24,7 +24,8 @@ class Placed:
     role: str
     disk: ClusterDisk | None = None
     refusal: str = ""
-    warning: str = ""
+    needs_one_machine: bool = False
+    """Every possible owner sees it, but only because they are on one machine."""
 
 
 def placed(
@@ -89,8 +90,7 @@ def _reachable(path: str, role: str, seen: Mapping[str, FileFacts], machines: Ma
         return Placed(path, role)
     same = {(machines.get(node, node), each.identity) for node, each in seen.items()}
     if len(same) == 1:
-        text = f"{role} {path} is seen by every possible owner only because they are on one machine"
-        return Placed(path, role, warning=text)
+        return Placed(path, role, needs_one_machine=True)
     where = "; ".join(
         f"on {node}: {each.file_system or 'unknown'} {each.source}".rstrip() for node, each in sorted(seen.items())
     )
