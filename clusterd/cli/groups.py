@@ -14,6 +14,7 @@ from clusterd.cli.session import carry_out, client_of, show
 from clusterd.cli.standing import group_standing_lines, words_text
 from clusterd.cli.values import names_of, properties_of
 from clusterd.cli.verbs import add_verb
+from clusterd.cli.verifying import verify
 
 
 @click.group()
@@ -116,5 +117,6 @@ def set_group(ctx: click.Context, /, name: str, preferred_owners: str | None, **
 add_verb(group, "online", "groups", "Want the group and all its resources online; a failed one is tried again.")
 add_verb(group, "offline", "groups", "Want the group offline: dependents stop before what they need.")
 add_verb(group, "delete", "groups", "Delete a group that is offline, with its resources, also from rules and sets.")
+group.add_command(verify)
 add_move(group)
 add_maintenance(group, "groups")

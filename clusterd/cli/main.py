@@ -27,7 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("clusterd.cli.manifests:export", "The present configuration as a manifest."),
     "group": (
         "clusterd.cli.groups:group",
-        "Groups: list, show, create, set, online, offline, move, maintenance, delete.",
+        "Groups: list, show, create, set, online, offline, move, verify, maintenance, delete.",
     ),
     "resource": (
         "clusterd.cli.resources:resource",

@@ -63,10 +63,15 @@ def report_lines(report: Mapping[str, Any], *, shows_all: bool = False) -> list[
     """Category after category, each test on a line, with what did not pass below it."""
     lines = []
     for summary in report["summary"]:
-        lines.append(paint(summary["category"].replace("-", " ").capitalize(), "bold"))
-        for test in report["tests"]:
-            if test["category"] == summary["category"]:
-                lines += _test_lines(test, shows_all=shows_all)
+        made = [
+            each
+            for each in report["tests"]
+            if each["category"] == summary["category"] and (shows_all or each["verdict"] != "skipped")
+        ]
+        if made:
+            lines.append(paint(summary["category"].replace("-", " ").capitalize(), "bold"))
+        for test in made:
+            lines += _test_lines(test, shows_all=shows_all)
     lines += [f"note: {plain(each)}" for each in report.get("notes", [])]
     if report.get("report"):
         lines.append(f"kept on {plain(report['asked'])} as {plain(report['report'])}")

@@ -92,10 +92,8 @@ def ask(ctx: click.Context, body: Mapping[str, Any], *, yes: bool, report: Path 
         show(ctx, planned, lambda outcome: [*judgement_lines(outcome["judgement"]), *plan_lines(outcome)])
         return
     if output_of(ctx) == "table":
-        for line in (
-            *judgement_lines(planned["judgement"]),
-            *plan_lines({**planned, "foresight": None, "plan_id": None}),
-        ):
+        shown = [] if yes else plan_lines({**planned, "foresight": None, "plan_id": None})
+        for line in (*judgement_lines(planned["judgement"]), *shown):
             click.echo(line)
     if not yes:
         click.confirm("Create this?", abort=True, err=True)
