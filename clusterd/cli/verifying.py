@@ -1,4 +1,4 @@
-"""clusterctl group verify: does a group really run on every node that may own it? I/O. Ordinary moves, one after the other."""
+"""clusterctl group verify: does a group really run on every node that may own it? I/O. Ordinary moves, each in its turn."""
 
 import time
 from collections.abc import Mapping
