@@ -164,6 +164,15 @@ def output_words(context: Context) -> str:
     return f"; its last output: {output}" if output else "; it wrote nothing"
 
 
+def process_state(pid: int) -> str:
+    """The kernel's letter for what the process does: T stopped, D waiting for a disk, …; empty when it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return ""
+
+
 def _can_be_direct(path: str) -> bool:
     """Whether the file system can go past the page cache."""
     try:

@@ -21,7 +21,7 @@ from resource_types.machine_definition import Definition, definition_path
 from resource_types.virtual_machine import accelerator, migration, saved_state, stopping
 from resource_types.virtual_machine.declared import PROPERTIES, OfflineAction
 from resource_types.virtual_machine.heartbeat import Heartbeat
-from resource_types.virtual_machine.machine import Machine, output_words, start
+from resource_types.virtual_machine.machine import Machine, output_words, process_state, start
 from resource_types.virtual_machine.qmp import MonitorError
 from resource_types.virtual_machine.screenshot import png_of
 from resource_types.virtual_machine_configuration import proven_definition
@@ -53,6 +53,8 @@ class VirtualMachine(ResourceType):
         self._machine: Machine | None = None
         self._heartbeat = Heartbeat()
         self._next_action: OfflineAction | None = None
+        self._was_silent = False
+        """The last quick look had no answer in time."""
 
     # ---- start and stop ----
 
@@ -122,9 +124,14 @@ class VirtualMachine(ResourceType):
         if self._machine is None or self._machine.has_ended:
             return Health.NO
         try:
-            return Health.of(self._machine.status(within_ms=LOOK_WITHIN_MS) not in _FAILED_STATUS)
+            status = self._machine.status(within_ms=LOOK_WITHIN_MS)
         except MonitorError:
-            return Health.NO  # is_alive finds out more, and waits longer
+            # Once is what a busy node looks like. is_alive finds out more, and waits longer.
+            is_stopped = process_state(self._machine.process.pid) in ("T", "")
+            was_silent, self._was_silent = self._was_silent, True
+            return Health.NO if is_stopped or was_silent else Health.CANNOT_TELL
+        self._was_silent = False
+        return Health.of(status not in _FAILED_STATUS)
 
     def is_alive(self, context: Context) -> Health:
         machine = self._machine
@@ -265,10 +272,6 @@ def _action(body: bytes) -> OfflineAction | None:
 
 def _process_words(pid: int) -> str:
     """What the kernel says about a QEMU that does not answer."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            state = file.read().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return "; its process is gone"
-    words = {"T": "is stopped (SIGSTOP)", "D": "waits for a disk", "Z": "has ended"}
+    words = {"T": "is stopped (SIGSTOP)", "D": "waits for a disk", "Z": "has ended", "": "is gone"}
+    state = process_state(pid)
     return f"; process {pid} {words[state]}" if state in words else ""
