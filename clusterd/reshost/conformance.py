@@ -226,8 +226,8 @@ class _Trial:
         return await self._host.link.call(call)
 
     def _left(self) -> list[ProcessSeen]:
-        """Every process that was started for the resource and still runs."""
-        part = f":{self._host.started.host_id}:{RESOURCE}."
+        """Every process that was started for the resource and still runs. Another trial beside this one is not looked at."""
+        part = f":{self._node.incarnation}:{self._host.started.host_id}:{RESOURCE}."
         return [each for each in processes().values() if part in (tag_of(each.pid) or "") and process(each.pid)]
 
     def _expect_nothing_left(self, after: str) -> None:
