@@ -1,7 +1,7 @@
 """How does a whole cluster behave, from a seed? Pure. Commands as an operator would give them, faults as nature would."""
 
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -240,8 +240,9 @@ class SimCluster:
         preferred: tuple[str, ...] = (),
         properties: Properties | None = None,
         group_properties: Properties | None = None,
+        live: Collection[str] = (),
     ) -> TransactionResult | None:
-        """A group with resources, given as name → dependency expression."""
+        """A group with resources, given as name → dependency expression; those in `live` can migrate live."""
 
         def build(draft: Draft) -> None:
             owners = tuple(NodeId(each) for each in preferred)
@@ -251,7 +252,7 @@ class SimCluster:
                     ResourceRecord(
                         ResourceId(resource),
                         GroupId(name),
-                        "generic_service",
+                        "virtual_machine" if resource in live else "generic_service",
                         depends_on=depends_on,
                         properties=properties or {},
                     )

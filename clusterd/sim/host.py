@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from clusterd.model.ids import Incarnation, NodeId, ResourceId
 from clusterd.model.states import ResourceState
 from clusterd.owner import CallAnswer, CallOutcome, Happening, HostCall, Hosted, Verb
+from clusterd.sim import migrating
+from clusterd.sim.migrating import Move
 from clusterd.sim.timeline import Timeline
-from clusterd.sim.workloads import Ledger, Run
+from clusterd.sim.workloads import Ledger, Memory, Run
 
 
 @dataclass(slots=True)
@@ -25,10 +27,19 @@ class Dials:
     """It does not stop in good order, but can be killed."""
     starts_late_ms: int = 0
     """A plug-in that starts its workload that long after it said it was done."""
+    prepare_ms: int = 5
+    migrate_ms: int = 50
+    resume_ms: int = 1
+    fails_prepare: bool = False
+    fails_migrate: bool = False
+    never_prepares: bool = False
+    never_migrates: bool = False
 
 
 @dataclass(slots=True)
-class _Hosted:
+class HostedWorkload:
+    """What a host knows of one resource."""
+
     call: HostCall
     state: ResourceState
     asked_us: int
@@ -37,6 +48,11 @@ class _Hosted:
     complaint: str = ""
     is_well: bool = True
     """What a check says while it runs."""
+    memory: Memory | None = None
+    """It is prepared: where what runs elsewhere may go."""
+    move: Move | None = None
+    is_moved: bool = False
+    goes_on_with: Memory | None = None
 
 
 @dataclass(slots=True)
@@ -58,7 +74,7 @@ class SimHost:
     pid: int = 0
     times: dict[str, int] = field(default_factory=dict)
     """The check intervals that it was told to change."""
-    _hosted: dict[str, _Hosted] = field(default_factory=dict)
+    hosted: dict[str, HostedWorkload] = field(default_factory=dict)
     _waiting: list[Callable[[], None]] = field(default_factory=list)
 
     def call(self, call: HostCall, asked_us: int) -> None:
@@ -68,7 +84,7 @@ class SimHost:
         if self.is_frozen:
             self._waiting.append(lambda: self.call(call, asked_us))
             return
-        known = self._hosted.get(call.resource)
+        known = self.hosted.get(call.resource)
         is_stale = call.incarnation != self.incarnation or self.is_past_deadline()
         if is_stale or (known is not None and call.generation < known.call.generation):
             self.answer(call.call_id, CallAnswer(CallOutcome.STALE, "an older generation, or past the lease"))
@@ -78,6 +94,16 @@ class SimHost:
                 self._online(call, asked_us)
             case Verb.TIMES:
                 self.times[call.resource] = call.settings.is_alive_poll_interval_ms
+            case Verb.PREPARE:
+                hosted = self.hosted.setdefault(call.resource, HostedWorkload(call, ResourceState.OFFLINE, asked_us))
+                hosted.call, hosted.state = call, ResourceState.ONLINE_PENDING
+                migrating.prepare(self, call, hosted)
+            case Verb.MIGRATE:
+                migrating.migrate(self, call)
+            case Verb.CANCEL_MIGRATION:
+                migrating.cancel(self, call)
+            case Verb.RESUME:
+                migrating.resume(self, call)
             case _:
                 self._stop(call)
 
@@ -91,9 +117,25 @@ class SimHost:
                 each.state,
                 1 if each.run else 0,
                 each.complaint,
+                each.memory is not None,
+                each.is_moved,
             )
-            for name, each in sorted(self._hosted.items())
+            for name, each in sorted(self.hosted.items())
         )
+
+    def later(self, delay_ms: float, do: Callable[[], None]) -> None:
+        """Do it then, or when the host thaws."""
+
+        def now() -> None:
+            if self.is_frozen:
+                self._waiting.append(now)
+            else:
+                do()
+
+        self.timeline.after_ms(delay_ms, now)
+
+    def dials_of(self, call: HostCall) -> Dials:
+        return self.dials.get(call.resource, Dials())
 
     def thaw(self) -> None:
         self.is_frozen = False
@@ -103,7 +145,7 @@ class SimHost:
 
     def fail_workload(self, resource: str) -> bool:
         """The workload dies by itself; a good host sees it at once. False: it does not run here."""
-        hosted = self._hosted.get(resource)
+        hosted = self.hosted.get(resource)
         if hosted is not None and hosted.run is not None and hosted.run.ended_us is None:
             hosted.run.ended_us = self.timeline.now_us
             hosted.state = ResourceState.FAILED
@@ -113,7 +155,7 @@ class SimHost:
 
     def check(self, resource: str, *, is_well: bool) -> bool:
         """The next check of a running workload says no, or yes again after one that failed. False: it does not run here."""
-        hosted = self._hosted.get(resource)
+        hosted = self.hosted.get(resource)
         if hosted is None or hosted.run is None or hosted.run.ended_us is not None or hosted.is_well is is_well:
             return False
         hosted.is_well = is_well
@@ -124,7 +166,7 @@ class SimHost:
 
     def complain(self, resource: str, message: str) -> bool:
         """The workload inside complains, or (no message) does not any more. False: it does not run here."""
-        hosted = self._hosted.get(resource)
+        hosted = self.hosted.get(resource)
         if hosted is None or hosted.run is None or hosted.run.ended_us is not None:
             return False
         hosted.complaint = message
@@ -135,26 +177,31 @@ class SimHost:
     def kill(self) -> None:
         """SIGKILL of the host and of everything in its containments. What would have started later is contained too."""
         self.is_alive = False
-        for hosted in self._hosted.values():
+        for hosted in self.hosted.values():
             self._end(hosted)
-        self._hosted = {}
+        self.hosted = {}
 
     def _online(self, call: HostCall, asked_us: int) -> None:
         dials = self.dials.get(call.resource, Dials())
-        known = self._hosted.get(call.resource)
+        known = self.hosted.get(call.resource)
         if known is not None and known.state is ResourceState.ONLINE and known.run is not None:
             self.answer(call.call_id, CallAnswer(CallOutcome.DONE, "it was online already", 1))
             return
         if dials.never_answers:
             return
-        hosted = self._hosted[call.resource] = _Hosted(call, ResourceState.ONLINE_PENDING, asked_us)
+        memory = migrating.arrived_memory(known)
+        if known is not None:
+            migrating.stopped(self, known)
+        hosted = self.hosted[call.resource] = HostedWorkload(call, ResourceState.ONLINE_PENDING, asked_us)
         hosted.starts += 1
-        self.timeline.after_ms(dials.online_ms, lambda: self._online_done(hosted, dials))
+        hosted.goes_on_with = memory
+        took_ms = dials.resume_ms if memory is not None else dials.online_ms
+        self.timeline.after_ms(took_ms, lambda: self._online_done(hosted, dials))
 
-    def _online_done(self, hosted: _Hosted, dials: Dials) -> None:
+    def _online_done(self, hosted: HostedWorkload, dials: Dials) -> None:
         if not self.is_alive:
             return
-        if self._hosted.get(hosted.call.resource) is not hosted:
+        if self.hosted.get(hosted.call.resource) is not hosted:
             self.answer(hosted.call.call_id, CallAnswer(CallOutcome.FAILED, "it was stopped while it came online"))
             return
         if self.is_frozen:
@@ -162,7 +209,7 @@ class SimHost:
             return
         call = hosted.call
         if self.node in dials.not_here_on:
-            del self._hosted[call.resource]
+            del self.hosted[call.resource]
             self.answer(call.call_id, CallAnswer(CallOutcome.NOT_ON_THIS_NODE, "it cannot run on this node"))
             return
         if dials.fails_online:
@@ -176,16 +223,19 @@ class SimHost:
             self._start(hosted)
         self.answer(call.call_id, CallAnswer(CallOutcome.DONE, "", 1))
 
-    def _start(self, hosted: _Hosted) -> None:
-        if self.is_alive and self._hosted.get(hosted.call.resource) is hosted and hosted.run is None:
+    def _start(self, hosted: HostedWorkload) -> None:
+        if self.is_alive and self.hosted.get(hosted.call.resource) is hosted and hosted.run is None:
             call = hosted.call
+            if hosted.goes_on_with is not None:
+                self.ledger.goes_on(hosted.goes_on_with, self.node, self.timeline.now_us)
             hosted.run = self.ledger.start(
                 call.group, call.resource, self.node, call.generation, self.timeline.now_us, hosted.asked_us
             )
+            hosted.run.goes_on = hosted.goes_on_with is not None
 
     def _stop(self, call: HostCall) -> None:
         dials = self.dials.get(call.resource, Dials())
-        hosted = self._hosted.get(call.resource)
+        hosted = self.hosted.get(call.resource)
         if hosted is not None:
             hosted.state = ResourceState.OFFLINE_PENDING
             if call.verb is Verb.OFFLINE and hosted.run is not None:
@@ -198,19 +248,20 @@ class SimHost:
         if self.is_frozen:
             self._waiting.append(lambda: self._stopped(call, dials))
             return
-        if (dials.ignores_stop or dials.dies_at_stop) and call.resource in self._hosted:
-            self._hosted[call.resource].state = ResourceState.FAILED
+        if (dials.ignores_stop or dials.dies_at_stop) and call.resource in self.hosted:
+            self.hosted[call.resource].state = ResourceState.FAILED
         if dials.ignores_stop:
             self.answer(call.call_id, CallAnswer(CallOutcome.STILL_RUNNING, "pid 1 does not end"))
             return
         if dials.dies_at_stop and call.verb is Verb.OFFLINE:
             self.answer(call.call_id, CallAnswer(CallOutcome.FAILED, "its stop command ended with status 1"))
             return
-        hosted = self._hosted.pop(call.resource, None)
+        hosted = self.hosted.pop(call.resource, None)
         if hosted is not None:
             self._end(hosted)
         self.answer(call.call_id, CallAnswer(CallOutcome.DONE))
 
-    def _end(self, hosted: _Hosted) -> None:
+    def _end(self, hosted: HostedWorkload) -> None:
+        migrating.stopped(self, hosted)
         if hosted.run is not None and hosted.run.ended_us is None:
             hosted.run.ended_us = self.timeline.now_us

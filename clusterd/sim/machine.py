@@ -313,7 +313,9 @@ class Machine:
         self._host_up(host)
 
     def _host_up(self, host: SimHost) -> None:
-        types = tuple(ResourceTypeRecord(name, self.name, "1") for name in ("generic_service", "generic_script"))
+        plain = tuple(ResourceTypeRecord(name, self.name, "1") for name in ("generic_service", "generic_script"))
+        able = ResourceTypeRecord("virtual_machine", self.name, "1", abilities=("live-migration",))
+        types = (*plain, able)
         self.feed(happened.HostUp(host.name, host.pid, host.inventory(), types))
 
     def _kill_host(self, effect: KillHost) -> None:

@@ -4,7 +4,7 @@ check a no|yes          the next health check says no, or yes again
 complain a "text"       the workload inside complains        content a      …it does not any more
 simulate-failure a | kill-tree a | reset web | depend a "[b]" | want a online|offline | delete-resource a
 
-resource a hands-off | may-run | complains | starts N | restarts N | checked-every 5s
+resource a hands-off | moving | moved | went-on n2 | may-run | complains | starts N | restarts N | checked-every 5s
 group web was-online | released | waits-for-node
 """
 
@@ -17,7 +17,7 @@ from clusterd.model.ids import key_of
 from clusterd.model.records import ResourceRecord, ResourceReport
 from clusterd.model.states import Wanted
 from clusterd.sim.cluster import SimCluster
-from clusterd.sim.host import SimHost
+from clusterd.sim.host import HostedWorkload, SimHost
 
 
 class Mishaps:
@@ -88,6 +88,14 @@ def resource_claim(cluster: SimCluster, words: tuple[str, ...]) -> Callable[[], 
     match words:
         case ("resource", name, "hands-off"):
             return lambda: (found := _report(cluster, name)) is not None and found.is_hands_off
+        case ("resource", name, "moving"):
+            return lambda: any(each.move is not None for each in _hosted(cluster, name))
+        case ("resource", name, "moved"):
+            return lambda: any(each.is_moved for each in _hosted(cluster, name))
+        case ("resource", name, "prepared"):
+            return lambda: any(each.memory is not None and each.memory.is_open for each in _hosted(cluster, name))
+        case ("resource", name, "went-on", node):
+            return lambda: f"{name} on {node}" in cluster.ledger.went_on
         case ("resource", name, "may-run"):
             return lambda: (found := _report(cluster, name)) is not None and found.may_run
         case ("resource", name, "complains"):
@@ -106,6 +114,11 @@ def resource_claim(cluster: SimCluster, words: tuple[str, ...]) -> Callable[[], 
             return lambda: (found := cluster.view().report(name)) is not None and found.waits_for_node
         case _:
             return None
+
+
+def _hosted(cluster: SimCluster, resource: str) -> list[HostedWorkload]:
+    hosts = [host for each in cluster.machines.values() if each.guard for host in each.guard.hosts.values()]
+    return [host.hosted[resource] for host in hosts if resource in host.hosted]
 
 
 def _checked_every_ms(cluster: SimCluster, resource: str) -> int | None:

@@ -4,7 +4,7 @@ A scenario is a text: a comment with the intent, commands, `----`, and the trace
 commands in virtual time and returns the trace: commands, decisions of the cluster, and what really ran, in order.
 
     # A killed owner is replaced on the next preferred node.
-    group web preferred=n1,n2 resources=data,server(data)
+    group web preferred=n1,n2 resources=data,server(data)        live=server: that one can migrate live
     until group web online on n1
     kill n1
     until group web online on n2 within 10s
@@ -146,6 +146,7 @@ class _Teller:
         resources = {}
         for match in _RESOURCE.finditer(given.pop("resources", name)):
             resources[match["name"]] = _expression(match["depends"] or "")
+        live = frozenset(given.pop("live", "").split(","))
         given, group_properties = group_options(given)
         result = self.cluster.add_group(
             name,
@@ -153,6 +154,7 @@ class _Teller:
             preferred=preferred,
             properties=_properties(given),
             group_properties=group_properties,
+            live=live,
         )
         if result is None or not result.succeeded:
             raise ScenarioFailed("the group was not committed")
@@ -168,7 +170,7 @@ class _Teller:
 
     def _do_assert(self, *words: str) -> None:
         if not self._claim(words)():
-            raise ScenarioFailed(f"not {' '.join(words)}: {self.cluster.overlaps()}")
+            raise ScenarioFailed(f"not {' '.join(words)}: {self.cluster.overlaps()} {self.cluster.ledger.outdated}")
 
     def _claim(self, words: tuple[str, ...]) -> Callable[[], bool]:
         cluster = self.cluster
@@ -177,7 +179,7 @@ class _Teller:
             return found
         match words:
             case ("one-copy",):
-                return lambda: not cluster.overlaps()
+                return lambda: not cluster.overlaps() and not cluster.ledger.outdated
             case ("committed",):
                 return self._is_committed
             case ("leader",):
@@ -315,7 +317,7 @@ class _Teller:
     def _runs(self) -> Iterator[tuple[int, int, str]]:
         for run in self.cluster.ledger.runs:
             what = f"{run.resource} generation={run.generation}"
-            yield run.started_us, 1, f"  {run.node:4} {'RUNS':22} {what}"
+            yield run.started_us, 1, f"  {run.node:4} {'GOES ON' if run.goes_on else 'RUNS':22} {what}"
             if run.ended_us is not None:
                 yield run.ended_us, 1, f"  {run.node:4} {'ENDS':22} {what}"
 

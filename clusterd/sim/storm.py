@@ -144,6 +144,7 @@ class Storm:
         """Every broken promise of the whole run."""
         cluster = self.cluster
         found = [f"two copies: {each}" for each in cluster.overlaps()]
+        found += [f"out of date: {each}" for each in cluster.ledger.outdated]
         found += [f"two leaders in term {term}: {sorted(who)}" for term, who in cluster.leaders.items() if len(who) > 1]
         for name, machine in cluster.machines.items():
             if machine.node is None:

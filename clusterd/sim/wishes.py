@@ -6,7 +6,8 @@
     set cluster|node n1|group web|resource a|group-set s|type generic_service  name=value …
     rule apart different-node web,db [disabled]                 delete-rule apart
     group-set backend groups=db,cache [providers=front] [startup_setting=online …]      delete-group-set backend
-    move web [n2] [queue] [ignore-lock] [ignore-rules] | cancel-move web | online web | offline web
+    move web [n2] [live|quick|shutdown|turn-off] [queue] [ignore-lock] [ignore-rules]
+    cancel-move web | online web | offline web
 
 Each writes what the API would write, and waits for the commit; `move`, `online` and `offline` leave that to the next wish.
 """
@@ -34,7 +35,7 @@ from clusterd.model.records import (
 )
 from clusterd.model.settings_catalogue import Scope
 from clusterd.model.settings_check import check_properties, find_setting
-from clusterd.model.states import FailbackMode, RuleKind, Wanted
+from clusterd.model.states import FailbackMode, MigrationState, MoveKind, RuleKind, Wanted
 from clusterd.sim.cluster import COMMIT_PATIENCE_MS, SimCluster
 
 R = TypeVar("R", bound=Record)
@@ -57,13 +58,16 @@ class Wishes:
     # ---- groups ----
 
     def _do_move(self, group: str, *words: str) -> None:
-        target = "".join(word for word in words if word not in ("queue", "ignore-lock", "ignore-rules"))
+        kinds = [kind for kind in MoveKind if kind and kind.value in words]
+        options = ("queue", "ignore-lock", "ignore-rules", *MoveKind)
+        target = "".join(word for word in words if word not in options)
         move = MoveRequest(
             self._new_id("move"),
             NodeId(target),
             is_queued="queue" in words,
             ignores_lock="ignore-lock" in words,
             ignores_rules="ignore-rules" in words,
+            kind=kinds[0] if kinds else MoveKind.UNSAID,
         )
         self._change_group_soon(group, lambda record: replace(record, move=move))
 
@@ -234,12 +238,17 @@ def group_options(given: dict[str, str]) -> tuple[dict[str, str], Properties]:
 def claim(cluster: SimCluster, words: tuple[str, ...]) -> Callable[[], bool] | None:
     """What a scenario may claim of wishes and what became of them; None: something else is claimed.
 
+    group web migration ready | migration failed
     group web nowhere | status WORD | no-status WORD | hands-off | order run|hold|release | generation N
     node n1 paused | drain STATE | quarantined
     """
     match words:
         case ("group", name, "nowhere"):
             return lambda: (found := cluster.view().assignment(name)) is not None and not found.owner
+        case ("group", name, "migration", "ready"):
+            return lambda: _is_ready(cluster, name)
+        case ("group", name, "migration", "failed"):
+            return lambda: bool((found := cluster.view().report(name)) and found.migration and found.migration.failed)
         case ("group", name, "status", word):
             return lambda: word in _status(cluster, name)
         case ("group", name, "no-status", word):
@@ -258,6 +267,12 @@ def claim(cluster: SimCluster, words: tuple[str, ...]) -> Callable[[], bool] | N
             return lambda: _is_quarantined(cluster, name)
         case _:
             return None
+
+
+def _is_ready(cluster: SimCluster, group: str) -> bool:
+    found, assignment = cluster.view().migration(group), cluster.view().assignment(group)
+    is_present = found is not None and assignment is not None and found.number == assignment.migration
+    return found is not None and is_present and found.state is MigrationState.READY
 
 
 def _status(cluster: SimCluster, group: str) -> tuple[str, ...]:
