@@ -98,7 +98,8 @@ class PhysicalDisk(ResourceType):
             case "status":
                 return _json(self._status(context))
             case "preempted":
-                return _json({"preempted": self._asked(context, "status")["preempted"]})
+                seen = self._asked(context, "status")
+                return _json({each: seen[each] for each in ("preempted", "guarantee", "generation", "standing")})
             case "maintenance":
                 return _json({"maintenance": self._set_maintenance(context, body)})
             case "adopt-volume":
