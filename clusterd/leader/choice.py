@@ -177,7 +177,7 @@ def _behind(choice: Choice, able: Sequence[str]) -> dict[str, tuple[int, str]]:
 def _basis(choice: Choice, node: str, basis: str) -> str:
     """Why this one comes first."""
     if node == choice.target:
-        return "it was asked for"
+        return "it was asked for" if choice.request.cause is PlacementCause.MOVE else "named beforehand"
     if node == choice.current and choice.request.cause in ENDED_THERE:
         return "back to where it comes from"
     if node in choice.avoided:
