@@ -7,6 +7,7 @@ from clusterd.api.observed import ObservedGroup, ObservedResource
 from clusterd.api.port import NodeStatus
 from clusterd.api.times import time_text, wall_of
 from clusterd.database import DatabaseView
+from clusterd.leader.failover import LIMIT_REACHED, NO_OTHER_NODE
 from clusterd.model.dependencies import parse_dependency
 from clusterd.model.maintenance import HandsOff
 from clusterd.model.records import GroupRecord, Properties, ResourceReport
@@ -105,6 +106,8 @@ def because(group: ObservedGroup) -> str:
             if waited:
                 return f"{each.record.name} waits for {waited}"
             return f"{each.record.name}: {each.cause}" if each.cause else f"{each.record.name} is {each.state}"
+    if group.assignment.because.rule in (LIMIT_REACHED, NO_OTHER_NODE):
+        return f"it came online again on {group.owner} after it had been given up"
     return group.assignment.because.text
 
 

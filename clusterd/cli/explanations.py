@@ -44,7 +44,9 @@ def _group_lines(found: Mapping[str, Any]) -> list[str]:
     decision = found["decision"]
     lines += _section("what happened", _step_lines(found["chain"]))
     if decision and any(each["is_chosen"] for each in decision["candidates"]):
-        lines += _section(f"where it could go ({plain(decision['rule'])})", _candidate_lines(decision["candidates"]))
+        word = "first" if decision["rule"].startswith("failover: given up") else "chosen"
+        candidates = _candidate_lines(decision["candidates"], word)
+        lines += _section(f"where it could go ({plain(decision['rule'])})", candidates)
     lines += _section("resources", _resource_table(found["resources"]))
     told = {(each["time"], each["text"]) for each in found["chain"]}
     for node in found["nodes"]:
@@ -149,10 +151,10 @@ def _step_lines(steps: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _candidate_lines(candidates: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The chosen node first; of many others only some."""
+def _candidate_lines(candidates: Sequence[Mapping[str, Any]], word: str) -> list[str]:
+    """The chosen node first, with a word for it; of many others only some."""
     ordered = sorted(candidates, key=lambda each: not each["is_chosen"])
-    rows = [[each["node"], "chosen" if each["is_chosen"] else "not", each["reason"]] for each in ordered]
+    rows = [[each["node"], word if each["is_chosen"] else "not", each["reason"]] for each in ordered]
     lines = table(["NODE", "", "WHY"], rows[:CANDIDATES_SHOWN_MAX], indent="  ") if rows else []
     if len(rows) > CANDIDATES_SHOWN_MAX:
         lines.append(f"  … and {len(rows) - CANDIDATES_SHOWN_MAX} more with -o json")

@@ -278,10 +278,17 @@ def failovers_used_up(cluster: PretendCluster) -> None:
     stamps = tuple(
         FailoverStamp(NOW_MS - ago, cluster.view().resources()[0].name, NodeId("n2")) for ago in (400_000, 60_000)
     )
-    because = Decision("failover: given up, its limit is reached", text, (Step(WALL_MS, text),))
+    candidates = (Candidate(NodeId("n2"), True, "it has 0 groups"), Candidate(NodeId("n3"), False, "it is down"))
+    because = Decision("failover: given up, its limit is reached", text, (Step(WALL_MS, text),), candidates)
     assignment(cluster, because=because, failovers=stamps, blocked_until_cluster_ms=NOW_MS)
     cluster.report("web", "web-data", **_FAILED, next_action="retry", next_action_cluster_ms=NOW_MS + 3_000_000)
     cluster.report("web", "web-server", **_OFFLINE)
+
+
+@situation
+def online_again_after_it_was_given_up(cluster: PretendCluster) -> None:
+    text = "web-data: exit code 1; 2 of 2 failovers are used up"
+    assignment(cluster, because=Decision("failover: given up, its limit is reached", text, (Step(WALL_MS, text),)))
 
 
 @situation

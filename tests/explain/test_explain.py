@@ -43,6 +43,7 @@ RULES = {
     "restarted-soon": "failed",
     "failed-for-good": "failed",
     "failovers-used-up": "failed",
+    "online-again-after-it-was-given-up": None,
     "provider-taken-offline-while-wanted": "resource-state",
     "a-move-waits-in-the-queue": None,
     "hands-off-waits-for-a-restart": "coming-online",
