@@ -11,6 +11,8 @@ from clusterd.model.records import AssignmentRecord, Candidate, GroupRecord, Rep
 from clusterd.model.states import DrainState, MembershipState, Order, ResourceState, Wanted
 from clusterd.model.wanted import online_wanted
 
+NO_VOTES = "without quorum nothing runs"
+
 
 class StepKind(StrEnum):
     STARTS = "starts"
@@ -141,7 +143,7 @@ class Story:
     def told(self, *, keeps_quorum: bool, is_complete: bool) -> Foresight:
         stays = self._stays | self._could_not_leave()
         happenings = [each for each in self._happenings if each is not None] + list(stays.values())
-        return Foresight(tuple(happenings), self._not_running(), keeps_quorum, is_complete)
+        return Foresight(tuple(happenings), self._not_running(keeps_quorum=keeps_quorum), keeps_quorum, is_complete)
 
     def _could_not_leave(self) -> dict[str, Happening]:
         """What is still on a node whose drain failed on the way."""
@@ -156,18 +158,19 @@ class Story:
                     found[key_of(each.group)] = Happening(StepKind.STAYS, each.group, 0, node, node, "drain", why)
         return found
 
-    def _not_running(self) -> tuple[NotRunning, ...]:
+    def _not_running(self, *, keeps_quorum: bool) -> tuple[NotRunning, ...]:
         found = []
         for group in self._view.groups():
             if self._runs_on.get(key_of(group.name)) or not online_wanted(group, self._view.resources_of(group.name)):
                 continue
             assignment = self._view.assignment(group.name)
-            decision = assignment.because if assignment else None
+            decision = assignment.because if assignment and keeps_quorum else None
+            was_running = bool(self._began_on.get(key_of(group.name)))
             found.append(
                 NotRunning(
                     group.name,
-                    bool(self._began_on.get(key_of(group.name))),
-                    self._why_not(assignment),
+                    was_running,
+                    self._why_not(assignment) if keeps_quorum or not was_running else NO_VOTES,
                     assignment.status if assignment else (),
                     decision.candidates if decision else (),
                 )

@@ -103,6 +103,7 @@ def test_a_lost_majority_stops_everything() -> None:
     assert not found.keeps_quorum
     assert {each.group for each in found.happenings} == {"web", "db"}
     assert all(each.kind is StepKind.STOPS for each in found.happenings)
+    assert {each.reason for each in found.not_running} == {"without quorum nothing runs"}
 
 
 def test_a_group_that_no_other_node_may_run_is_named_with_the_reasons() -> None:
