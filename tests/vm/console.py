@@ -3,10 +3,11 @@
 import socket
 import threading
 import time
-from typing import NamedTuple
+from dataclasses import dataclass
 
 
-class Line(NamedTuple):
+@dataclass(frozen=True)
+class Line:
     """One line of the guest, and when it came."""
 
     at_s: float

@@ -150,7 +150,7 @@ class Desk:
     """One resource of a type on one node."""
 
     def __init__(self, make: type[ResourceType], node: str, resource: str, properties: Mapping[str, Any]) -> None:
-        self.type = make()
+        self.type: Any = make()
         self.node, self.resource = node, resource
         self.generation = 1
         self.properties = effective(properties, schema_of(make.properties))

@@ -123,7 +123,7 @@ def test_stopped_qemu_is_noticed_and_turned_off(bench: Bench) -> None:
 def test_monitor_path_deleted_while_it_runs(bench: Bench) -> None:
     """The connection is there, so nothing is lost but what a new connection would need."""
     desk, _ = bench.started()
-    machine = desk.type._machine  # type: ignore[attr-defined]
+    machine = desk.type._machine
     os.unlink(machine.folder.monitor)
     assert desk.type.is_alive(desk.context()) is Health.YES
     machine._monitor.close()
@@ -133,7 +133,7 @@ def test_monitor_path_deleted_while_it_runs(bench: Bench) -> None:
 
 def test_lost_connection_is_made_again(bench: Bench) -> None:
     desk, console = bench.started()
-    desk.type._machine._monitor.close()  # type: ignore[attr-defined]
+    desk.type._machine._monitor.close()
     looks = [desk.type.looks_alive(desk.context()) for _ in range(3)]
     assert looks == [Health.CANNOT_TELL, Health.NO, Health.NO]
     assert desk.type.is_alive(desk.context()) is Health.YES

@@ -15,11 +15,13 @@ pytestmark = needs_qemu
 
 
 def control(desk: Desk, verb: str, body: bytes = b"") -> bytes:
-    return desk.type.control(desk.context(), verb, body)
+    answer: bytes = desk.type.control(desk.context(), verb, body)
+    return answer
 
 
 def is_alive(desk: Desk) -> Health:
-    return desk.type.is_alive(desk.context())
+    health: Health = desk.type.is_alive(desk.context())
+    return health
 
 
 def test_guest_runs_and_is_told_its_generation(bench: Bench) -> None:

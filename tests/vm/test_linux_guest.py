@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,7 +54,7 @@ def linux_bench(bench: Bench, linux: Path) -> Iterator[Bench]:
     yield bench
 
 
-def booted(bench: Bench, **properties: object) -> tuple[Desk, Console]:
+def booted(bench: Bench, **properties: Any) -> tuple[Desk, Console]:
     desk = bench.machine(**properties)
     desk.online()
     console = bench.console(desk)
@@ -92,8 +93,8 @@ def test_save_resume_migrate_and_shut_down(linux_bench: Bench) -> None:
     assert line.count > count
     there = linux_bench.machine("n2", offline_action="forced-shut-down")
     there.generation = 3
-    text = there.type.prepare_migration(there.context())  # type: ignore[attr-defined]
-    here.type.migrate(here.context(), text)  # type: ignore[attr-defined]
+    text = there.type.prepare_migration(there.context())
+    here.type.migrate(here.context(), text)
     last = console.lines[-1]
     there.online()
     console = linux_bench.console(there)

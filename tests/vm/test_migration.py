@@ -6,6 +6,7 @@ import shutil
 import signal
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -15,19 +16,19 @@ from tests.vm.console import Console
 from tests.vm.desk import Desk, in_thread
 
 pytestmark = needs_qemu
-SLOW = {"migration_bandwidth_mib": 1, "migration_downtime": "1ms"}
+SLOW: dict[str, Any] = {"migration_bandwidth_mib": 1, "migration_downtime": "1ms"}
 """A guest of 64 MiB that dirties half a MiB a tick does not get there in the time of a test."""
 
 
-def prepared(bench: Bench, **properties: object) -> tuple[Desk, str]:
+def prepared(bench: Bench, **properties: Any) -> tuple[Desk, str]:
     """A destination that waits."""
     there = bench.machine("n2", **properties)
     there.generation = 2
-    return there, there.type.prepare_migration(there.context())  # type: ignore[attr-defined]
+    return there, there.type.prepare_migration(there.context())
 
 
 def migrate(here: Desk, text: str, context: object = None) -> None:
-    here.type.migrate(context or here.context(), text)  # type: ignore[attr-defined]
+    here.type.migrate(context or here.context(), text)
 
 
 def kill(desk: Desk, number: int = signal.SIGKILL) -> None:
@@ -44,9 +45,9 @@ def still_runs(desk: Desk, console: Console) -> bool:
     return line.count > count and desk.type.is_alive(desk.context()) is Health.YES
 
 
-def wait_for_progress(here_context: object) -> None:
+def wait_for_progress(here_context: Any) -> None:
     until = time.monotonic() + 15
-    while not here_context.progressed:  # type: ignore[attr-defined]
+    while not here_context.progressed:
         assert time.monotonic() < until
         time.sleep(0.01)
 
@@ -81,7 +82,7 @@ def test_there_and_back(bench: Bench) -> None:
     migrate(here, text)
     there.online()
     here.offline(reason="migrated")
-    text = here.type.prepare_migration(here.context())  # type: ignore[attr-defined]
+    text = here.type.prepare_migration(here.context())
     migrate(there, text)
     here.online()
     assert bench.console(here).wait_line().nonce == nonce
@@ -92,10 +93,10 @@ def test_hand_over_that_falls_through(bench: Bench) -> None:
     here, console = bench.started()
     there, text = prepared(bench)
     migrate(here, text)
-    there.type.abandon_migration(there.context())  # type: ignore[attr-defined]
+    there.type.abandon_migration(there.context())
     assert there.processes.members() == []
-    here.type.resume_after_migration(here.context())  # type: ignore[attr-defined]
-    here.type.resume_after_migration(here.context())  # type: ignore[attr-defined]
+    here.type.resume_after_migration(here.context())
+    here.type.resume_after_migration(here.context())
     assert still_runs(here, console)
 
 
@@ -113,7 +114,7 @@ def test_cancel_leaves_it_running_here(bench: Bench) -> None:
         assert isinstance(moving.wait(), CallCancelled)
     assert "migrating to n2" in context.progressed[0]
     assert still_runs(here, console)
-    there.type.abandon_migration(there.context())  # type: ignore[attr-defined]
+    there.type.abandon_migration(there.context())
     there, text = prepared(bench)
     here.properties = {**here.properties, "migration_bandwidth_mib": 0, "migration_downtime": 500}
     migrate(here, text)
@@ -164,7 +165,7 @@ def test_destination_killed_when_everything_was_there(bench: Bench) -> None:
     there, text = prepared(bench)
     migrate(here, text)
     kill(there)
-    here.type.resume_after_migration(here.context())  # type: ignore[attr-defined]
+    here.type.resume_after_migration(here.context())
     assert still_runs(here, console)
 
 
@@ -232,7 +233,7 @@ def test_what_the_destination_said_is_checked(bench: Bench, change: dict[str, ob
 def test_no_address_in_the_migration_network(bench: Bench) -> None:
     there = bench.machine("n2", migration_network="203.0.113.0/24")
     with pytest.raises(ResourceFailed, match=r"migration_network 203\.0\.113\.0/24"):
-        there.type.prepare_migration(there.context())  # type: ignore[attr-defined]
+        there.type.prepare_migration(there.context())
     assert there.processes.members() == []
 
 
@@ -242,7 +243,7 @@ def test_destination_without_the_disk(bench: Bench) -> None:
     shutil.move(bench.image, away)
     there = bench.machine("n2")
     with pytest.raises(ResourceFailed, match=str(bench.image)):
-        there.type.prepare_migration(there.context())  # type: ignore[attr-defined]
+        there.type.prepare_migration(there.context())
     os.rename(away, bench.image)
     assert still_runs(here, console)
 
