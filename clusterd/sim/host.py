@@ -114,7 +114,7 @@ class SimHost:
                 each.call.group,
                 each.call.type,
                 each.call.generation,
-                each.state,
+                ResourceState.ONLINE if each.is_moved else each.state,
                 1 if each.run else 0,
                 each.complaint,
                 each.memory is not None,
@@ -256,9 +256,12 @@ class SimHost:
         if dials.dies_at_stop and call.verb is Verb.OFFLINE:
             self.answer(call.call_id, CallAnswer(CallOutcome.FAILED, "its stop command ended with status 1"))
             return
-        hosted = self.hosted.pop(call.resource, None)
+        hosted = self.hosted.get(call.resource)
         if hosted is not None:
             self._end(hosted)
+            hosted.state = ResourceState.OFFLINE
+            if not (hosted.is_moved and call.verb is Verb.OFFLINE):  # a daemon that comes now must hear that it moved
+                del self.hosted[call.resource]
         self.answer(call.call_id, CallAnswer(CallOutcome.DONE))
 
     def _end(self, hosted: HostedWorkload) -> None:

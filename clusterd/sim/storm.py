@@ -12,7 +12,7 @@ from clusterd.checkers import dependency_breaches, limit_breaches
 from clusterd.model.dependencies import parse_dependency
 from clusterd.model.ids import GroupId, NodeId
 from clusterd.model.records import AssignmentRecord, GroupRecord, MoveRequest, Properties
-from clusterd.model.states import Wanted
+from clusterd.model.states import MoveKind, Wanted
 from clusterd.sim.cluster import SimCluster, SimSettings
 from clusterd.sim.host import Dials
 from clusterd.sim.operators import RestlessOperator
@@ -40,6 +40,8 @@ class Weather:
     """How much likelier starting, healing and thawing are than drawn evenly: in an even storm little lives long."""
     has_bad_resources: bool = True
     has_bad_network: bool = True
+    live: bool = False
+    """Whether everything can migrate live, and is asked to."""
     operators: bool = False
     """Whether somebody drains, moves, maintains and changes rules in the midst of it."""
 
@@ -97,7 +99,8 @@ class Storm:
             group = f"g{number}"
             resources = {name.format(g=group): text.format(g=group) for name, text in shape.items()}
             preferred = tuple(self.rng.sample(cluster.names, self.rng.randint(0, 3)))
-            cluster.add_group(group, resources, preferred=preferred, properties=_PATIENT)
+            live = tuple(resources) if self.weather.live else ()
+            cluster.add_group(group, resources, preferred=preferred, properties=_PATIENT, live=live)
 
     def blow(self) -> None:
         until_ms = self.cluster.timeline.now_ms + self.weather.duration_ms
@@ -176,7 +179,7 @@ class Storm:
             (3 * self.weather.mending, self._thaw),
             (4, self._cut),
             (3 * self.weather.mending, self._heal),
-            (2, self._move),
+            (20 if self.weather.live else 2, self._move),
             (2, self._wanted),
             (3, self._fail_workload),
             (1, self._slow_disk),
@@ -269,7 +272,10 @@ class Storm:
     def _move(self) -> str:
         group, target = self._group(), NodeId(self.rng.choice(("", *self.cluster.names)))
         self._moves += 1
-        move = MoveRequest(f"move{self._moves}", target)
+        kind = (
+            self.rng.choice((MoveKind.LIVE, MoveKind.LIVE, MoveKind.UNSAID)) if self.weather.live else MoveKind.UNSAID
+        )
+        move = MoveRequest(f"move{self._moves}", target, kind=kind)
         return self._write_group(group, f"move {group} {target}", lambda record: replace(record, move=move))
 
     def _wanted(self) -> str:
@@ -319,8 +325,20 @@ class Storm:
     def _dial(self) -> str:
         resource = f"{self._group()}-{self.rng.choice('abcd')}"
         rng = self.rng
+        of_moves = (
+            (
+                Dials(prepare_ms=rng.choice((1, 300)), migrate_ms=rng.choice((1, 400, 3000))),
+                Dials(fails_prepare=True),
+                Dials(fails_migrate=True),
+                Dials(never_prepares=True),
+                Dials(never_migrates=True),
+            )
+            if self.weather.live
+            else ()
+        )
         dials = rng.choice(
             (
+                *of_moves,
                 Dials(),
                 Dials(online_ms=rng.choice((1, 500, 2500)), offline_ms=rng.choice((1, 300, 2000))),
                 Dials(fails_online=True),
