@@ -119,7 +119,7 @@ def explain_node(view: DatabaseView, status: NodeStatus, name: str) -> Document:
 def _summary(group: ObservedGroup) -> str:
     where = f" on {group.owner} (generation {group.generation})" if group.owner else ""
     if group.is_settled and group.assignment and group.record.wanted is Wanted.ONLINE:
-        return f"{group.record.name} is {group.state}{where}: {group.assignment.because.text}"
+        return f"{group.record.name} is {group.state}{where}: {because(group)}"
     return f"{group.record.name} is {group.state}{where}, wanted {group.record.wanted}: {brief(because(group))}"
 
 
