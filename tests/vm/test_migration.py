@@ -100,6 +100,16 @@ def test_hand_over_that_falls_through(bench: Bench) -> None:
     assert still_runs(here, console)
 
 
+def test_destination_holds_no_lock_before_it_goes_on(bench: Bench) -> None:
+    here, console = bench.started()
+    there, text = prepared(bench)
+    migrate(here, text)
+    here.type.resume_after_migration(here.context())
+    assert still_runs(here, console)
+    with pytest.raises(ResourceFailed, match="lock"):
+        there.online()
+
+
 def test_cancel_leaves_it_running_here(bench: Bench) -> None:
     bench.define(memory_mib=64)
     here, console = bench.started(**SLOW)
