@@ -1,0 +1,169 @@
+"""Which machines may be protected, and what is said of the others?"""
+
+import pytest
+from machines import DISK, PATH, definition, file, hosts, judged, local, missing, on_one_machine, told
+
+from clusterd.wizard import ClusterDisk, Eligibility, HostFacts, Surroundings, Wish
+
+SHOP_DISK = ClusterDisk("shop-disk", "shop", mount_point="/srv/machines")
+
+
+def test_a_machine_on_shared_storage_is_eligible_everywhere() -> None:
+    found = judged()
+    assert (found.refusals, found.warnings, found.owners) == ((), (), ("n1", "n2", "n3"))
+    assert (found.memory_mib, found.cores, found.group, found.disks) == (512, 2, "", ())
+
+
+REFUSED: list[tuple[str, Eligibility, str]] = [
+    ("no node has it", judged(told(missing())), f"no node has the definition {PATH}"),
+    ("it is not valid", judged(told(definition(problems=("memory_mib: is required",)))), "memory_mib: is required"),
+    (
+        "not valid on one node",
+        judged(told(n2=definition(problems=("disks: too many",)))),
+        f"{PATH} is not valid on n2: disks: too many",
+    ),
+    (
+        "it is protected already",
+        judged(around=Surroundings(hosts(), protected={PATH: "shop-configuration"})),
+        "resource shop-configuration protects it already",
+    ),
+    ("different on one node", judged(told(n3=definition(fingerprint="x"))), "says different things"),
+    ("one node lacks it", judged(told(n3=missing())), f"definition {PATH} is not to be had on n3"),
+    (
+        "one node lacks a disk",
+        judged(told(n3=definition(file(PATH, "definition"), file(trouble="no such file")))),
+        f"disk system {DISK} is not to be had on n3: no such file",
+    ),
+    (
+        "a local disk of the same name everywhere",
+        judged(told(definition(file(PATH, "definition"), local()))),
+        f"disk system {DISK} is on local storage",
+    ),
+    (
+        "another share on one node",
+        judged(told(n2=definition(file(PATH, "definition"), file(source="other:/x")))),
+        f"disk system {DISK} is on local storage",
+    ),
+    (
+        "another volume than the definition names",
+        judged(told(definition(file(PATH, "definition"), file(wanted_volume="vol-1", volume="vol-2")))),
+        "is on volume vol-2 on n1; the definition names volume vol-1",
+    ),
+    ("it runs", judged(told(n1=definition(file(PATH, "definition"), file(is_in_use=True)))), "--allow-running"),
+    ("no bridge on a node", judged(told(n2=definition(missing_bridges=("br0",)))), "there is no bridge br0 on n2"),
+    ("no QEMU anywhere", judged(around=Surroundings(tuple(HostFacts(n) for n in ("n1", "n2")))), "no node can run it"),
+    (
+        "no QEMU on a node that was asked for",
+        judged(around=Surroundings(hosts(n2=HostFacts("n2"))), wish=Wish(("n1", "n2"))),
+        "n2 cannot own it: it has no QEMU",
+    ),
+    (
+        "no room anywhere",
+        judged(around=Surroundings(hosts(**{n: HostFacts(n, "7.2", memory_free_mib=9) for n in ("n1", "n2", "n3")}))),
+        "no possible owner has room",
+    ),
+    (
+        "a child on a cluster disk with a local parent",
+        judged(
+            told(definition(file(PATH, "definition"), file(), file("/base/debian.qcow2", rests_under=DISK))),
+            Surroundings(hosts(), (SHOP_DISK,)),
+        ),
+        f"{DISK} is on disk shop-disk and rests on /base/debian.qcow2",
+    ),
+    (
+        "disks of two groups",
+        judged(
+            told(definition(file(PATH, "definition"), file(), file("/data/big.img", "disk data"))),
+            Surroundings(hosts(), (SHOP_DISK, ClusterDisk("data", "other", "/data"))),
+        ),
+        "disks of several groups",
+    ),
+    (
+        "a mount inside a disk of another group",
+        judged(
+            told(definition(file(PATH, "definition"))),
+            Surroundings(hosts(), (SHOP_DISK, ClusterDisk("outer", "other", "/srv"))),
+        ),
+        "disk shop-disk (group shop) is mounted inside disk outer, which is in group other",
+    ),
+]
+
+
+@pytest.mark.parametrize(("says", "found", "expected"), REFUSED, ids=[row[0] for row in REFUSED])
+def test_refused(says: str, found: Eligibility, expected: str) -> None:
+    assert not found.is_eligible
+    assert any(expected in text for text in found.refusals), found.refusals
+
+
+WARNED: list[tuple[str, Eligibility, str]] = [
+    ("nodes on one machine", judged(on_one_machine(told(definition(local(PATH), local())))), "they are on one machine"),
+    (
+        "no QEMU on one node",
+        judged(around=Surroundings(hosts(n2=HostFacts("n2")))),
+        "n2 is no possible owner: it has no",
+    ),
+    (
+        "a silent node",
+        judged(around=Surroundings(hosts(n3=HostFacts("n3", silence="n1 does not hear it")))),
+        "n3 is no possible owner: n1 does not hear it",
+    ),
+    ("one possible owner", judged(wish=Wish(("n1",))), "only n1 can run it"),
+    ("other QEMU", judged(around=Surroundings(hosts(n2=HostFacts("n2", "8.0", "Intel")))), "different QEMU versions"),
+    ("other maker", judged(around=Surroundings(hosts(n2=HostFacts("n2", "7.2", "AMD")))), "different makers"),
+    (
+        "other features",
+        judged(around=Surroundings(hosts(n2=HostFacts("n2", "7.2", "Intel", frozenset({"nx", "avx"}))))),
+        "processor features: avx",
+    ),
+    (
+        "it runs and may",
+        judged(told(definition(file(PATH, "definition"), file(is_in_use=True))), wish=Wish(allows_running=True)),
+        "the group stays offline",
+    ),
+    (
+        "no room on one node",
+        judged(around=Surroundings(hosts(n2=HostFacts("n2", "7.2", memory_free_mib=9)))),
+        "not every possible owner has room: n2 has 9 MiB left",
+    ),
+]
+
+
+@pytest.mark.parametrize(("says", "found", "expected"), WARNED, ids=[row[0] for row in WARNED])
+def test_warned(says: str, found: Eligibility, expected: str) -> None:
+    assert found.is_eligible, found.refusals
+    assert any(expected in text for text in found.warnings), found.warnings
+
+
+def test_a_cluster_disk_is_reached_by_going_along() -> None:
+    """Only its owner has it mounted; for the others the files are not there, and need not be."""
+    seen = definition(local(PATH, role="definition", volume=""), local())
+    found = judged(told(missing(), n1=seen), Surroundings(hosts(), (SHOP_DISK,)))
+    assert found.refusals == ()
+    assert ([disk.resource for disk in found.disks], found.group) == (["shop-disk"], "shop")
+
+
+def test_a_disk_by_the_name_of_its_volume() -> None:
+    disk = ClusterDisk("shop-disk", "shop", mount_point="/mnt/{node}", volume="vol-1")
+    seen = definition(file(PATH, "definition"), local("/mnt/n1/a.img", wanted_volume="vol-1", volume="vol-1"))
+    other = definition(
+        file(PATH, "definition"), file("a.img", trouble="volume vol-1 is not mounted here", wanted_volume="vol-1")
+    )
+    found = judged(told(other, n1=seen), Surroundings(hosts(), (disk,)))
+    assert found.refusals == ()
+    assert [each.resource for each in found.disks] == ["shop-disk"]
+
+
+def test_a_mount_inside_a_disk_brings_that_disk_along() -> None:
+    outer = ClusterDisk("outer", "shop", "/srv")
+    found = judged(around=Surroundings(hosts(), (SHOP_DISK, outer)))
+    assert sorted(disk.resource for disk in found.disks) == ["outer", "shop-disk"]
+
+
+def test_a_folder_whose_name_begins_alike_is_not_on_the_disk() -> None:
+    disk = ClusterDisk("short", "other", "/srv/mach")
+    assert judged(around=Surroundings(hosts(), (disk,))).disks == ()
+
+
+def test_a_single_possible_owner_needs_no_shared_storage() -> None:
+    found = judged(told(definition(local(PATH, role="definition"), local())), wish=Wish(("n2",)))
+    assert found.refusals == ()
