@@ -1,7 +1,7 @@
 """How does what the session serves become a mounted file system, and go again? I/O, by commands in the containment.
 
 NBD socket -> `qemu-storage-daemon` serves it as a file (FUSE) -> loop device -> check -> mount. Nothing of that needs more
-of the kernel than FUSE and loop devices. What a killed run left is found by the device file's path and taken away first.
+of the kernel than FUSE and loop devices. What a killed run left is taken away first (leftovers.py).
 """
 
 import os
@@ -11,8 +11,8 @@ import signal
 from clusterd.resource_api import Context, Finished, Process, ResourceFailed
 from resource_types.physical_disk import mounts
 from resource_types.physical_disk.file_system import CHANGED_MAX, PROBE_BYTES, Check, Volume, checks, id_problem, volume
-from resource_types.physical_disk.places import Places, root_folder
-from resource_types.physical_disk.session_link import SessionLink
+from resource_types.physical_disk.leftovers import take_away
+from resource_types.physical_disk.places import Places
 
 MARKER = ".clusterd-volume"
 POLL_MS = 2
@@ -220,44 +220,6 @@ class Mounting:
         if not _is_done(finished):
             raise ResourceFailed(f"{' '.join(command)} {finished.exit or 'took too long'}: {_last(finished)}")
         return finished
-
-
-def take_away(context: Context, place: Places, point: str) -> None:
-    """Whatever a killed run left: its mount, its loop device, its dead FUSE file. The session is known to be gone.
-
-    A mount that somebody still sits in is detached from the tree: what is under it answers with errors only, and the
-    kernel forgets it when they leave.
-    """
-    loops = mounts.loops_of(place.device)
-    for each in [each for each in mounts.mounts() if each.source in loops]:
-        _unmount_leftover(context, each.point)
-    if point and (found := mounts.mount_at(point)) is not None:
-        _end_stranger(context, place, found)
-    for loop in mounts.loops_of(place.device):
-        context.processes.run(["losetup", "--detach", loop], timeout_ms=COMMAND_WITHIN_MS)
-    if mounts.mount_at(place.device) is not None:
-        context.processes.run(["umount", "--lazy", place.device], timeout_ms=COMMAND_WITHIN_MS)
-    if os.path.lexists(place.device):
-        os.unlink(place.device)
-
-
-def _unmount_leftover(context: Context, point: str) -> None:
-    if _is_done(context.processes.run(["umount", point], timeout_ms=UNMOUNT_WITHIN_MS)):
-        return
-    held = mounts.holders_text(mounts.holders(point))
-    context.log.warning(f"{point} was left by an earlier run and is busy, by {held or 'nobody whom we see'}: detached")
-    context.processes.run(["umount", "--lazy", point], timeout_ms=UNMOUNT_WITHIN_MS)
-
-
-def _end_stranger(context: Context, place: Places, found: mounts.Mount) -> None:
-    """The mount of a node that died on this very machine may go; everything else at our mount point is somebody's."""
-    backing = mounts.backing_of(found.source)
-    folder = os.path.dirname(backing)
-    if os.path.dirname(folder) != root_folder() or SessionLink(Places(folder).control).is_there():
-        raise ResourceFailed(f"{found.point} is in use: {found.source} is mounted there; choose another mount_point")
-    _unmount_leftover(context, found.point)
-    if folder != place.folder:
-        take_away(context, Places(folder), "")
 
 
 def _is_done(finished: Finished) -> bool:

@@ -19,7 +19,8 @@ from clusterd.resource_api import (
 )
 from resource_types.physical_disk import session
 from resource_types.physical_disk.file_system import id_problem
-from resource_types.physical_disk.mounting import Mounting, missing, mount_point, take_away
+from resource_types.physical_disk.leftovers import starting, take_away
+from resource_types.physical_disk.mounting import Mounting, missing, mount_point
 from resource_types.physical_disk.places import Places, make_folder, places
 from resource_types.physical_disk.properties import EXACTLY_ONE, PROPERTIES, described, kind_and_place
 from resource_types.physical_disk.session_link import SessionFailed, SessionLink, SessionSilent
@@ -118,8 +119,14 @@ class PhysicalDisk(ResourceType):
             make_folder(place)
         except OSError as error:
             raise ResourceFailed(f"the folder for the disk's sockets cannot be made: {error}") from error
-        if mount_point(context):
-            take_away(context, place, mount_point(context))
+        if not mount_point(context):
+            self._run_session(context, place, link)
+            return
+        with starting(context, place, mount_point(context)):
+            self._run_session(context, place, link)
+
+    def _run_session(self, context: Context, place: Places, link: SessionLink) -> None:
+        """Ends when it listens."""
         kind, where = kind_and_place(context.properties, node=context.node, resource=context.resource)
         config = session.Config(
             kind,

@@ -1,5 +1,7 @@
 """Mounted disks on a real host: real QEMU, FUSE and loop devices. Needs root."""
 
+import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -12,7 +14,7 @@ import pytest
 
 from clusterd.wire import host_pb2
 from resource_types.physical_disk import mounting, mounts
-from resource_types.physical_disk.places import places
+from resource_types.physical_disk.places import places, root_folder
 from tests.disk.conftest import DISKS
 from tests.disk.test_resource import DONE, FAILED, call, status
 from tests.disk.tgt import Tgt
@@ -49,6 +51,14 @@ def unit(tgt: Tgt, tmp_path: Path) -> Iterator[dict[str, Any]]:
 
 def run(*words: object, check: bool = True) -> subprocess.CompletedProcess[str]:
     return subprocess.run([str(each) for each in words], check=check, timeout=30, capture_output=True, text=True)
+
+
+@contextlib.contextmanager
+def no_sweeping() -> Iterator[None]:
+    """No disk of a test beside this one takes away what this one looks at."""
+    with open(os.path.join(root_folder(), "starting"), "w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield
 
 
 def sitting_in(folder: str) -> "subprocess.Popen[bytes]":
@@ -159,13 +169,13 @@ async def test_what_a_killed_run_left_is_taken_away(bench: Bench, disk: dict[str
     """A dead FUSE file, a bound loop device and a mount on it; the host that made them is dead as well."""
     await online(bench, FIRST, 1, disk)
     (Path(disk["mount_point"]) / "file").write_text("x")
-    host = bench.host
-    os.kill(host.started.pid, signal.SIGKILL)
-    await bench.node.guard_said("host_ended")
-    bench.node.forget()
     place = places("trial", "n1", FIRST)
-    assert mounts.loops_of(place.device)
-    assert mounts.mount_at(disk["mount_point"]) is not None
+    with no_sweeping():
+        os.kill(bench.host.started.pid, signal.SIGKILL)
+        await bench.node.guard_said("host_ended")
+        bench.node.forget()
+        assert mounts.loops_of(place.device)
+        assert mounts.mount_at(disk["mount_point"]) is not None
     bench.host = await bench.node.start_host()
     await online(bench, FIRST, 2, disk)
     assert len(mounts.loops_of(place.device)) == 1
@@ -284,3 +294,19 @@ async def test_maintenance_unmounts_and_mounts(bench: Bench, disk: dict[str, Any
         assert ((await status(bench, FIRST))["holder"] is not None) == holder, mode
         assert (await call(bench, "is_alive", FIRST, 1)).health == host_pb2.HEALTH_YES
     await offline(bench, FIRST, 1)
+
+
+async def test_what_another_disk_left_is_taken_away_as_well(bench: Bench, disk: dict[str, Any], tmp_path: Path) -> None:
+    """It moved to another node when its host died here, and nobody comes back for its mount."""
+    other = {**disk, "image": str(image(tmp_path, "other")), "mount_point": f"{tmp_path}/other-mnt"}
+    await online(bench, FIRST, 1, disk)
+    os.kill(bench.host.started.pid, signal.SIGKILL)
+    await bench.node.guard_said("host_ended")
+    bench.node.forget()
+    bench.host = await bench.node.start_host()
+    await online(bench, SECOND, 1, other)
+    assert mounts.mount_at(disk["mount_point"]) is None
+    assert mounts.loops_of(places("trial", "n1", FIRST).device) == []
+    await online(bench, FIRST, 1, disk)
+    for resource in (FIRST, SECOND):
+        await offline(bench, resource, 1)
