@@ -1,0 +1,130 @@
+"""Does the API ask every node, judge what they say, and keep the report?"""
+
+import json
+from pathlib import Path
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from asking import apply, get
+from pretend_cluster import TOKEN, WALL_MS, PretendCluster
+
+from clusterd.api.kept_reports import KEPT_MAX, KeptReports
+from clusterd.api.server import create_app
+from clusterd.database import Draft
+from clusterd.model.errors import NotFound, UnknownOutcome
+from clusterd.model.ids import GroupId, NodeId, ResourceId
+from clusterd.model.records import ResourceRecord
+from clusterd.validation import MachineFacts, NodeAnswer, PeerFacts, encode
+
+
+def facts(node: NodeId) -> bytes:
+    peers = tuple(PeerFacts(each, 500, 0) for each in ("n1", "n2", "n3") if each != node)
+    return encode(
+        NodeAnswer(MachineFacts(host_name=node, kernel="6.1", boot_id=node), containment="cgroup", peers=peers)
+    )
+
+
+@pytest.fixture
+def answering(cluster: PretendCluster) -> PretendCluster:
+    cluster.node_answers["facts"] = facts
+    return cluster
+
+
+def test_of(found: dict, name: str) -> dict:
+    return next(each for each in found["tests"] if each["name"] == name)
+
+
+test_of.__test__ = False  # type: ignore[attr-defined]
+
+
+async def test_every_node_is_asked_once(client: TestClient, answering: PretendCluster) -> None:
+    found = await get(client, "/v1/validation")
+    assert found["http"] == 200
+    assert sorted(answering.told) == [("n1", "facts"), ("n2", "facts"), ("n3", "facts")]
+    assert test_of(found, "same-kernel")["verdict"] == "pass"
+    assert test_of(found, "fence-agents")["verdict"] == "warning"
+    assert found["summary"][0]["category"] == "inventory"
+    assert found["report"] is None, "without a folder nothing is kept"
+
+
+async def test_a_node_that_cannot_be_reached_is_not_asked(client: TestClient, answering: PretendCluster) -> None:
+    answering.unreachable.add("n3")
+    found = await get(client, "/v1/validation")
+    told = test_of(found, "node-answers")["findings"]
+    assert [(each["about"], each["verdict"]) for each in told] == [("n1", "pass"), ("n2", "pass"), ("n3", "failure")]
+    assert ("n3", "facts") not in answering.told
+    assert found["outcome"] == "not-approved"
+
+
+async def test_a_node_that_does_not_answer_is_a_finding(client: TestClient, answering: PretendCluster) -> None:
+    def silent(node: NodeId) -> bytes:
+        if node == "n1":
+            raise UnknownOutcome("n1 did not answer in time")
+        return b"nonsense" if node == "n3" else facts(node)
+
+    answering.node_answers["facts"] = silent
+    found = await get(client, "/v1/validation", only="node-answers")
+    told = {each["about"]: each["saw"] for each in test_of(found, "node-answers")["findings"]}
+    assert "n1 did not answer in time" in told["n1"]
+    assert "did not say what its machine is like" in told["n3"]
+
+
+async def test_tests_are_chosen(client: TestClient, answering: PretendCluster) -> None:
+    found = await get(client, "/v1/validation", only="network,watchdog", skip="clock-kept")
+    made = {each["name"] for each in found["tests"] if each["verdict"] != "skipped"}
+    assert {"communication", "watchdog"} <= made
+    assert "clock-kept" not in made and "same-kernel" not in made
+    refused = await get(client, "/v1/validation", only="netwrok")
+    assert (refused["http"], refused["error"]["code"]) == (400, "bad-input")
+    assert "did you mean network" in refused["error"]["message"]
+
+
+async def test_a_disk_is_asked_through_its_owner(client: TestClient, answering: PretendCluster) -> None:
+    await apply(client)
+    disk = ResourceRecord(ResourceId("disk"), GroupId("web"), "physical_disk")
+    answering.write(Draft(answering.view()).put(disk))
+    answering.act()
+    found = await get(client, "/v1/validation", only="storage")
+    assert test_of(found, "reservations")["verdict"] == "warning", "its owner says nothing"
+    answering.logs["disk"] = json.dumps({"standing": "held", "guarantee": "storage", "key": "c1-7"}).encode()
+    found = await get(client, "/v1/validation", only="storage")
+    assert [each["saw"] for each in test_of(found, "reservations")["findings"]] == ["reserved by c1-7"]
+    answering.logs["disk"] = json.dumps({"standing": "lost", "guarantee": "cooperative"}).encode()
+    found = await get(client, "/v1/validation", only="storage")
+    assert test_of(found, "reservations")["verdict"] == "failure"
+    assert test_of(found, "disk-guarantees")["verdict"] == "warning"
+
+
+async def test_the_report_is_kept(cluster: PretendCluster, tmp_path: Path) -> None:
+    cluster.node_answers["facts"] = facts
+    server = TestServer(create_app(cluster, TOKEN, tmp_path / "reports"))
+    async with TestClient(server, headers={"Authorization": f"Bearer {TOKEN}"}) as client:
+        found = await get(client, "/v1/validation")
+        kept = await get(client, "/v1/reports")
+        assert kept["reports"] == [found["report"]]
+        again = await get(client, f"/v1/reports/{found['report']}")
+        assert again["tests"] == found["tests"]
+        for name in ("validation-1", "..%2f..%2fetc%2fpasswd"):
+            assert (await get(client, f"/v1/reports/{name}"))["http"] == 404
+
+
+async def test_a_report_that_cannot_be_kept_is_said(cluster: PretendCluster, tmp_path: Path) -> None:
+    cluster.node_answers["facts"] = facts
+    in_the_way = tmp_path / "reports"
+    in_the_way.write_text("a file")
+    server = TestServer(create_app(cluster, TOKEN, in_the_way))
+    async with TestClient(server, headers={"Authorization": f"Bearer {TOKEN}"}) as client:
+        found = await get(client, "/v1/validation")
+        assert found["http"] == 200
+        assert "could not be kept" in found["notes"][0]
+
+
+def test_the_newest_reports_of_each_kind_stay(tmp_path: Path) -> None:
+    reports = KeptReports(tmp_path / "reports")
+    ids = [reports.keep("validation", WALL_MS + number, {"number": number}) for number in range(KEPT_MAX + 3)]
+    other = reports.keep("protect", WALL_MS, {})
+    assert reports.ids("validation") == ids[:2:-1]
+    assert reports.ids("protect") == [other]
+    assert reports.read(ids[-1])["number"] == KEPT_MAX + 2
+    with pytest.raises(NotFound):
+        reports.read(ids[0])
