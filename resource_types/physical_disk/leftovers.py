@@ -1,8 +1,8 @@
 """What did a killed run leave on this machine, and how does it go? I/O, by commands in the containment.
 
-A killed session leaves a dead FUSE file, a loop device bound to it and the mount on that: nothing of them reaches the disk any
-more. They are found by the path of the device file. A disk that starts holds a lock shared with the other starting ones; who
-takes others' leftovers away needs it alone, and leaves that to the next one otherwise.
+A killed session leaves a dead FUSE file, a loop device bound to it and the mount on that; nothing of them reaches the disk
+any more. They are found by the path of the device file. A disk that starts holds a lock shared with the other starting
+ones; who takes others' leftovers away needs it alone, and leaves that to the next one otherwise.
 """
 
 import fcntl

@@ -1,8 +1,11 @@
 """The resource type on a real host: claimed, served and checked, without a mount."""
 
+import contextlib
+import fcntl
 import json
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +39,14 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, A
         return
     tgt: Tgt = request.getfixturevalue("tgt")
     yield {"iscsi": {"portal": tgt.portal, "target": tgt.new_unit(), "unit": 1}, "arb_interval": "1s"}
+
+
+@contextlib.contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """The suite's resource has one name, so its sockets have one place on this machine."""
+    with open(os.path.join(tempfile.gettempdir(), "clusterd-disk-conformance"), "w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 async def call(bench: Bench, verb: str, resource: str, generation: int, **properties: Any) -> host_pb2.CallResult:
@@ -146,7 +157,8 @@ async def test_storage_that_this_node_does_not_reach(bench: Bench, tmp_path: Pat
 
 
 async def test_it_conforms(disk: dict[str, Any]) -> None:
-    results = await conformance("physical_disk", disk)
+    with one_at_a_time():
+        results = await conformance("physical_disk", disk)
     assert [f"{each.name}: {each.message}" for each in results if not each.passed] == []
 
 
