@@ -17,7 +17,7 @@ from clusterd.model.dependencies import parse_dependency
 from clusterd.model.durations import rough_text
 from clusterd.model.ids import key_of
 from clusterd.model.records import AssignmentRecord
-from clusterd.model.states import GroupStatus, MembershipState, Order, ResourceState, Wanted
+from clusterd.model.states import REST, GroupStatus, MembershipState, Order, ResourceState, Wanted
 
 _NOWHERE = frozenset({GroupStatus.NO_NODE, GroupStatus.PHYSICAL_RESOURCES_LACKING, GroupStatus.ANTI_AFFINITY_CONFLICT})
 _NO_NODE_TAKES_IT = "no node can take it:"
@@ -249,6 +249,9 @@ def _own_reason(case: _Case, resource: ObservedResource) -> Reason | None:
     if missing:
         waited = " and ".join(" or ".join(term) for term in missing)
         return Reason("waits-for-provider", f"{name} waits for {waited}", tuple(_providers(case, missing)))
+    if resource.report is not None and resource.report.next_action == REST:
+        text = f"{name} ended by itself, which is no failure: it rests until somebody starts it"
+        return Reason("ended-by-itself", text, ways_out=(f"clusterctl resource online {name}",))
     return Reason("resource-state", f"{name} is {resource.state}{cause}")
 
 
@@ -262,7 +265,7 @@ def _failed(case: _Case, resource: ObservedResource, text: str) -> Reason:
     assignment = case.group.assignment
     is_blocked = assignment is not None and bool(assignment.blocked_until_cluster_ms)
     details = (assignment.because.text,) if assignment is not None and is_blocked else ()
-    if report is not None and report.next_action:
+    if report is not None and report.next_action not in ("", REST):
         then = f"next: {report.next_action}{case.when(report.next_action_cluster_ms)}"
         return Reason("failed", f"{text}; {then}", details, (f"clusterctl resource online {name}",))
     ways = (f"clusterctl group online {case.name}", f"clusterctl group move {case.name}")

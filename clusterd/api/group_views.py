@@ -13,7 +13,7 @@ from clusterd.model.maintenance import HandsOff
 from clusterd.model.records import GroupRecord, Properties, ResourceReport
 from clusterd.model.settings import ResourceSettings, resource_settings
 from clusterd.model.settings_catalogue import Kind, Scope, setting, settings_of
-from clusterd.model.states import GroupState, GroupStatus, Order, ReleaseCause, ResourceState, Wanted
+from clusterd.model.states import REST, GroupState, GroupStatus, Order, ReleaseCause, ResourceState, Wanted
 
 Document: TypeAlias = dict[str, Any]
 
@@ -122,7 +122,9 @@ def _waited_for(group: ObservedGroup, resource: ObservedResource) -> str:
 
 def next_step(group: ObservedGroup, status: NodeStatus) -> Document | None:
     """What happens by itself next, and when; None when nothing is planned."""
-    planned = [(each, each.report) for each in group.resources if each.report and each.report.next_action]
+    planned = [
+        (each, each.report) for each in group.resources if each.report and each.report.next_action not in ("", REST)
+    ]
     if not planned:
         return None
     resource, report = min(planned, key=lambda each: each[1].next_action_cluster_ms)

@@ -18,7 +18,7 @@ from clusterd.model.dependencies import parse_dependency
 from clusterd.model.events import FAILURE_SIMULATED, KILL_ASKED, WANTED_CHANGED
 from clusterd.model.ids import key_of
 from clusterd.model.records import GroupRecord, ResourceRecord
-from clusterd.model.states import PENDING_STATES, GroupState, ResourceState, Wanted
+from clusterd.model.states import PENDING_STATES, REST, GroupState, ResourceState, Wanted
 
 
 def group_online(name: str) -> Planner:
@@ -28,7 +28,7 @@ def group_online(name: str) -> Planner:
         group = observe(view, asked.status, name)
         made = Plan(Draft(view), wait_for=[f"group {group.record.name} online"] if group.resources else [])
         refuse_hands_off(hands_off_group(view, group.record), f"{group.record.name} cannot be brought online")
-        is_failed = group.state is GroupState.FAILED
+        is_failed = group.state is GroupState.FAILED or any(_rests(each) for each in group.resources)
         after = replace(
             group.record,
             wanted=Wanted.ONLINE,
@@ -69,7 +69,9 @@ def resource_online(name: str) -> Planner:
         _refuse_pending(group, record)
         wanted = _with_providers(group, record)
         is_failed = any(
-            each.state is ResourceState.FAILED for each in group.resources if key_of(each.record.name) in wanted
+            each.state is ResourceState.FAILED or _rests(each)
+            for each in group.resources
+            if key_of(each.record.name) in wanted
         )
         reset_id = asked.request_id if is_failed else group.record.reset_id
         was_offline = group.record.wanted is Wanted.OFFLINE
@@ -186,6 +188,11 @@ def _waiting_notes(group: ObservedGroup) -> list[str]:
     if assignment is None or group.state is not GroupState.OFFLINE or group.record.wanted is Wanted.OFFLINE:
         return []
     return [f"{group.record.name} waits: {assignment.because.text}"] if assignment.status else []
+
+
+def _rests(resource: ObservedResource) -> bool:
+    """It ended by itself and waits for somebody to start it."""
+    return resource.report is not None and resource.report.next_action == REST
 
 
 def _put_group(plan: Plan, asked: Asked, before: GroupRecord, after: GroupRecord, what: str) -> None:

@@ -8,9 +8,12 @@ from clusterd.model.errors import BadInput
 from clusterd.node.status import NodeStatus
 
 
+TOLD_MAX_MS = 253_402_300_799_000  # the end of the year 9999, after which nothing happens
+
+
 def time_text(wall_ms: int) -> str | None:
     """2026-01-01T12:00:00.000Z; None for 'never'."""
-    if wall_ms <= 0:
+    if not 0 < wall_ms <= TOLD_MAX_MS:
         return None
     moment = datetime.fromtimestamp(wall_ms / 1000, UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{wall_ms % 1000:03d}Z"

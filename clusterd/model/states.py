@@ -163,6 +163,9 @@ class RestartAction(StrEnum):
     RESTART_THEN_FAIL_OVER = "restart-then-fail-over"
 
 
+REST = "rest"
+"""The next action of what ended by itself: none, until somebody asks for it."""
+
 PENDING_STATES = frozenset({ResourceState.ONLINE_PENDING, ResourceState.OFFLINE_PENDING})
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from clusterd.model.events import HOST_HUNG, RESOURCE_STATE_CHANGED, note
 from clusterd.model.ids import ResourceId
-from clusterd.model.states import ResourceState
+from clusterd.model.states import REST, ResourceState
 from clusterd.owner.commands import CallAnswer, CallOutcome, HostCall, Verb
 from clusterd.owner.desk import Desk
 from clusterd.owner.group import OwnedGroup
@@ -71,7 +71,7 @@ def apply(desk: Desk, group: OwnedGroup, name: str, what: Happening, because: st
     if what is Happening.STOPPED_ITSELF:
         # It rests until somebody asks for it: what ends by itself at once would otherwise start for ever.
         may_run = before.may_run if before.is_hands_off else True
-        after = replace(after, may_run=may_run, next_action="rest", next_action_cluster_ms=NEVER_MS)
+        after = replace(after, may_run=may_run, next_action=REST, next_action_cluster_ms=NEVER_MS)
     if after.state is ResourceState.OFFLINE or what is Happening.ONLINE_ASKED:
         after = replace(after, embedded_failure="")
     group.held[name] = after

@@ -273,6 +273,12 @@ def failed_for_good(cluster: PretendCluster) -> None:
 
 
 @situation
+def ended_by_itself(cluster: PretendCluster) -> None:
+    never = {"next_action": "rest", "next_action_cluster_ms": 1 << 53}
+    cluster.report("web", "web-server", **{**_OFFLINE, "cause": "it ended by itself, which is no failure"}, **never)
+
+
+@situation
 def failovers_used_up(cluster: PretendCluster) -> None:
     text = "web-data: exit code 1; 2 of 2 failovers are used up"
     stamps = tuple(

@@ -42,6 +42,7 @@ RULES = {
     "coming-online": "coming-online",
     "restarted-soon": "failed",
     "failed-for-good": "failed",
+    "ended-by-itself": "ended-by-itself",
     "failovers-used-up": "failed",
     "online-again-after-it-was-given-up": None,
     "provider-taken-offline-while-wanted": "resource-state",
