@@ -60,7 +60,7 @@ PROPERTIES = (
         "how often the owner defends its reservation. One that does not for two intervals may lose it to a stranger",
         default=3000,
         minimum=1000,
-        maximum=600_000,
+        maximum=60_000,
         unit="s",
         aliases=("DiskArbInterval",),
     ),

@@ -18,6 +18,7 @@ from clusterd.resource_api import (
     UnknownControl,
 )
 from resource_types.physical_disk import session
+from resource_types.physical_disk.back_end import CHALLENGE_INTERVALS
 from resource_types.physical_disk.file_system import id_problem
 from resource_types.physical_disk.leftovers import starting, take_away
 from resource_types.physical_disk.mounting import Mounting, missing, mount_point
@@ -148,7 +149,8 @@ class PhysicalDisk(ResourceType):
     def _claim(self, context: Context, link: SessionLink) -> None:
         self._expect_volume(context, link)
         try:
-            link.ask("arbitrate", ASK_WITHIN_MS, tell=context.progress, tick=lambda: context.pause(0))
+            within_ms = ASK_WITHIN_MS + (CHALLENGE_INTERVALS + 1) * context.properties["arb_interval"]
+            link.ask("arbitrate", within_ms, tell=context.progress, tick=lambda: context.pause(0))
         except (SessionFailed, SessionSilent) as error:
             raise ResourceFailed(f"{described(context.properties)} could not be claimed: {error}") from error
 

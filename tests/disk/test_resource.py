@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ import pytest
 from clusterd.reshost.conformance import conformance
 from clusterd.resource_api import schema_of, validate
 from clusterd.wire import host_pb2
+from resource_types.physical_disk.keys import key_of
+from resource_types.physical_disk.lease import Lease, encode
 from resource_types.physical_disk.places import places
 from resource_types.physical_disk.properties import DEFAULT_INITIATOR, kind_and_place
 from resource_types.physical_disk.resource import PhysicalDisk
@@ -102,6 +105,22 @@ async def test_older_generation_is_refused_and_told_why(bench: Bench, disk: dict
         assert (await call(bench, "terminate", resource, generation)).outcome == DONE
 
 
+async def test_stranger_that_does_not_defend_is_waited_for(bench: Bench, disk: dict[str, Any], tmp_path: Path) -> None:
+    """A foreign claim, no evidence: the call says what it waits for, and takes two intervals."""
+    if "image" not in disk:
+        pytest.skip("one back end shows it; the others are shown with stepped time")
+    foreign = Lease(key_of("other", "m1", 9).value, "m1", 1)
+    Path(disk["image"] + ".lease").write_bytes(encode(foreign))
+    began = time.monotonic()
+    bench.node.deadlines.pending_timeout_ms = 3000
+    answer = await call(bench, "online", FIRST, 1, **disk)
+    assert answer.outcome == DONE, answer.message
+    assert 2.0 <= time.monotonic() - began < 8
+    (preempted,) = (await status(bench, FIRST, "preempted"))["preempted"]
+    assert "did not defend" in preempted["because"] or "no key of this cluster" in preempted["because"]
+    assert (await call(bench, "offline", FIRST, 1)).outcome == DONE
+
+
 async def test_killed_session_is_a_failure_at_once(bench: Bench, disk: dict[str, Any]) -> None:
     bench.node.deadlines.looks_alive_interval_ms = bench.node.deadlines.is_alive_interval_ms = 60_000
     pid = (await call(bench, "online", FIRST, 1, **disk)).pid
@@ -174,6 +193,7 @@ async def test_it_conforms(disk: dict[str, Any]) -> None:
         ("interval of 999 ms", {"image": "/a", "arb_interval": "999ms"}, "at least 1000 ms"),
         ("interval of 1 s", {"image": "/a", "arb_interval": 1}, ""),
         ("interval under its old name", {"image": "/a", "DiskArbInterval": 3}, ""),
+        ("interval of 61 s", {"image": "/a", "arb_interval": "61s"}, "at most 60000 ms"),
         ("check 6", {"image": "/a", "run_check": 6}, "at most 5"),
         ("check -1", {"image": "/a", "DiskRunChkDsk": -1}, "at least 0"),
         ("check 5", {"image": "/a", "run_check": 5}, ""),
