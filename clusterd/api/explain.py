@@ -21,7 +21,7 @@ from clusterd.model.durations import rough_text
 from clusterd.model.ids import NodeId, key_of
 from clusterd.model.records import Decision, Step
 from clusterd.model.settings import group_settings, resource_settings
-from clusterd.model.states import DrainState, MembershipState, Order, ResourceState, RestartAction, Wanted
+from clusterd.model.states import REST, DrainState, MembershipState, Order, ResourceState, RestartAction, Wanted
 from clusterd.owner.policy import counter_text, window_text
 
 _SHOWN = (
@@ -38,6 +38,7 @@ _SHOWN = (
     "next_action",
 )
 _NEXT_OF_RULE = {
+    "ended-by-itself": "nothing by itself: it rests",
     "hands-off": "nothing, until the maintenance ends",
     "stuck": "nothing, until it can be stopped or somebody takes another way out",
     "no-node": "it starts as soon as a node can take it; the leader looks again at every change",
@@ -238,7 +239,7 @@ def _explain_part(
         "pid": resource.pid,
         "restarts": {**restarts_view(status, group, resource), "text": _restarts_text(status, group, resource)},
         "depends_on": resource.record.depends_on,
-        "next_action": report.next_action if report else "",
+        "next_action": report.next_action if report and report.next_action != REST else "",
         "next_action_time": time_text(wall_of(status, report.next_action_cluster_ms))
         if report and report.next_action
         else None,

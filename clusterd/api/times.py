@@ -7,7 +7,6 @@ from clusterd.model.durations import BadDuration, parse_duration
 from clusterd.model.errors import BadInput
 from clusterd.node.status import NodeStatus
 
-
 TOLD_MAX_MS = 253_402_300_799_000  # the end of the year 9999, after which nothing happens
 
 
