@@ -12,7 +12,7 @@ from clusterd.leader.standing import Standing
 from clusterd.model import keys
 from clusterd.model.events import GROUP_RELEASE_ORDERED, MIGRATION_ORDERED, Event
 from clusterd.model.ids import NodeId, key_of
-from clusterd.model.records import AssignmentRecord, Candidate, Decision, EventRecord, Step
+from clusterd.model.records import AssignmentRecord, Candidate, Decision, EventRecord, MembershipRecord, Step
 from clusterd.model.states import GroupStatus, MoveKind, Order, ReleaseCause
 
 if TYPE_CHECKING:
@@ -173,28 +173,38 @@ class Pen:
             )
         if self.too_many_migrations(owner, target):
             return None
-        live_text = f"{text}, live"
-        after = replace(
+        self._crowd.placed(group, target)
+        self._migrations[key_of(group)] = (key_of(owner), key_of(target))
+        live = Decision(rule, f"{text}, live", (*steps, self.step(f"{text}, live")), candidates)
+        after = self._migrating(standing, assignment, cause, live, member)
+        also += (keys.report(group), keys.membership(target), keys.node(target))
+        message = f"{group} is to go from {owner} to {target} while it runs"
+        return self.write(
+            standing, after, MIGRATION_ORDERED, message, because or text, node=owner, also=also, caused_by=caused_by
+        )
+
+    def _migrating(
+        self,
+        standing: Standing,
+        assignment: AssignmentRecord,
+        cause: ReleaseCause,
+        because: Decision,
+        member: MembershipRecord,
+    ) -> AssignmentRecord:
+        """The revision is a number that no other migration of the group has: each begins with a commit about it."""
+        return replace(
             assignment,
             order=Order.MIGRATE,
-            target=target,
+            target=member.node,
             target_incarnation=member.incarnation,
             migration=self._view.revision,
             migration_stop="",
             move_kind=MoveKind.LIVE,
             release_cause=cause,
-            because=Decision(rule, live_text, (*steps, self.step(live_text)), candidates),
+            because=because,
             since_wall_ms=self.sight.wall_ms,
             status=(GroupStatus.MIGRATING, *standing.start_words),
             next_action="",
             next_action_cluster_ms=0,
             waits_since_cluster_ms=0,
-        )
-        self._crowd.placed(group, target)
-        self._migrations[key_of(group)] = (key_of(owner), key_of(target))
-        also += (keys.report(group), keys.membership(target), keys.node(target))
-        said = because if because is not None else "" if message == text else text
-        message = f"{group} is to go from {owner} to {target} while it runs"
-        return self.write(
-            standing, after, MIGRATION_ORDERED, message, said or text, node=owner, also=also, caused_by=caused_by
         )

@@ -50,8 +50,8 @@ async def _serve(one: dict[str, str], plugin_folders: list[str], spawner: socket
     from clusterd.reshost.host import Host
     from clusterd.reshost.plugins import load_plugins
     from clusterd.reshost.reaping import OrphanReaper
-    from clusterd.reshost.resource import HostServices
     from clusterd.reshost.server import Connections, LeaseWatch, listen
+    from clusterd.reshost.services import HostServices
     from clusterd.reshost.spawning import SpawnerLink
     from clusterd.reshost.threads import CallThreads
 

@@ -20,9 +20,15 @@ def result(
     pid: int = 0,
     health: "host_pb2.Health.ValueType" = host_pb2.HEALTH_UNSPECIFIED,
     control_body: bytes = b"",
+    prepared: str = "",
 ) -> host_pb2.CallResult:
     return host_pb2.CallResult(
-        outcome=outcome, message=answered(message), pid=pid, health=health, control_body=control_body
+        outcome=outcome,
+        message=answered(message),
+        pid=pid,
+        health=health,
+        control_body=control_body,
+        prepared=prepared,
     )
 
 

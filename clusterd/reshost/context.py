@@ -50,6 +50,7 @@ class CallContext:
         workload: Workload,
         *,
         reason: str,
+        move_kind: str = "",
         pending_timeout_ms: int,
         on_progress: Callable[[str], None],
         on_told: Callable[[Told, str], None],
@@ -57,7 +58,7 @@ class CallContext:
         self._names = names
         self._properties = properties
         self._workload = workload
-        self._reason = reason
+        self._reason, self._move_kind = reason, move_kind
         self._pending_timeout_ms = pending_timeout_ms
         self._on_progress, self._on_told = on_progress, on_told
         self._loop = asyncio.get_running_loop()
@@ -72,6 +73,7 @@ class CallContext:
     resource = property(lambda self: self._names.resource)
     generation = property(lambda self: self._names.generation)
     reason = property(lambda self: self._reason)
+    move_kind = property(lambda self: self._move_kind)
 
     @property
     def processes(self) -> "CallProcesses":

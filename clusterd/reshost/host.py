@@ -15,14 +15,15 @@ from clusterd.adapters.plain_log import log
 from clusterd.model.ids import name_problem
 from clusterd.reshost.answers import failure_of, result
 from clusterd.reshost.plugins import LoadedType, Plugins
-from clusterd.reshost.resource import HostedResource, HostServices
+from clusterd.reshost.resource import HostedResource
+from clusterd.reshost.services import HostServices
 from clusterd.resource_api import effective, validate
 from clusterd.wire import host_pb2
 
 RESOURCE_COUNT_MAX = 4096
 GENERATION_MAX = 1 << 63
 EXAMINE_WITHIN_MS = 10_000
-_REPEATABLE = (host_pb2.VERB_OPEN, host_pb2.VERB_ONLINE)
+_REPEATABLE = (host_pb2.VERB_OPEN, host_pb2.VERB_ONLINE, host_pb2.VERB_PREPARE)
 
 
 class Host:
@@ -135,6 +136,10 @@ class Host:
             case host_pb2.VERB_TERMINATE:
                 self._see(call)
                 return await resource.terminate(call)
+            case host_pb2.VERB_PREPARE:
+                return await self._prepare(call, resource, on_progress)
+            case host_pb2.VERB_MIGRATE | host_pb2.VERB_CANCEL_MIGRATION | host_pb2.VERB_RESUME:
+                return await _move(call, resource, on_progress)
             case host_pb2.VERB_CLOSE:
                 return await self._close(call, resource)
             case host_pb2.VERB_LOOKS_ALIVE:
@@ -158,6 +163,15 @@ class Host:
         if answer.outcome != host_pb2.OUTCOME_STILL_RUNNING:
             self._see(call)
         return answer
+
+    async def _prepare(
+        self, call: host_pb2.ResourceCall, resource: HostedResource, on_progress: Callable[[str], None]
+    ) -> host_pb2.CallResult:
+        loaded, properties, refusal = self._checked(call)
+        if loaded is None or refusal is not None:
+            return refusal or result(host_pb2.OUTCOME_UNKNOWN_TYPE)
+        self._see(call)
+        return await resource.prepare(call, loaded.make, properties, on_progress)
 
     async def _close(self, call: host_pb2.ResourceCall, resource: HostedResource) -> host_pb2.CallResult:
         answer = await resource.terminate(call)
@@ -198,6 +212,18 @@ def _take_times(call: host_pb2.ResourceCall, resource: HostedResource) -> host_p
     return result(host_pb2.OUTCOME_DONE)
 
 
+async def _move(
+    call: host_pb2.ResourceCall, resource: HostedResource, on_progress: Callable[[str], None]
+) -> host_pb2.CallResult:
+    if call.generation != resource.generation:
+        return result(host_pb2.OUTCOME_STALE, f"{resource.name} runs under generation {resource.generation}")
+    if call.verb == host_pb2.VERB_MIGRATE:
+        return await resource.move.migrate(call, on_progress)
+    if call.verb == host_pb2.VERB_CANCEL_MIGRATION:
+        return resource.move.cancel()
+    return await resource.move.resume(call, on_progress)
+
+
 def _answer_for_absent(call: host_pb2.ResourceCall) -> host_pb2.CallResult:
     """A stop of what is not here is done already."""
     if call.verb in (host_pb2.VERB_OFFLINE, host_pb2.VERB_TERMINATE, host_pb2.VERB_CLOSE):
@@ -213,7 +239,7 @@ def _hosted(resource: HostedResource) -> host_pb2.HostedResource:
         type=resource.type_name,
         group=resource.group,
         generation=resource.generation,
-        state=resource.state,
+        state="moved" if resource.move.has_moved else resource.state,
         pid=resource.pid,
         embedded_failure=resource.embedded_failure,
     )

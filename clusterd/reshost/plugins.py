@@ -40,7 +40,7 @@ class LoadedType:
             name=self.make.name,
             version=self.make.version,
             schema_json=json.dumps(self.schema).encode(),
-            abilities=abilities,
+            abilities=[*abilities, *self.make.abilities],
         )
 
 

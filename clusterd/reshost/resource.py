@@ -7,20 +7,18 @@ that is checked here, whatever the resource type did.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from clusterd.adapters.boot_clock import now_ms
-from clusterd.adapters.containment import NodeContainment
 from clusterd.reshost.answers import answered, failure_of, result
 from clusterd.reshost.checks import Checks
 from clusterd.reshost.context import CallContext, Names, Told
 from clusterd.reshost.evidence import left_words
+from clusterd.reshost.live import LiveMove, prepared_text
 from clusterd.reshost.output import OutputTail
 from clusterd.reshost.plugin_call import CallHung, PendingTimedOut, PluginCall
-from clusterd.reshost.spawning import SpawnerLink
-from clusterd.reshost.threads import CallThreads
-from clusterd.reshost.workload import Running, Workload
+from clusterd.reshost.services import HostServices
+from clusterd.reshost.workload import Running, Workload, end_words
 from clusterd.resource_api import CallCancelled, Health, ResourceFailed, ResourceType
 from clusterd.wire import host_pb2
 
@@ -38,21 +36,6 @@ KILLED = "killed"
 _HEALTH_VERBS = ("looks_alive", "is_alive")
 
 OnProgress = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class HostServices:
-    """What every resource of a host shares."""
-
-    cluster: str
-    node: str
-    host_id: str
-    incarnation: str
-    containment: NodeContainment
-    environment: Mapping[str, str]
-    spawner: SpawnerLink
-    threads: CallThreads
-    emit: Callable[[host_pb2.ResourceEvent], None]
 
 
 class HostedResource:
@@ -75,6 +58,7 @@ class HostedResource:
         self._tasks: set[asyncio.Task[None]] = set()
         self.embedded_failure = ""
         """What the workload inside complains of."""
+        self.move = LiveMove(self)
         self._checks = Checks(
             name,
             state=lambda: self.state,
@@ -88,13 +72,13 @@ class HostedResource:
     @property
     def pid(self) -> int:
         workload = self._workload
-        if workload is None or self.state not in ("online", "online-pending", "offline-pending"):
+        if workload is None or self.state not in ("online", "online-pending", "offline-pending", "moved"):
             return 0
         return workload.main.pid if workload.main is not None else next(iter(workload.roots()), 0)
 
     @property
     def is_hosted(self) -> bool:
-        return self.state != "offline" or self._workload is not None
+        return self.state != "offline" or self._workload is not None or self.move.has_moved
 
     def kill_now(self) -> None:
         if self._workload is not None:
@@ -124,11 +108,16 @@ class HostedResource:
             refusal = await self._online_refusal(call)
             if refusal is not None:
                 return refusal
-            self._begin(call, properties)
+            is_prepared = self.state == "prepared"
+            if is_prepared:
+                self._call, self._properties, self.state = call, properties, "online-pending"
+            else:
+                self._begin(call, properties)
             try:
-                self._type = make()
-                await self._plug("open", on_progress, pending=True)
-                await self._plug("online", on_progress, pending=True)
+                if not is_prepared:
+                    self._type = make()
+                    await self.plug("open", on_progress, pending=True)
+                await self.plug("online", on_progress, pending=True)
                 self._check_main()
             except Exception as error:  # the boundary to plug-in code
                 self.state = "failed"
@@ -146,15 +135,49 @@ class HostedResource:
             return result(host_pb2.OUTCOME_STILL_RUNNING, message)
         if self._in_flight is not None:
             return result(host_pb2.OUTCOME_HUNG, f"an earlier {self._in_flight.verb} of {self.name} has not returned")
+        if self.state == "prepared" and self.generation == call.generation and call.verb == host_pb2.VERB_ONLINE:
+            return None
+        await self._abandon()
         if self._workload is not None and (left := await self._workload.empty()):
             return result(host_pb2.OUTCOME_STILL_RUNNING, left_words(self.name, left))
         return None
+
+    async def prepare(
+        self,
+        call: host_pb2.ResourceCall,
+        make: Callable[[], ResourceType],
+        properties: Mapping[str, Any],
+        on_progress: OnProgress,
+    ) -> host_pb2.CallResult:
+        """Make ready to take over what runs elsewhere. Asked again, it begins anew."""
+        async with self._lock:
+            refusal = await self._online_refusal(call)
+            if refusal is not None:
+                return refusal
+            self._begin(call, properties)
+            try:
+                self._type = make()
+                await self.plug("open", on_progress, pending=True)
+                text = prepared_text(await self.plug("prepare_migration", on_progress, pending=True), self.name)
+            except Exception as error:  # the boundary to plug-in code
+                self.state = "failed"
+                return self._failed_call("prepare_migration", error)
+            self.state = "prepared"
+            return result(host_pb2.OUTCOME_DONE, prepared=text)
+
+    async def _abandon(self) -> None:
+        """Whatever it was prepared for does not come. What the resource type leaves of it, the kill does not."""
+        if self.state != "prepared" or self._workload is None or self._type is None:
+            return
+        self.state = "offline-pending"
+        await self._plug_stop("abandon_migration", self._workload, self._type)
 
     def _begin(self, call: host_pb2.ResourceCall, properties: Mapping[str, Any]) -> None:
         services = self._services
         self._call, self._properties = call, properties
         self.generation, self.type_name, self.group = call.generation, call.type, call.group
         self.state, self.embedded_failure = "online-pending", ""
+        self.move.forget()
         parts = (services.incarnation, services.host_id, f"{self.name}.{self.generation}")
         environment = {
             **services.environment,
@@ -181,7 +204,7 @@ class HostedResource:
         """An online that succeeded while its main process ended did not succeed."""
         workload = self._workload
         if workload is not None and workload.main is not None and workload.main.exit is not None:
-            raise ResourceFailed(_end_words(workload.main, workload))
+            raise ResourceFailed(end_words(workload.main, workload))
 
     def _watch(self) -> None:
         workload, type_ = self._workload, self._type
@@ -212,7 +235,7 @@ class HostedResource:
             self.state = "offline-pending"
             try:
                 if self._type is not None:
-                    await self._plug("offline", on_progress, pending=True)
+                    await self.plug("offline", on_progress, pending=True)
             except Exception as error:  # the boundary to plug-in code
                 self.state = "failed"
                 return self._failed_call("offline", error)
@@ -223,7 +246,7 @@ class HostedResource:
         left = await workload.empty()
         if not left and self._type is not None and type(self._type).close is not ResourceType.close:
             try:
-                await self._plug("close", on_progress, pending=True)
+                await self.plug("close", on_progress, pending=True)
             except Exception as error:  # the boundary to plug-in code; it is offline all the same
                 self._emit(_WARNING, f"close of {self.name}: {error}")
             left = await workload.empty()
@@ -241,15 +264,17 @@ class HostedResource:
         """Stop at once, beside whatever is in flight."""
         self._stop_watching()
         workload = self._workload
+        self.move.forget()
         if workload is None and not self._lock.locked():
             return result(host_pb2.OUTCOME_DONE)
+        await self._abandon()
         if self._in_flight is not None:
             self._in_flight.cancel()
         if workload is not None and self._type is not None:
             self.state = "offline-pending"  # a daemon that asks now must not take it for online
             if call.reason == KILLED:
                 await workload.empty()
-            await self._plug_terminate(workload, self._type)
+            await self._plug_stop("terminate", workload, self._type)
             if left := await workload.empty():
                 self.state = "failed"
                 return result(host_pb2.OUTCOME_STILL_RUNNING, left_words(self.name, left))
@@ -263,14 +288,28 @@ class HostedResource:
             self._call = call
             return await self._finish(self._workload, _no_progress)
 
-    async def _plug_terminate(self, workload: Workload, type_: ResourceType) -> None:
-        if type(type_).terminate is ResourceType.terminate:
+    async def _plug_stop(self, verb: str, workload: Workload, type_: ResourceType) -> None:
+        if getattr(type(type_), verb) is getattr(ResourceType, verb):
             return
-        flight = PluginCall("terminate", self._context(workload, _no_progress), type_.terminate, self._services.threads)
+        flight = PluginCall(verb, self._context(workload, _no_progress), getattr(type_, verb), self._services.threads)
         try:
             await flight.outcome(pending_timeout_ms=None, deadlock_timeout_ms=TERMINATE_WITHIN_MS)
-        except Exception as error:  # terminate may not fail: what it could not do, the kill does
-            self._emit(_WARNING, f"terminate of {self.name}: {error}")
+        except Exception as error:  # these may not fail: what they could not do, the kill does
+            self._emit(_WARNING, f"{verb} of {self.name}: {error}")
+
+    # ---- for moves ----
+
+    lock = property(lambda self: self._lock)
+    flight = property(lambda self: self._in_flight)
+
+    def quieten(self) -> None:
+        self._stop_watching()
+
+    def watch(self) -> None:
+        self._watch()
+
+    def take_call(self, call: host_pb2.ResourceCall) -> None:
+        self._call = call
 
     # ---- other verbs ----
 
@@ -310,7 +349,7 @@ class HostedResource:
     async def _ask_health(self, verb: str) -> tuple[Health, str]:
         """Raises CallHung only."""
         try:
-            answer = await self._plug(verb, _no_progress, pending=False)
+            answer = await self.plug(verb, _no_progress, pending=False)
         except CallHung:
             raise
         except ResourceFailed as error:
@@ -325,7 +364,7 @@ class HostedResource:
 
     def _main_ended(self, running: Running) -> None:
         if self.state == "online" and self._workload is not None and self._workload.main is running:
-            self._fail(_end_words(running, self._workload))
+            self._fail(end_words(running, self._workload))
 
     def _told(self, workload: Workload, what: Told, message: str) -> None:
         if self.state != "online" or self._workload is not workload:
@@ -379,24 +418,36 @@ class HostedResource:
             self._properties,
             workload,
             reason=self._call.reason,
+            move_kind=self._call.move_kind,
             pending_timeout_ms=self._pending_timeout_ms,
             on_progress=on_progress,
             on_told=lambda what, message: self._told(workload, what, message),
         )
 
-    async def _plug(self, verb: str, on_progress: OnProgress, *, pending: bool) -> Any:
+    async def plug(
+        self,
+        verb: str,
+        on_progress: OnProgress,
+        *,
+        pending: bool,
+        arguments: tuple[str, ...] = (),
+        within_ms: int | None = None,
+    ) -> Any:
+        """Call the resource type. Raises what it raised, `PendingTimedOut` or `CallHung`."""
         workload, type_ = self._workload, self._type
         if workload is None or type_ is None:
             raise ResourceFailed(f"{self.name} is not open")
         if pending and verb in ("open", "close") and getattr(type(type_), verb) is getattr(ResourceType, verb):
             return None
-        flight = PluginCall(verb, self._context(workload, on_progress), getattr(type_, verb), self._services.threads)
+        method = getattr(type_, verb)
+        context = self._context(workload, on_progress)
+        flight = PluginCall(verb, context, lambda context: method(context, *arguments), self._services.threads)
         self._in_flight = flight
         flight.returned.add_done_callback(lambda _: self._came_back(flight))
         try:
             return await flight.outcome(
                 pending_timeout_ms=self._pending_timeout_ms if pending else None,
-                deadlock_timeout_ms=self._deadlock_timeout_ms,
+                deadlock_timeout_ms=within_ms or self._deadlock_timeout_ms,
             )
         except PendingTimedOut:
             self._watch_stuck(flight)
@@ -444,8 +495,3 @@ _HEALTHS = {
 
 def _no_progress(message: str) -> None:
     """For calls that nobody waits for progress of."""
-
-
-def _end_words(running: Running, workload: Workload) -> str:
-    tail = workload.output.lines(3)
-    return f"process {running.pid} ({running.name}) {running.exit}" + (f"; its last output: {tail}" if tail else "")

@@ -229,3 +229,9 @@ def _refusal(command: Command, error: NotStarted) -> str:
             return f"{name} cannot be run: {_EXECUTE_WORDS.get(error.number, reason)}"
         case _:
             return f"{name} cannot be started ({error.stage}): {reason}"
+
+
+def end_words(running: Running, workload: Workload) -> str:
+    """How a process ended, and what was said last."""
+    tail = workload.output.lines(3)
+    return f"process {running.pid} ({running.name}) {running.exit}" + (f"; its last output: {tail}" if tail else "")

@@ -171,6 +171,10 @@ class Context(Protocol):
         """Of an offline: user-requested, moving, restarting, deleting, shutting-down."""
 
     @property
+    def move_kind(self) -> str:
+        """Of an offline for a move whose kind was named: save, shut-down, turn-off. Empty: as the resource is set to."""
+
+    @property
     def processes(self) -> Processes: ...
     @property
     def log(self) -> Log: ...

@@ -4,7 +4,7 @@ import json
 
 from clusterd.model.ids import GroupId, NodeId, ResourceId
 from clusterd.model.records import ResourceTypeRecord
-from clusterd.model.states import ResourceState
+from clusterd.model.states import MoveKind, ResourceState
 from clusterd.node.events import HostUp
 from clusterd.owner import CallAnswer, CallOutcome, Happening, HostCall, Hosted, Verb
 from clusterd.wire import host_pb2
@@ -14,7 +14,15 @@ _VERBS = {
     Verb.OFFLINE: host_pb2.VERB_OFFLINE,
     Verb.TERMINATE: host_pb2.VERB_TERMINATE,
     Verb.TIMES: host_pb2.VERB_TIMES,
+    Verb.PREPARE: host_pb2.VERB_PREPARE,
+    Verb.MIGRATE: host_pb2.VERB_MIGRATE,
+    Verb.CANCEL_MIGRATION: host_pb2.VERB_CANCEL_MIGRATION,
+    Verb.RESUME: host_pb2.VERB_RESUME,
 }
+_MOVE_KINDS = {MoveKind.QUICK: "save", MoveKind.SHUTDOWN: "shut-down", MoveKind.TURN_OFF: "turn-off"}
+_PREPARED, _MOVED = "prepared", "moved"
+_STATES = {_PREPARED: ResourceState.OFFLINE, _MOVED: ResourceState.ONLINE}
+"""Words of hosts that are no states of a resource."""
 _OUTCOMES = {
     host_pb2.OUTCOME_DONE: CallOutcome.DONE,
     host_pb2.OUTCOME_NOT_ON_THIS_NODE: CallOutcome.NOT_ON_THIS_NODE,
@@ -47,6 +55,8 @@ def call_message(call: HostCall) -> host_pb2.ResourceCall:
         looks_alive_interval_ms=settings.looks_alive_poll_interval_ms,
         is_alive_interval_ms=settings.is_alive_poll_interval_ms,
         reason=call.reason,
+        prepared=call.prepared,
+        move_kind=_MOVE_KINDS.get(call.move_kind, ""),
     )
 
 
@@ -60,7 +70,7 @@ def examine_message(type_name: str, question: str, body: bytes) -> host_pb2.Reso
 
 def answer_of(result: host_pb2.CallResult) -> CallAnswer:
     """Whatever a host cannot do with a call is a failed call, with the host's words."""
-    return CallAnswer(_OUTCOMES.get(result.outcome, CallOutcome.FAILED), result.message, result.pid)
+    return CallAnswer(_OUTCOMES.get(result.outcome, CallOutcome.FAILED), result.message, result.pid, result.prepared)
 
 
 def happening_of(event: host_pb2.ResourceEvent) -> Happening | None:
@@ -75,9 +85,11 @@ def host_up(host: str, inventory: host_pb2.HostInventory, node: str) -> HostUp:
             GroupId(each.group),
             each.type,
             each.generation,
-            ResourceState(each.state),
+            _STATES.get(each.state) or ResourceState(each.state),
             each.pid,
             each.embedded_failure,
+            each.state == _PREPARED,
+            each.state == _MOVED,
         )
         for each in inventory.resources
     )

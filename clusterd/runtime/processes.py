@@ -248,7 +248,9 @@ class NodeProcesses:
         if link is None:
             return
         try:
-            result = await link.call(call_message(call), lambda _: self._post(happened.CallProgressed(call.call_id)))
+            result = await link.call(
+                call_message(call), lambda progress: self._post(happened.CallProgressed(call.call_id, progress.message))
+            )
         except LinkEnded:
             return  # the end of the host is an event of its own
         self._post(happened.CallAnswered(call.call_id, answer_of(result)))

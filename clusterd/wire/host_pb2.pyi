@@ -40,6 +40,14 @@ class _VerbEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Verb.ValueType],
     VERB_CONTROL: _Verb.ValueType  # 8
     VERB_TIMES: _Verb.ValueType  # 9
     """take the times of this call from now on: they were changed while it runs"""
+    VERB_PREPARE: _Verb.ValueType  # 10
+    """make ready to take over what runs elsewhere; a terminate forgets it"""
+    VERB_MIGRATE: _Verb.ValueType  # 11
+    """move it as it runs to where `prepared` says; asked again: the same answer"""
+    VERB_CANCEL_MIGRATION: _Verb.ValueType  # 12
+    """the answer to the migrate says what came of it"""
+    VERB_RESUME: _Verb.ValueType  # 13
+    """go on here with what was moved"""
 
 class Verb(_Verb, metaclass=_VerbEnumTypeWrapper): ...
 
@@ -56,6 +64,14 @@ VERB_IS_ALIVE: Verb.ValueType  # 7
 VERB_CONTROL: Verb.ValueType  # 8
 VERB_TIMES: Verb.ValueType  # 9
 """take the times of this call from now on: they were changed while it runs"""
+VERB_PREPARE: Verb.ValueType  # 10
+"""make ready to take over what runs elsewhere; a terminate forgets it"""
+VERB_MIGRATE: Verb.ValueType  # 11
+"""move it as it runs to where `prepared` says; asked again: the same answer"""
+VERB_CANCEL_MIGRATION: Verb.ValueType  # 12
+"""the answer to the migrate says what came of it"""
+VERB_RESUME: Verb.ValueType  # 13
+"""go on here with what was moved"""
 Global___Verb: _TypeAlias = Verb  # noqa: Y015
 
 class _Outcome:
@@ -665,6 +681,8 @@ class ResourceCall(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     CONTROL_VERB_FIELD_NUMBER: _builtins.int
     CONTROL_BODY_FIELD_NUMBER: _builtins.int
+    PREPARED_FIELD_NUMBER: _builtins.int
+    MOVE_KIND_FIELD_NUMBER: _builtins.int
     verb: Global___Verb.ValueType
     resource: _builtins.str
     type: _builtins.str
@@ -685,6 +703,10 @@ class ResourceCall(_message.Message):
     control_verb: _builtins.str
     """of a control call: "logs", ...; without a resource the type itself is asked about this node"""
     control_body: _builtins.bytes
+    prepared: _builtins.str
+    """of a migrate: what the destination's prepare answered"""
+    move_kind: _builtins.str
+    """of an offline for a move: save, shut-down, turn-off; empty: as the resource is set to"""
     def __init__(
         self,
         *,
@@ -702,10 +724,12 @@ class ResourceCall(_message.Message):
         reason: _builtins.str = ...,
         control_verb: _builtins.str = ...,
         control_body: _builtins.bytes = ...,
+        prepared: _builtins.str = ...,
+        move_kind: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["control_body", b"control_body", "control_verb", b"control_verb", "deadlock_timeout_ms", b"deadlock_timeout_ms", "generation", b"generation", "group", b"group", "incarnation", b"incarnation", "is_alive_interval_ms", b"is_alive_interval_ms", "looks_alive_interval_ms", b"looks_alive_interval_ms", "pending_timeout_ms", b"pending_timeout_ms", "properties_json", b"properties_json", "reason", b"reason", "resource", b"resource", "type", b"type", "verb", b"verb"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["control_body", b"control_body", "control_verb", b"control_verb", "deadlock_timeout_ms", b"deadlock_timeout_ms", "generation", b"generation", "group", b"group", "incarnation", b"incarnation", "is_alive_interval_ms", b"is_alive_interval_ms", "looks_alive_interval_ms", b"looks_alive_interval_ms", "move_kind", b"move_kind", "pending_timeout_ms", b"pending_timeout_ms", "prepared", b"prepared", "properties_json", b"properties_json", "reason", b"reason", "resource", b"resource", "type", b"type", "verb", b"verb"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -838,7 +862,7 @@ class HostedResource(_message.Message):
     group: _builtins.str
     generation: _builtins.int
     state: _builtins.str
-    """online, online-pending, offline-pending, failed"""
+    """online, online-pending, offline-pending, failed, prepared, moved"""
     pid: _builtins.int
     """main process of the workload; 0: none"""
     embedded_failure: _builtins.str
@@ -930,12 +954,15 @@ class CallResult(_message.Message):
     HEALTH_FIELD_NUMBER: _builtins.int
     PID_FIELD_NUMBER: _builtins.int
     CONTROL_BODY_FIELD_NUMBER: _builtins.int
+    PREPARED_FIELD_NUMBER: _builtins.int
     outcome: Global___Outcome.ValueType
     message: _builtins.str
     """what happened and what to do"""
     health: Global___Health.ValueType
     pid: _builtins.int
     control_body: _builtins.bytes
+    prepared: _builtins.str
+    """of a prepare: what the source must know"""
     def __init__(
         self,
         *,
@@ -944,10 +971,11 @@ class CallResult(_message.Message):
         health: Global___Health.ValueType = ...,
         pid: _builtins.int = ...,
         control_body: _builtins.bytes = ...,
+        prepared: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["control_body", b"control_body", "health", b"health", "message", b"message", "outcome", b"outcome", "pid", b"pid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["control_body", b"control_body", "health", b"health", "message", b"message", "outcome", b"outcome", "pid", b"pid", "prepared", b"prepared"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
