@@ -33,7 +33,7 @@ async def test_outcome_of_online(bench: Bench, word: str, outcome: "host_pb2.Out
 async def test_refusals_before_anything_is_done(bench: Bench) -> None:
     unknown = await bench.call("online", type_name="nothing")
     assert unknown.outcome == host_pb2.OUTCOME_UNKNOWN_TYPE
-    assert "there is: dial, generic_script, generic_service" in unknown.message
+    assert "there is: curious, dial, generic_script, generic_service" in unknown.message
     assert "broken.py: RuntimeError: this plug-in is broken" in unknown.message
     assert "Unfinished: it does not implement online, offline, is_alive" in unknown.message
     wrong = await bench.call("online", onlin="succeed", wait="soon")
