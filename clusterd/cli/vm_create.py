@@ -21,6 +21,7 @@ from clusterd.model.ids import name_problem
 BUILD_WITHIN_S = 300.0
 GUESTS = Path(__file__).parents[2] / "deploy" / "guests"
 MEMORY_LEAST_MIB = 1
+_NOTHING_STORED = frozenset({"refused", "bad-input", "not-found", "too-large"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,21 +96,20 @@ def create(
         raise Refused(f"there is a definition {definition} already", hint=hint)
     made = _make(TEMPLATES[template], name, place, memory_mib)
     body = {"definition": str(definition), "name": name, **({"wanted": "offline"} if stays_offline else {})}
-    is_kept = False
     try:
         ask(ctx, body, yes=True, report=None, plan=plan, **how)
-        is_kept = not plan
     except ClusterError as error:
-        # What was accepted and only takes long needs its files.
-        is_kept = error.code == "timeout"
+        # Whatever may have been stored needs its files: also what does not come online, or not in time.
+        if error.code in _NOTHING_STORED:
+            _remove(made)
         raise
-    except click.exceptions.Exit:
-        is_kept = True
-        raise
-    finally:
-        if not is_kept:
-            for path in made:
-                path.unlink(missing_ok=True)
+    if plan:
+        _remove(made)
+
+
+def _remove(made: list[Path]) -> None:
+    for path in made:
+        path.unlink(missing_ok=True)
 
 
 def _usual_folder(ctx: click.Context) -> Path:
@@ -142,8 +142,7 @@ def _make(template: Template, name: str, folder: Path, memory_mib: int | None) -
         definition.write_text("\n".join(lines) + "\n", encoding="utf-8")
         return made
     except OSError as error:
-        for path in made:
-            path.unlink(missing_ok=True)
+        _remove(made)
         raise ClusterError(f"{error.filename or folder}: {error.strerror}", hint="choose another --folder") from error
 
 
