@@ -17,6 +17,21 @@ if ! clusterctl --lab "$lab" apply -f deploy/demo/web.yaml --wait; then
     echo "once more:"
     clusterctl --lab "$lab" group online web || fail "the demo group did not come online; see above, and 'clusterctl status'."
 fi
+
+# A virtual machine, where QEMU is: a guest of two sectors that counts on its console.
+machine=""
+if command -v qemu-system-x86_64 >/dev/null && command -v nasm >/dev/null; then
+    machine=tiny
+    if clusterctl --lab "$lab" vm show "$machine" >/dev/null 2>&1; then
+        clusterctl --lab "$lab" vm start "$machine" >/dev/null || fail "the demo machine did not start; see above."
+    else
+        folder=$(clusterctl --lab "$lab" lab status -o json | python -c 'import json, sys; print(json.load(sys.stdin)["dir"])')/machines
+        clusterctl --lab "$lab" vm create "$machine" --template tiny --folder "$folder" ||
+            fail "the demo machine could not be made; see above."
+    fi
+else
+    echo "no virtual machine in this demo: qemu-system-x86 and nasm are not installed"
+fi
 echo
 clusterctl --lab "$lab" status || fail "the status could not be read; see above."
 address=$(python -c '
@@ -40,5 +55,12 @@ Try, with PATH=$PWD/.venv/bin:\$PATH
   clusterctl lab start n1               bring it back; nothing moves by itself
   clusterctl group move web n3          a planned move
   clusterctl events --follow            watch
-  make demo-down                        end everything
 END
+if [ -n "$machine" ]; then
+    cat <<END
+  clusterctl vm list                    the virtual machine, which comes back elsewhere when its node is killed
+  clusterctl vm console tiny            its counter; Ctrl-] leaves
+  clusterctl group move tiny n2         moves it; its memory comes along
+END
+fi
+echo "  make demo-down                        end everything"
