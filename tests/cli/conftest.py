@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from served_cluster import TOKEN, PretendCluster, Result, Served
+from served_cluster import MANIFEST, TOKEN, PretendCluster, Result, Served
 
 from clusterd.api.server import ApiServer
 from clusterd.cli.main import main
@@ -33,6 +33,13 @@ def served() -> Iterator[Served]:
     loop.call_soon_threadsafe(loop.stop)
     thread.join(10)
     loop.close()
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> str:
+    path = tmp_path / "web.yaml"
+    path.write_text(MANIFEST, encoding="utf-8")
+    return str(path)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from served_cluster import MANIFEST, TOKEN, Served
+from served_cluster import TOKEN, Served
 
 from clusterd.cli import connection, output
 from clusterd.cli.connection import Endpoint, find_doors, parse_endpoint
@@ -19,13 +19,6 @@ from clusterd.lab.layout import LabRecord, NodeEntry
 from clusterd.lab.processes import start_ticks_of
 from clusterd.model.errors import BadInput
 from clusterd.model.states import ResourceState
-
-
-@pytest.fixture
-def manifest(tmp_path: Path) -> str:
-    path = tmp_path / "web.yaml"
-    path.write_text(MANIFEST, encoding="utf-8")
-    return str(path)
 
 
 # ---- the whole way ----
@@ -238,20 +231,6 @@ def test_1_when_it_cannot_come_true(clusterctl, served: Served, manifest: str) -
     assert result.code == 1
     assert result.err == "error: the move of web was cancelled\ntry: clusterctl explain group web\n"
     assert result.out == ""  # not told twice
-
-
-def test_a_name_that_there_is_not_is_not_waited_for(clusterctl, manifest: str) -> None:
-    clusterctl("apply", "-f", manifest)
-    result = clusterctl("wait", "--for", "group web online on n9")
-    assert (result.code, result.err.splitlines()[0]) == (3, "error: there is no node n9")
-
-
-def test_the_status_is_one_screen_although_a_command_said_much(clusterctl, served: Served, manifest: str) -> None:
-    clusterctl("apply", "-f", manifest)
-    clusterctl("group", "maintenance", "web", "on", "--reason", "new firmware " * 40)
-    clusterctl("resource", "fail", "web-server", "--no-wait")
-    rows = [each for each in clusterctl("status").out.splitlines() if each.lstrip().startswith("web")]
-    assert rows and max(map(len, rows)) < 220
 
 
 @pytest.mark.parametrize(
