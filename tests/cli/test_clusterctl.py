@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from served_cluster import TOKEN, Served
+from served_cluster import MANIFEST, TOKEN, Served
 
 from clusterd.cli import connection, output
 from clusterd.cli.connection import Endpoint, find_doors, parse_endpoint
@@ -19,7 +19,6 @@ from clusterd.lab.layout import LabRecord, NodeEntry
 from clusterd.lab.processes import start_ticks_of
 from clusterd.model.errors import BadInput
 from clusterd.model.states import ResourceState
-
 
 # ---- the whole way ----
 

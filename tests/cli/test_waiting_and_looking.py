@@ -2,6 +2,8 @@
 
 from served_cluster import Served
 
+from clusterd.model.states import ResourceState
+
 
 def test_a_name_that_there_is_not_is_not_waited_for(clusterctl, manifest: str) -> None:
     clusterctl("apply", "-f", manifest)
@@ -11,7 +13,7 @@ def test_a_name_that_there_is_not_is_not_waited_for(clusterctl, manifest: str) -
 
 def test_the_status_is_one_screen_although_a_command_said_much(clusterctl, served: Served, manifest: str) -> None:
     clusterctl("apply", "-f", manifest)
-    clusterctl("group", "maintenance", "web", "on", "--reason", "new firmware " * 40)
-    clusterctl("resource", "fail", "web-server", "--no-wait")
+    cause = "it wrote: " + "port 8081 is taken " * 40
+    served.call(lambda cluster: cluster.report("web", "web-server", state=ResourceState.FAILED, cause=cause))
     rows = [each for each in clusterctl("status").out.splitlines() if each.lstrip().startswith("web")]
     assert rows and max(map(len, rows)) < 220
