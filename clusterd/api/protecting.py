@@ -75,7 +75,7 @@ class Protecting:
             report = await self._keep(request, judged, None)
             raise Refused(
                 f"{judged.name} cannot be protected: {'; '.join(judged.refusals)}",
-                hint=f"the report is kept: {report}" if report else "nothing was changed",
+                hint=_kept_at(self._port.node, report),
                 rule="wizard",
             )
         name = text_in(given, "name") or ""
@@ -170,6 +170,10 @@ def plan_view(plan: MachinePlan) -> dict[str, Any]:
             for each in plan.resources
         ],
     }
+
+
+def _kept_at(node: str, report: str) -> str:
+    return f"nothing was changed; kept as reports/{report}.json in the data folder of {node}" if report else ""
 
 
 def _definition_in(given: dict[str, Json]) -> str:

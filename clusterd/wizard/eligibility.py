@@ -80,8 +80,8 @@ class _Judgement:
         self._check_room(owners, best)
         local = [each.path for each in files if each.needs_one_machine]
         if local:
-            text = "is seen by every possible owner only because they are on one machine"
-            self._warnings.append(f"{', '.join(local)} {text}")
+            text = "only because they are on one machine"
+            self._warnings.append(f"every possible owner sees {', '.join(local)} {text}")
         groups = list(dict.fromkeys(disk.group for disk in disks if disk.group))
         return Eligibility(
             name,
