@@ -14,7 +14,7 @@ from clusterd.api.times import parse_since, time_text
 from clusterd.database import DatabaseView
 from clusterd.model import keys
 from clusterd.model.errors import BadInput, NotFound
-from clusterd.model.events import GROUP_ASSIGNED, NODE_ENDED, RESOURCE_STATE_CHANGED
+from clusterd.model.events import GROUP_ASSIGNED, GROUP_UNPLACED, NODE_ENDED, RESOURCE_STATE_CHANGED
 from clusterd.model.ids import key_of
 from clusterd.model.records import EventRecord
 
@@ -107,9 +107,9 @@ def chain_of(view: DatabaseView, key: str) -> list[tuple[str, EventRecord]]:
 
 
 def _last_failover(view: DatabaseView) -> tuple[int, int]:
-    """From its first cause to the last thing that it led to."""
-    assigned = [key for key, record in view.events() if record.name == GROUP_ASSIGNED.name]
-    for key in reversed(assigned):
+    """From its first cause to the last thing that it led to. Also that of a group which no node could take at first."""
+    decided = [key for key, record in view.events() if record.name in (GROUP_ASSIGNED.name, GROUP_UNPLACED.name)]
+    for key in reversed(decided):
         chain = chain_of(view, key)
         if any(record.name in _STARTS_A_FAILOVER and record.level != "info" for _, record in chain[:-1]):
             return chain[0][1].wall_ms, chain[-1][1].wall_ms

@@ -88,9 +88,17 @@ async def test_around_a_moment(client: TestClient, failed_over: PretendCluster) 
     around = ["n1 is expelled", "n1 is down", "web is given to n2", "web is online on n2"]
     assert await messages(client, around="last-failover") == around
     assert await messages(client, around=time_text(WALL_MS + 503 * SECOND) or "") == around
+    nowhere = [
+        said(700, "node.ended", "n1 is down again", node="n1", level="warning"),
+        said(701, "group.unplaced", "web has no node", group="web", level="error"),
+        said(702, "group.assigned", "web is given to n3", node="n3", group="web"),
+    ]
     view = failed_over.view()
     revision = next(view.revision_of(key) for key, record in view.events() if record.message == "n1 is down")
     assert await messages(client, around=str(revision)) == around
+    for each in nowhere:
+        failed_over.write(Draft(failed_over.view()).event(each))
+    assert await messages(client, around="last-failover") == [each.message for each in nowhere]
 
 
 @pytest.mark.parametrize(
