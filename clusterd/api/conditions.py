@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from clusterd.api.finding import find_group, find_node, find_resource, observe
 from clusterd.api.group_views import because, next_action
 from clusterd.api.maintenance import groups_on, waiting_groups
+from clusterd.api.migrating import LEAVING, migration_text
 from clusterd.api.node_views import current_drain, drain_text, is_quarantined, node_state, pause_view
 from clusterd.api.observed import ObservedGroup, ObservedResource, observe_groups
 from clusterd.api.port import NodeStatus
 from clusterd.api.views import status_document
 from clusterd.database import DatabaseView
+from clusterd.leader.migration import GIVEN_UP
 from clusterd.leader.placement import PlacementCause
 from clusterd.model.errors import BadInput
 from clusterd.model.ids import key_of
@@ -304,9 +306,9 @@ def _moved(view: DatabaseView, status: NodeStatus, name: str, request_id: str) -
         return Answer(False, "another move was asked for since", is_impossible=True)
     if assignment is not None and GroupStatus.WAITING_IN_QUEUE_FOR_MOVE in assignment.status:
         return Answer(False, f"the move of {group.record.name} waits in the queue: {assignment.because.text}")
-    if assignment is None or assignment.move_id != request_id or assignment.order is Order.RELEASE:
-        return Answer(False, _group_now(group))
-    if assignment.because.rule.startswith("move: given up"):
+    if assignment is None or assignment.move_id != request_id or assignment.order in LEAVING:
+        return Answer(False, migration_text(view, group) or _group_now(group))
+    if assignment.because.rule.startswith(("move: given up", GIVEN_UP)):
         return Answer(False, assignment.because.text, is_impossible=True)
     if assignment.because.rule == RETURNED:
         return Answer(False, f"it is back on {assignment.owner}: {assignment.because.text}", is_impossible=True)

@@ -198,6 +198,8 @@ def _next_text(status: NodeStatus, group: ObservedGroup, reason: Reason | None) 
         return _NEXT_OF_RULE[rule]
     if group.is_settled:
         return "nothing: it is as wanted"
+    if group.assignment and group.assignment.order is Order.MIGRATE:
+        return f"{group.owner} hands it over to {group.assignment.target} while it runs; on any error it runs on where it is"
     if group.assignment and group.assignment.order is Order.RELEASE:
         return f"{group.owner} takes it offline, then {group.assignment.target or 'the best node'} gets it"
     if any(each.state is ResourceState.FAILED for each in group.resources):

@@ -3,6 +3,7 @@
 from typing import Any, TypeAlias
 
 from clusterd.api.maintenance import hands_off_group, is_in_force, maintenance_view
+from clusterd.api.migrating import is_leaving_for_a_move, migration_view
 from clusterd.api.observed import ObservedGroup, ObservedResource
 from clusterd.api.port import NodeStatus
 from clusterd.api.times import time_text, wall_of
@@ -13,7 +14,7 @@ from clusterd.model.maintenance import HandsOff
 from clusterd.model.records import GroupRecord, Properties, ResourceReport
 from clusterd.model.settings import ResourceSettings, resource_settings
 from clusterd.model.settings_catalogue import Kind, Scope, setting, settings_of
-from clusterd.model.states import REST, GroupState, GroupStatus, Order, ReleaseCause, ResourceState, Wanted
+from clusterd.model.states import REST, GroupState, GroupStatus, Order, ResourceState, Wanted
 
 Document: TypeAlias = dict[str, Any]
 
@@ -36,6 +37,7 @@ def group_view(view: DatabaseView, status: NodeStatus, group: ObservedGroup) -> 
         "next": next_step(group, status),
         "next_action": next_action(group, status),
         "move": _move_view(group),
+        "migration": migration_view(view, group),
         "maintenance": _maintenance(view, group),
         "preferred_owners": list(record.preferred_owners),
         "properties": properties_view(Scope.GROUP, record.properties),
@@ -71,7 +73,7 @@ def _move_view(group: ObservedGroup) -> Document | None:
     move, assignment = group.record.move, group.assignment
     if move is None or assignment is None:
         return None
-    is_leaving = assignment.order is Order.RELEASE and assignment.release_cause is ReleaseCause.MOVE
+    is_leaving = is_leaving_for_a_move(assignment)
     is_queued = GroupStatus.WAITING_IN_QUEUE_FOR_MOVE in assignment.status
     if move.id == assignment.move_id and not is_leaving and not is_queued:
         return None
@@ -81,6 +83,7 @@ def _move_view(group: ObservedGroup) -> Document | None:
         "by": move.asked_by,
         "queued": is_queued,
         "under_way": is_leaving,
+        "kind": move.kind.value or None,
     }
 
 

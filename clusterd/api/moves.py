@@ -10,16 +10,18 @@ from clusterd.api.checks import refuse
 from clusterd.api.finding import find_node, observe
 from clusterd.api.group_views import is_locked
 from clusterd.api.maintenance import hands_off_group, refuse_hands_off
+from clusterd.api.migrating import is_leaving_for_a_move
 from clusterd.api.node_views import is_quarantined, node_state
 from clusterd.api.observed import ObservedGroup
 from clusterd.api.plans import Asked, Plan, Planner
 from clusterd.api.port import NodeStatus
 from clusterd.database import DatabaseView, Draft
+from clusterd.leader.live import live_obstacle
 from clusterd.model import keys
 from clusterd.model.events import MOVE_ASKED, MOVE_CANCELLED
 from clusterd.model.ids import NodeId, key_of
 from clusterd.model.records import MoveRequest
-from clusterd.model.states import GroupStatus, NodeState, Order, ReleaseCause
+from clusterd.model.states import GroupState, GroupStatus, MoveKind, NodeState
 
 LOCKED = "locked-from-moving"
 
@@ -32,6 +34,7 @@ class MoveWish:
     is_queued: bool = False
     ignores_lock: bool = False
     ignores_rules: bool = False
+    kind: MoveKind = MoveKind.UNSAID
 
 
 def group_move(name: str, wish: MoveWish) -> Planner:
@@ -49,12 +52,22 @@ def group_move(name: str, wish: MoveWish) -> Planner:
             made.notes.append(f"{record.name} is on {node} already")
             return made
         _refuse(view, asked.status, group, node, wish)
+        if wish.kind is MoveKind.LIVE:
+            _refuse_live(view, group, node)
         move = MoveRequest(
-            asked.request_id, node, asked.wall_ms, asked.by, wish.is_queued, wish.ignores_lock, wish.ignores_rules
+            asked.request_id,
+            node,
+            asked.wall_ms,
+            asked.by,
+            wish.is_queued,
+            wish.ignores_lock,
+            wish.ignores_rules,
+            wish.kind,
         )
         made.draft.replace(replace(record, move=move)).expect(keys.assignment(record.name))
         to = node or "the best node"
-        made.add("update", "group", record.name, f"move: {group.owner or 'no node'} → {to}")
+        how = f", {wish.kind.value}" if wish.kind else ""
+        made.add("update", "group", record.name, f"move: {group.owner or 'no node'} → {to}{how}")
         made.event(asked, MOVE_ASKED, f"move {record.name} to {to}", group=record.name)
         if is_leaving(group):
             made.notes.append(f"{record.name} is leaving {group.owner} already: that is finished first")
@@ -90,11 +103,25 @@ def cancel_move(name: str) -> Planner:
 
 def is_leaving(group: ObservedGroup) -> bool:
     """Told to leave its node for a move."""
-    found = group.assignment
-    return found is not None and found.order is Order.RELEASE and found.release_cause is ReleaseCause.MOVE
+    return is_leaving_for_a_move(group.assignment)
 
 
 # ---- refusals ----
+
+LIVE_MIGRATION = "live-migration"
+
+
+def _refuse_live(view: DatabaseView, group: ObservedGroup, target: NodeId) -> None:
+    """What cannot go on while it goes from one node to the other."""
+    name = group.record.name
+    reason = ""
+    if group.state is not GroupState.ONLINE:
+        reason = f"it is {group.state}, and only what is online can migrate live"
+    elif group.assignment is not None:
+        reason = live_obstacle(view, view.resources_of(name), group.assignment.owner, target)
+    if reason:
+        hint = f"with an interruption: clusterctl group move {name} {target} --kind quick".replace("  ", " ")
+        refuse([reason], f"{name} cannot migrate live", hint=hint, rule=LIVE_MIGRATION)
 
 
 @dataclass(frozen=True, slots=True)

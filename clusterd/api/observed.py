@@ -59,7 +59,7 @@ class ObservedGroup:
     @property
     def is_settled(self) -> bool:
         """Whether every resource is what is wanted of it, and no move is under way."""
-        is_moving = self.assignment is not None and self.assignment.order is Order.RELEASE
+        is_moving = self.assignment is not None and self.assignment.order in (Order.RELEASE, Order.MIGRATE)
         return not is_moving and all(each.state is each.wanted_state for each in self.resources)
 
 

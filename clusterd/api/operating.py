@@ -1,6 +1,6 @@
 """What do operators ask of what runs? I/O. Handlers of online, offline, move, pause, drain, maintenance, stop and more."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -20,7 +20,7 @@ from clusterd.api.views import document
 from clusterd.model.errors import BadInput, NoQuorum
 from clusterd.model.ids import NodeId
 from clusterd.model.records import Json
-from clusterd.model.states import FailbackMode
+from clusterd.model.states import FailbackMode, MoveKind
 
 REASON_MAX = 200
 
@@ -68,7 +68,7 @@ class Operating:
     # ---- groups ----
 
     async def _move(self, request: web.Request) -> web.StreamResponse:
-        given = await body(request, ("target", "queue", "ignore_lock", "ignore_rules", "cancel"))
+        given = await body(request, ("target", "queue", "ignore_lock", "ignore_rules", "cancel", "kind"))
         name = request.match_info["name"]
         if switch_in(given, "cancel"):
             if set(given) != {"cancel"}:
@@ -79,6 +79,7 @@ class Operating:
             is_queued=switch_in(given, "queue"),
             ignores_lock=switch_in(given, "ignore_lock"),
             ignores_rules=switch_in(given, "ignore_rules"),
+            kind=_kind_in(given),
         )
         return await self._carry_out(request, group_move(name, wish))
 
@@ -172,3 +173,11 @@ def _maintenance_in(given: dict[str, Json]) -> tuple[bool, str]:
     if len(reason) > REASON_MAX or not reason.isprintable():
         raise BadInput(f"a reason has at most {REASON_MAX} characters that can be printed, in one line")
     return given["on"] is True, reason
+
+
+def _kind_in(given: Mapping[str, Any]) -> MoveKind:
+    word = str(given.get("kind") or "")
+    try:
+        return MoveKind(word)
+    except ValueError:
+        raise BadInput(f"there is no kind of move {word!r}: live, quick, shutdown or turn-off") from None

@@ -21,7 +21,7 @@ def why_not_back(view: DatabaseView, status: NodeStatus, group: ObservedGroup) -
     assignment = group.assignment
     if assignment is None or not assignment.owner or group.record.wanted is Wanted.OFFLINE:
         return None
-    if assignment.order is Order.RELEASE:
+    if assignment.order in (Order.RELEASE, Order.MIGRATE):
         return None
     if assignment.drained_from and assignment.drained_from != assignment.owner:
         return _drained(view, assignment.drained_from)

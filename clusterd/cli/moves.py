@@ -7,10 +7,13 @@ import click
 from clusterd.cli.client import path_to
 from clusterd.cli.session import carry_out, mutating
 
+KINDS = ("live", "quick", "shutdown", "turn-off")
+
 
 @click.command()
 @click.argument("name")
 @click.argument("node", required=False, default="")
+@click.option("--kind", type=click.Choice(KINDS), default=None, help="How: live is without interruption.")
 @click.option("--queue", is_flag=True, help="Wait for what forbids it now, instead of giving up.")
 @click.option("--ignore-lock", is_flag=True, help="Although it is locked from moving.")
 @click.option("--ignore-rules", is_flag=True, help="Although a rule about several groups forbids it.")
@@ -22,6 +25,7 @@ def move(
     /,
     name: str,
     node: str,
+    kind: str | None,
     queue: bool,
     ignore_lock: bool,
     ignore_rules: bool,
@@ -33,13 +37,15 @@ def move(
     \b
     clusterctl group move web n3
     clusterctl group move web n3 --queue
+    clusterctl group move machine n3 --kind live
     clusterctl group move web --cancel
     """
     options = {"queue": queue, "ignore_lock": ignore_lock, "ignore_rules": ignore_rules, "cancel": cancel}
-    if cancel and (node or queue or ignore_lock or ignore_rules):
+    if cancel and (node or kind or queue or ignore_lock or ignore_rules):
         raise click.UsageError("--cancel stands alone", ctx=ctx)
-    body = {**({"target": node} if node else {}), **{name: True for name, is_set in options.items() if is_set}}
-    carry_out(ctx, "POST", path_to("groups", name, "move"), body, **how)
+    given = {"target": node, "kind": kind, **options}
+    body = {name: value for name, value in given.items() if value}
+    carry_out(ctx, "POST", path_to("groups", name, "move"), body, is_followed=kind == "live", **how)
 
 
 def add_move(group: click.Group) -> None:

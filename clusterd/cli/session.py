@@ -1,5 +1,6 @@
 """What do all commands share: the client, the form of output, and how a change is carried out and waited for? I/O."""
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -16,6 +17,8 @@ from clusterd.model.durations import parse_duration
 WAIT_DEFAULT = "60s"
 WAIT_STEP_MS = 10_000
 READ_STEP_MS = 1_000
+PROGRESS_STEP_MS = 250
+PROGRESS_LENGTH_MAX = 110
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -84,9 +87,10 @@ def carry_out(
     headers: Mapping[str, str] | None = None,
     query: Mapping[str, str] | None = None,
     extra_s: float = 0.0,
+    is_followed: bool = False,
 ) -> None:
     """Ask for a change, wait for what follows from it, show both. Ends the command with its exit code. `extra_s` is for
-    changes that a node looks at for longer than others."""
+    changes that a node looks at for longer than others. `is_followed`: how far it is shows on a terminal while it waits."""
     client = client_of(ctx)
     begin_ms = _now_ms()
     given = {**({"plan": "1"} if plan else {}), **(query or {})}
@@ -99,7 +103,10 @@ def carry_out(
     if output_of(ctx) == "table":
         for line in plan_lines(outcome):
             click.echo(line)
-    waited = wait_for(ctx, conditions, longest_ms=left_ms, after_revision=outcome["revision"])
+    show_progress = _show_progress if is_followed and output_of(ctx) == "table" and sys.stderr.isatty() else None
+    waited = wait_for(
+        ctx, conditions, longest_ms=left_ms, after_revision=outcome["revision"], show_progress=show_progress
+    )
     outcome = {**outcome, "waited": waited}
     if output_of(ctx) == "table":
         for line in now_lines(waited, is_failure_told=wait):
@@ -140,16 +147,31 @@ def raise_ran_out(waited: Mapping[str, Any], timeout_ms: int, request_id: str = 
     )
 
 
-def wait_for(ctx: click.Context, conditions: list[str], *, longest_ms: int, after_revision: int) -> dict[str, Any]:
+def wait_for(
+    ctx: click.Context,
+    conditions: list[str],
+    *,
+    longest_ms: int,
+    after_revision: int,
+    show_progress: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
     """Ask again and again, at whatever node answers, until it is true, impossible or late."""
     client = client_of(ctx)
     until_ms = _now_ms() + longest_ms
     while True:
         left_ms = until_ms - _now_ms()
-        step_ms = max(0, min(left_ms, WAIT_STEP_MS))
+        step_ms = max(0, min(left_ms, WAIT_STEP_MS if show_progress is None else PROGRESS_STEP_MS))
         found = client.wait(conditions, longest_ms=step_ms, after_revision=after_revision)
-        if found["reached"] or found["impossible"] or left_ms <= step_ms:
+        is_over = found["reached"] or found["impossible"] or left_ms <= step_ms
+        if show_progress is not None:
+            show_progress("" if is_over else _nows(found, "open"))
+        if is_over:
             return found
+
+
+def _show_progress(text: str) -> None:
+    """One line that is written over; empty: it is taken away."""
+    click.echo(f"\r\x1b[K{text[:PROGRESS_LENGTH_MAX]}", nl=False, err=True)
 
 
 def _nows(waited: Mapping[str, Any], which: str) -> str:

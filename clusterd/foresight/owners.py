@@ -9,7 +9,14 @@ from clusterd.database import DatabaseView
 from clusterd.model.dependencies import parse_dependency
 from clusterd.model.ids import ResourceId, key_of
 from clusterd.model.maintenance import group_hands_off
-from clusterd.model.records import AssignmentRecord, GroupRecord, ReportRecord, ResourceRecord, ResourceReport
+from clusterd.model.records import (
+    AssignmentRecord,
+    GroupRecord,
+    MigrationReport,
+    ReportRecord,
+    ResourceRecord,
+    ResourceReport,
+)
 from clusterd.model.states import MembershipState, Order, ResourceState
 from clusterd.model.wanted import online_wanted
 
@@ -62,7 +69,8 @@ def _obeyed(
         key = key_of(record.name)
         last = said.get(key) or ResourceReport(record.name, ResourceState.OFFLINE)
         resources.append(last if key in stuck else _done(record, last, runs.get(key), wall_ms))
-    is_released = assignment.order is Order.RELEASE and not stuck
+    is_released = assignment.order in (Order.RELEASE, Order.MIGRATE) and not stuck
+    is_migrated = is_released and assignment.order is Order.MIGRATE
     is_all_online = assignment.order is Order.RUN and all(
         each.state is ResourceState.ONLINE
         for each in resources
@@ -73,6 +81,7 @@ def _obeyed(
         before or blank,
         resources=tuple(resources),
         is_released=is_released,
+        migration=MigrationReport(assignment.migration, 100, is_moved=True) if is_migrated else None,
         failed_over_by=ResourceId("") if is_forgiven or before is None else before.failed_over_by,
         failed_over_because="" if is_forgiven or before is None else before.failed_over_because,
         reset_id=group.reset_id,
