@@ -2,6 +2,16 @@
 
 from clusterd.checkers.dependencies import dependency_breaches, stop_breaches
 from clusterd.checkers.limits import limit_breaches
+from clusterd.checkers.one_machine import GuestLine, machine_breaches
 from clusterd.checkers.one_owner import Life, Overlap, overlaps
 
-__all__ = ["Life", "Overlap", "dependency_breaches", "limit_breaches", "overlaps", "stop_breaches"]
+__all__ = [
+    "GuestLine",
+    "Life",
+    "Overlap",
+    "dependency_breaches",
+    "limit_breaches",
+    "machine_breaches",
+    "overlaps",
+    "stop_breaches",
+]
