@@ -50,10 +50,15 @@ def surroundings(
     return Surroundings(
         tuple(hosts),
         (*(cluster_disk(each) for each in resources if each.type == DISK_TYPE), *planned),
-        {_definition_of(each): each.name for each in resources if each.type == CONFIGURATION_TYPE},
+        protected_definitions(view),
         frozenset(key_of(each.name) for each in view.groups()),
         frozenset(key_of(each.name) for each in resources),
     )
+
+
+def protected_definitions(view: DatabaseView) -> dict[str, str]:
+    """Definitions that a configuration resource has already: path → resource."""
+    return {_definition_of(each): each.name for each in view.resources() if each.type == CONFIGURATION_TYPE}
 
 
 def _definition_of(record: ResourceRecord) -> str:

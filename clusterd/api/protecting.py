@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from clusterd.api.edits_machines import protect_machine
-from clusterd.api.machine_surroundings import folders_of, surroundings
+from clusterd.api.machine_surroundings import folders_of, protected_definitions, surroundings
 from clusterd.api.mutations import carry_out, make_plan
 from clusterd.api.planning import OPERATOR, PLANS
 from clusterd.api.port import ClusterPort
@@ -113,7 +113,8 @@ class Protecting:
         self, definitions: Sequence[str], new_disks: dict[str, dict[str, Json]] | None = None
     ) -> tuple[dict[str, NodeDefinitions], Surroundings, dict[str, str]]:
         view = self._port.view()
-        question = json.dumps({"definitions": list(definitions), "folders": folders_of(view)}).encode()
+        wanted = [*definitions, *protected_definitions(view)]
+        question = json.dumps({"definitions": list(dict.fromkeys(wanted)), "folders": folders_of(view)}).encode()
         nodes = [each.name for each in view.nodes()]
         answers = await asyncio.gather(*(self._ask(each, question) for each in nodes))
         told = {node: each[0] for node, each in zip(nodes, answers, strict=True) if each[0] is not None}

@@ -57,6 +57,7 @@ class _Judgement:
         self._path = path
         self._around = around
         self._wish = wish
+        self._told = told
         self._machines = {node: each.machine for node, each in told.items()}
         self._facts = {node: _of(each, path) for node, each in told.items()}
         self._refusals: list[str] = []
@@ -71,6 +72,8 @@ class _Judgement:
         best = next(iter(readable.values()))
         self._check_protected()
         self._check_same(readable)
+        self._check_names()
+        self._check_others(readable)
         owners = self._owners(best)
         files = self._placed_files(owners, readable)
         disks = self._disks(files, owners)
@@ -124,12 +127,31 @@ class _Judgement:
             if each is not None and each.problems:
                 self._refusals.append(f"{self._path} is not valid on {node}: {'; '.join(each.problems)}")
 
+    def _check_names(self) -> None:
+        nodes = {each.name.casefold() for each in self._around.hosts}
+        disks = {each.resource.casefold() for each in self._around.disks}
+        self._refusals += [f"there is no node {name}" for name in self._wish.owners if name.casefold() not in nodes]
+        self._refusals += [f"there is no disk {name}" for name in self._wish.disks if name.casefold() not in disks]
+
+    def _check_others(self, readable: Mapping[str, DefinitionFacts]) -> None:
+        """Two machines that write to one image destroy it, wherever they are; what both only rest on may be shared."""
+        mine = {path for facts in readable.values() for path in _own_images(facts)}
+        for answer in self._told.values():
+            for other in answer.definitions:
+                if other.path == self._path or other.path not in self._around.protected:
+                    continue
+                self._refusals += [
+                    f"disk image {path} belongs to {self._around.protected[other.path]} as well: two machines cannot "
+                    "write to one image"
+                    for path in sorted(mine & _own_images(other))
+                ]
+
     # ---- owners ----
 
     def _owners(self, definition: DefinitionFacts) -> list[str]:
         found = []
         for host in self._around.hosts:
-            if self._wish.owners and host.name not in self._wish.owners:
+            if self._wish.owners and host.name.casefold() not in {each.casefold() for each in self._wish.owners}:
                 continue
             reason = _unfit(host, definition)
             if not reason:
@@ -167,9 +189,10 @@ class _Judgement:
 
     def _disks(self, files: Sequence[Placed], owners: Sequence[str]) -> list[ClusterDisk]:
         """Those under its files, those named, and those on which these are mounted; all in one group."""
-        by_name = {disk.resource: disk for disk in self._around.disks}
+        by_key = {disk.resource.casefold(): disk for disk in self._around.disks}
         needed = {each.disk.resource: each.disk for each in files if each.disk is not None}
-        needed |= {name: by_name[name] for name in self._wish.disks if name in by_name}
+        named = [by_key[name.casefold()] for name in self._wish.disks if name.casefold() in by_key]
+        needed |= {disk.resource: disk for disk in named}
         for disk in list(needed.values()):
             for outer in disks_around(disk, owners, self._around):
                 if outer.group and disk.group and outer.group != disk.group:
@@ -253,6 +276,15 @@ class _Judgement:
 
 def _of(told: NodeDefinitions, path: str) -> DefinitionFacts | None:
     return next((each for each in told.definitions if each.path == path), None)
+
+
+def _own_images(facts: DefinitionFacts) -> set[str]:
+    """Images that it alone writes to."""
+    return {
+        each.path
+        for each in facts.files
+        if each.role.startswith("disk ") and not each.rests_under and not each.is_shared
+    }
 
 
 def _bridges(facts: DefinitionFacts | None) -> tuple[str, ...]:

@@ -3,7 +3,15 @@
 import pytest
 from machines import DISK, PATH, definition, file, hosts, judged, local, missing, on_one_machine, told
 
-from clusterd.wizard import ClusterDisk, Eligibility, HostFacts, Surroundings, Wish
+from clusterd.wizard import (
+    ClusterDisk,
+    Eligibility,
+    HostFacts,
+    NodeDefinitions,
+    Surroundings,
+    Wish,
+    eligible,
+)
 
 SHOP_DISK = ClusterDisk("shop-disk", "shop", mount_point="/srv/machines")
 
@@ -69,6 +77,18 @@ REFUSED: list[tuple[str, Eligibility, str]] = [
             Surroundings(hosts(), (SHOP_DISK,)),
         ),
         f"{DISK} is on disk shop-disk and rests on /base/debian.qcow2",
+    ),
+    ("an unknown node", judged(wish=Wish(("n1", "n9"))), "there is no node n9"),
+    ("an unknown disk", judged(wish=Wish(disks=("nix",))), "there is no disk nix"),
+    (
+        "an image of another machine",
+        eligible(
+            PATH,
+            {"n1": NodeDefinitions("m", (definition(), definition(file(), path="/srv/machines/till.toml")))},
+            Surroundings(hosts()[:1], protected={"/srv/machines/till.toml": "till-configuration"}),
+            Wish(),
+        ),
+        f"disk image {DISK} belongs to till-configuration as well",
     ),
     (
         "disks of two groups",
@@ -162,6 +182,21 @@ def test_a_mount_inside_a_disk_brings_that_disk_along() -> None:
 def test_a_folder_whose_name_begins_alike_is_not_on_the_disk() -> None:
     disk = ClusterDisk("short", "other", "/srv/mach")
     assert judged(around=Surroundings(hosts(), (disk,))).disks == ()
+
+
+def test_a_base_image_may_be_shared_and_so_may_a_disk_that_says_so() -> None:
+    base = file("/base.img", rests_under=DISK)
+    quorum = file("/quorum.img", "disk quorum", is_shared=True)
+    mine = definition(file(PATH, "definition"), file(), base, quorum)
+    other = definition(file("/o.img"), file("/base.img", rests_under="/o.img"), quorum, path="/o.toml")
+    answers = {"n1": NodeDefinitions("m", (mine, other))}
+    around = Surroundings(hosts()[:1], protected={"/o.toml": "other"})
+    assert eligible(PATH, answers, around, Wish()).refusals == ()
+
+
+def test_names_are_taken_in_any_letters() -> None:
+    found = judged(around=Surroundings(hosts(), (SHOP_DISK,)), wish=Wish(("N1", "n2"), ("SHOP-disk",)))
+    assert (found.refusals, found.owners) == ((), ("n1", "n2"))
 
 
 def test_a_single_possible_owner_needs_no_shared_storage() -> None:
