@@ -93,14 +93,18 @@ def _serves(record: FenceRecord, node: NodeId) -> bool:
 def _run_probe(command: Sequence[str]) -> tuple[MachineFacts, str]:
     """In a thread. The child is started without any code of ours between fork and exec, so gRPC's threads do not matter."""
     try:
-        done = subprocess.run(
-            command, capture_output=True, timeout=PROBE_WITHIN_S, check=False, stdin=subprocess.DEVNULL
-        )
-        if done.returncode == 0:
-            return decode_machine(done.stdout), ""
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        return MachineFacts(), f"its probe ended with {done.returncode}: {said[-1] if said else 'no word'}"
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    except OSError as error:
+        return MachineFacts(), f"its probe could not be started: {error}"
+    try:
+        said, complained = child.communicate(timeout=PROBE_WITHIN_S)
+        if child.returncode == 0:
+            return decode_machine(said), ""
     except subprocess.TimeoutExpired:
+        # It is not waited for: what hangs in the kernel does not even die.
+        child.kill()
         return MachineFacts(), f"its probe did not end within {PROBE_WITHIN_S:g} s: a disk or device may hang"
-    except (OSError, ValueError) as error:
-        return MachineFacts(), f"its probe failed: {error}"
+    except ValueError as error:
+        return MachineFacts(), f"its probe said what is no answer: {error}"
+    lines = complained.decode("utf-8", "replace").strip().splitlines()
+    return MachineFacts(), f"its probe ended with {child.returncode}: {lines[-1] if lines else 'no word'}"
