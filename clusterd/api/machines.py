@@ -27,6 +27,7 @@ from clusterd.model.states import ResourceState
 from clusterd.wizard.plan import MACHINE_TYPE
 
 STATUS_WITHIN_MS = 2_000
+ASKED_AT_ONCE_MAX = 32
 ACTION_MAX = 32
 VERBS = ("power-button", "reset", "next-offline-action")
 """What may be ordered of a running machine. The rest of what its type can is asked through other paths."""
@@ -56,7 +57,13 @@ class Machines:
             for each in group.resources
             if each.record.type == MACHINE_TYPE
         ]
-        shown = await asyncio.gather(*(self._shown(status, group, record) for group, record in found))
+        at_once = asyncio.Semaphore(ASKED_AT_ONCE_MAX)
+
+        async def ask(group: ObservedGroup, record: ResourceRecord) -> dict[str, Any]:
+            async with at_once:
+                return await self._shown(status, group, record)
+
+        shown = await asyncio.gather(*(ask(group, record) for group, record in found))
         shown = sorted(shown, key=lambda each: key_of(str(each["name"])))
         return json_answer(document(self._port.view(), self._port.status(), machines=shown))
 
