@@ -1,14 +1,18 @@
 """Do the verbs of machines and of validation show, ask, refuse and end as they should?"""
 
 import json
+import os
+import pty
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from served_cluster import PretendCluster, Served
+from served_cluster import TOKEN, PretendCluster, Served
 
 from clusterd.cli.vm_create import TEMPLATES
 from clusterd.database import Draft
@@ -195,3 +199,67 @@ def test_create_needs_a_folder_that_every_node_sees(clusterctl: Run, tmp_path: P
     refused = clusterctl("vm", "create", "tiny1-configuration", "--folder", str(tmp_path))
     assert refused.code == 3
     assert not (tmp_path / "tiny1-configuration.toml").exists(), "what could not be protected leaves no files"
+
+
+def test_verify_visits_every_possible_owner_and_comes_back(clusterctl: Run, machines: Served, definition: Path) -> None:
+    arguments = ("vm", "protect", "shop", "--definition", str(definition), "--owners", "n1,n3", "--yes")
+    assert clusterctl(*arguments).code == 0
+    done = clusterctl("-o", "json", "group", "verify", "shop")
+    assert done.code == 0, done.err
+    assert [(each["node"], each["moved"]) for each in done.json["moves"]] == [("n3", True), ("n1", True)]
+    shown = clusterctl("group", "verify", "shop")
+    assert "n1 (back)" in shown.out
+    assert "shop runs on every node that may own it, and is on n1 again" in shown.out
+    assert clusterctl("group", "offline", "shop").code == 0
+    refused = clusterctl("group", "verify", "shop")
+    assert (refused.code, "only what is online" in refused.err) == (3, True)
+
+
+def test_verify_says_where_it_does_not_run(clusterctl: Run, machines: Served, definition: Path) -> None:
+    assert clusterctl("vm", "protect", "shop", "--definition", str(definition), "--yes").code == 0
+    machines.call(lambda cluster: setattr(cluster, "acts", False))
+    done = clusterctl("-o", "json", "group", "verify", "shop", "--timeout", "200ms")
+    assert (done.code, done.json["verified"]) == (1, False)
+    assert [each["moved"] for each in done.json["moves"]] == [False, False, True]
+
+
+def at_a_terminal(served: Served, typed: bytes, *arguments: str) -> tuple[int, str]:
+    """One command on a terminal of its own, where somebody types."""
+    mine, its = pty.openpty()
+    environment = {**os.environ, "CLUSTERCTL_ENDPOINT": served.urls[0], "CLUSTERCTL_TOKEN": TOKEN, "TERM": "dumb"}
+    command = [sys.executable, "-m", "clusterd.cli.main", *arguments]
+    try:
+        os.write(mine, typed)
+        done = subprocess.run(
+            command,
+            stdin=its,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            timeout=30,
+            check=False,
+        )
+    finally:
+        os.close(mine)
+        os.close(its)
+    return done.returncode, done.stdout.decode()
+
+
+@pytest.mark.usefixtures("environment")
+def test_somebody_at_a_terminal_is_asked(machines: Served, definition: Path) -> None:
+    arguments = ("vm", "protect", "shop", "--definition", str(definition))
+    code, shown = at_a_terminal(machines, b"n\n", *arguments)
+    assert "create resource shop-configuration" in shown and "Create this? [y/N]" in shown
+    assert code == 130
+    assert machines.call(lambda cluster: cluster.view().group("shop")) is None
+    code, shown = at_a_terminal(machines, b"y\n", *arguments)
+    assert code == 0, shown
+    assert machines.call(lambda cluster: cluster.view().group("shop")) is not None
+
+
+@pytest.mark.usefixtures("environment")
+def test_somebody_at_a_terminal_chooses_from_the_list(machines: Served, clusterctl: Run, definition: Path) -> None:
+    assert clusterctl("cluster", "set", f"definition_folders={definition.parent}").code == 0
+    code, shown = at_a_terminal(machines, b"1\nmine\ny\n", "vm", "protect")
+    assert code == 0, shown
+    assert machines.call(lambda cluster: cluster.view().resource("mine-configuration")) is not None
