@@ -58,7 +58,7 @@ class Prober:
     async def _machine(self) -> tuple[MachineFacts, str]:
         """The facts, or why there are none. One process at a time, whoever asks."""
         async with self._probing:
-            return await asyncio.to_thread(_run_probe, self._probe)
+            return await asyncio.to_thread(run_probe, self._probe)
 
     async def _peer(self, node: NodeId) -> PeerFacts:
         """The quickest of a few round trips says most about the link, and about the other's clock."""
@@ -90,20 +90,20 @@ def _serves(record: FenceRecord, node: NodeId) -> bool:
     return not record.nodes or node in record.nodes
 
 
-def _run_probe(command: Sequence[str]) -> tuple[MachineFacts, str]:
-    """In a thread. The child is started without any code of ours between fork and exec, so gRPC's threads do not matter."""
+def run_probe(command: Sequence[str], within_s: float = PROBE_WITHIN_S) -> tuple[MachineFacts, str]:
+    """The facts, or why there are none. In a thread. The child is started without any code of ours between fork and exec, so gRPC's threads do not matter."""
     try:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     except OSError as error:
         return MachineFacts(), f"its probe could not be started: {error}"
     try:
-        said, complained = child.communicate(timeout=PROBE_WITHIN_S)
+        said, complained = child.communicate(timeout=within_s)
         if child.returncode == 0:
             return decode_machine(said), ""
     except subprocess.TimeoutExpired:
         # It is not waited for: what hangs in the kernel does not even die.
         child.kill()
-        return MachineFacts(), f"its probe did not end within {PROBE_WITHIN_S:g} s: a disk or device may hang"
+        return MachineFacts(), f"its probe did not end within {within_s:g} s: a disk or device may hang"
     except ValueError as error:
         return MachineFacts(), f"its probe said what is no answer: {error}"
     lines = complained.decode("utf-8", "replace").strip().splitlines()
