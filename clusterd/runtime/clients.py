@@ -131,7 +131,7 @@ class Clients:
                 raise _no_answer(node) from error
         query.context, answer = self._ask(self._queries)
         self._send(node, Envelope(sender=self._node.me, receiver=node, owner_query=query))
-        return await self._wait(answer, self._queries, query.context, timeout_ms)
+        return await self._wait(answer, self._queries, query.context, timeout_ms, node)
 
     # ---- answers ----
 
@@ -213,14 +213,19 @@ class Clients:
         return self._last_context, answer
 
     async def _wait(
-        self, answer: "asyncio.Future[T]", waiting: "dict[int, asyncio.Future[T]]", context: int, timeout_ms: int
+        self,
+        answer: "asyncio.Future[T]",
+        waiting: "dict[int, asyncio.Future[T]]",
+        context: int,
+        timeout_ms: int,
+        asked: NodeId | None = None,
     ) -> "T":
         """The node answers in time by itself; a little more patience is for a node that does not run."""
         try:
             async with asyncio.timeout(timeout_ms / 1000 + 1):
                 return await answer
         except TimeoutError as error:
-            raise _no_answer(self._node.me) from error
+            raise _no_answer(asked or self._node.me) from error
         finally:
             waiting.pop(context, None)
 

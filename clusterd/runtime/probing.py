@@ -6,6 +6,7 @@ own words without taking the rest along.
 """
 
 import asyncio
+import contextlib
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from clusterd.runtime.clients import Clients
 from clusterd.validation.facts import FenceFacts, MachineFacts, NodeAnswer, PeerFacts, decode_machine, encode
 
 PROBE_WITHIN_S = 8.0
+KILLED_WITHIN_S = 0.5
 CLOCK_WITHIN_MS = 2500
 CLOCK_QUESTIONS = 3
 
@@ -91,7 +93,8 @@ def _serves(record: FenceRecord, node: NodeId) -> bool:
 
 
 def run_probe(command: Sequence[str], within_s: float = PROBE_WITHIN_S) -> tuple[MachineFacts, str]:
-    """The facts, or why there are none. In a thread. The child is started without any code of ours between fork and exec, so gRPC's threads do not matter."""
+    """The facts, or why there are none. In a thread. The child is started without any code of ours between fork and exec,
+    so gRPC's threads do not matter."""
     try:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     except OSError as error:
@@ -101,8 +104,10 @@ def run_probe(command: Sequence[str], within_s: float = PROBE_WITHIN_S) -> tuple
         if child.returncode == 0:
             return decode_machine(said), ""
     except subprocess.TimeoutExpired:
-        # It is not waited for: what hangs in the kernel does not even die.
         child.kill()
+        # What hangs in the kernel does not even die: it is not waited for any longer.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.communicate(timeout=KILLED_WITHIN_S)
         return MachineFacts(), f"its probe did not end within {within_s:g} s: a disk or device may hang"
     except ValueError as error:
         return MachineFacts(), f"its probe said what is no answer: {error}"
