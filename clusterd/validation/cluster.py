@@ -59,6 +59,8 @@ def _fencing(situation: Situation) -> list[Finding]:
             pair = f"{each.node} (asked by {asking})"
             if each.answer == "running":
                 found.append(passed(pair, f"{each.agent} sees its run"))
+            elif each.answer == "ended" and each.node in situation.silent:
+                found.append(passed(pair, f"{each.agent} says that its run has ended, and it is silent"))
             elif each.answer == "ended":
                 saw = f"{each.agent} says that its present run has ended: {each.text}"
                 found.append(failed(pair, saw, "the agent looks at another machine: correct its parameters"))

@@ -169,6 +169,12 @@ def test_a_silent_node_is_a_finding_and_the_others_are_judged() -> None:
     assert [each.about for each in findings(situation, "same-kernel")] == ["n1", "n3"]
 
 
+def test_an_agent_that_saw_a_silent_node_end_is_right() -> None:
+    asked = with_answer(well(), 1, fences=(FenceFacts("n2", "ipmi", "ended"),))
+    answers = {"n1": asked.answers["n1"]}
+    assert verdict(Situation(asked.cluster, answers, {"n2": "n1 does not hear it"}), "fence-agents") is PASS
+
+
 def test_without_machines_a_node_needs_no_hypervisor() -> None:
     situation = with_machine(well(), 2, hypervisor=Hypervisor())
     assert verdict(situation, "hypervisor") is PASS
