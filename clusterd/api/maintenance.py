@@ -15,7 +15,7 @@ from clusterd.api.times import time_text
 from clusterd.database import DatabaseView, Draft
 from clusterd.model.events import MAINTENANCE_BEGUN, MAINTENANCE_ENDED
 from clusterd.model.ids import GroupId, NodeId
-from clusterd.model.maintenance import HandsOff, group_hands_off, resource_hands_off
+from clusterd.model.maintenance import HandsOff, group_hands_off, group_pinned_by, resource_hands_off
 from clusterd.model.records import ClusterRecord, GroupRecord, Maintenance, NodeRecord, ResourceRecord
 from clusterd.model.states import GroupStatus
 
@@ -97,6 +97,11 @@ def _still_covered(view: DatabaseView, record: R, *, is_on: bool) -> list[str]:
 def hands_off_group(view: DatabaseView, group: GroupRecord) -> HandsOff | None:
     """Maintenance that covers the group where it is now."""
     return group_hands_off(view.cluster(), _owner_node(view, group), group)
+
+
+def pinned_group(view: DatabaseView, group: GroupRecord) -> HandsOff | None:
+    """Maintenance of the group, or of one resource of it: with that, all of it can neither stop nor move."""
+    return group_pinned_by(hands_off_group(view, group), view.resources_of(group.name))
 
 
 def hands_off_resource(view: DatabaseView, resource: ResourceRecord) -> HandsOff | None:

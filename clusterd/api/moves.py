@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from clusterd.api.checks import refuse
 from clusterd.api.finding import find_node, observe
 from clusterd.api.group_views import is_locked
-from clusterd.api.maintenance import hands_off_group, refuse_hands_off
+from clusterd.api.maintenance import pinned_group, refuse_hands_off
 from clusterd.api.migrating import is_leaving_for_a_move
 from clusterd.api.node_views import is_quarantined, node_state
 from clusterd.api.observed import ObservedGroup
@@ -141,7 +141,7 @@ def _refuse(view: DatabaseView, status: NodeStatus, group: ObservedGroup, target
         reason = f"no node has it: {group.assignment.because.text}" if group.assignment else "it has no owner yet"
         hint = f"it gets a node as soon as one can take it (clusterctl explain group {name}); --ignore-rules overrides rules"
         refuse([reason], what, hint=hint, rule="no-owner")
-    refuse_hands_off(hands_off_group(view, group.record), what)
+    refuse_hands_off(pinned_group(view, group.record), what)
     if is_locked(group.record) and not wish.ignores_lock:
         again = f"clusterctl group move {name}" + (f" {target}" if target else "")
         hint = f"{again} --ignore-lock, or: clusterctl group set {name} locked_from_moving=false"

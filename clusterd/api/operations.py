@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from clusterd.api.checks import refuse
 from clusterd.api.finding import find_group, find_resource, observe
-from clusterd.api.maintenance import hands_off_group, hands_off_resource, refuse_hands_off
+from clusterd.api.maintenance import hands_off_group, hands_off_resource, pinned_group, refuse_hands_off
 from clusterd.api.observed import ObservedGroup, ObservedResource
 from clusterd.api.plans import Asked, Plan, Planner
 from clusterd.database import DatabaseView, Draft
@@ -51,7 +51,7 @@ def group_offline(name: str) -> Planner:
     def plan(view: DatabaseView, asked: Asked) -> Plan:
         record = find_group(view, name)
         made = Plan(Draft(view), wait_for=[f"group {record.name} offline"])
-        refuse_hands_off(hands_off_group(view, record), f"{record.name} cannot be taken offline")
+        refuse_hands_off(pinned_group(view, record), f"{record.name} cannot be taken offline")
         _put_group(made, asked, record, replace(record, wanted=Wanted.OFFLINE), "wanted offline")
         return made
 

@@ -58,6 +58,8 @@ class Assigning:
         arrives = _arrives(standing, member)
         # What goes on as it ran does not start: it passes no gate.
         wait = self._gates.wait(standing, owner, cause) if standing.is_wanted and not arrives else None
+        if cause is PlacementCause.RULE and before is not None and owner == before.owner:
+            why = "it can have it again"
         text = f"{standing.group.name} goes to {owner}: {why}"
         sight = self._pen.sight
         because = Decision(

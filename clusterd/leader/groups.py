@@ -131,6 +131,9 @@ class GroupDecisions:
             why += f" ({member.evidence.kind}: {member.evidence.text})"
         if standing.is_hands_off or (standing.hands_off is not None and standing.has_status(GroupStatus.HANDS_OFF)):
             return self._keep_hands_off(standing, assignment, why, steps)
+        if standing.has_status(GroupStatus.HANDS_OFF):
+            steps = assignment.because.steps
+            why += "" if member is not None and member.evidence is not None else " during maintenance, which is over"
         if assignment.release_cause is ReleaseCause.PREEMPT:
             return [self._assigning.set_aside(standing, assignment, steps)]
         if self._is_cold(standing, assignment):

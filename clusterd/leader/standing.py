@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from clusterd.database import DatabaseView
 from clusterd.model.ids import NodeId
-from clusterd.model.maintenance import HandsOff, group_hands_off
+from clusterd.model.maintenance import HandsOff, group_hands_off, group_pinned_by
 from clusterd.model.records import (
     AssignmentRecord,
     GroupRecord,
@@ -34,11 +34,8 @@ class Standing:
 
     @property
     def pinned_by(self) -> HandsOff | None:
-        """Maintenance that keeps the group where it is: of all of it, or of one resource, which nobody may stop."""
-        if self.hands_off is not None:
-            return self.hands_off
-        pinning = ((each, each.maintenance) for each in self.resources if each.maintenance is not None)
-        return next((HandsOff(f"resource {resource.name}", asked) for resource, asked in pinning), None)
+        """Maintenance that keeps the group where it is."""
+        return group_pinned_by(self.hands_off, self.resources)
 
     @property
     def owner(self) -> NodeId:

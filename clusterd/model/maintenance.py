@@ -1,5 +1,6 @@
 """Who asked to keep hands off a group or a resource, and on which level? Pure. The one place that knows the order."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from clusterd.model.records import ClusterRecord, GroupRecord, Maintenance, NodeRecord, ResourceRecord
@@ -38,3 +39,10 @@ def resource_hands_off(
     if covering is None and resource.maintenance is not None:
         return HandsOff(f"resource {resource.name}", resource.maintenance)
     return covering
+
+
+def group_pinned_by(covering: HandsOff | None, resources: Iterable[ResourceRecord]) -> HandsOff | None:
+    """What keeps a group where it is: maintenance that covers it, or that of one resource, which nobody may stop."""
+    pinning = ((each, each.maintenance) for each in resources if each.maintenance is not None)
+    own = next((HandsOff(f"resource {resource.name}", asked) for resource, asked in pinning), None)
+    return covering if covering is not None else own
