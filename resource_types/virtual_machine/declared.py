@@ -31,6 +31,15 @@ PROPERTIES = (
         aliases=("OfflineAction",),
     ),
     Property(
+        "default_move_type",
+        PropertyKind.CHOICE,
+        "how a move goes that nobody asked for by name (a drain, a failback); by-priority: live from the cluster's "
+        "move_type_threshold on, quick below it",
+        default="by-priority",
+        choices=("by-priority", "live", "quick", "shutdown", "turn-off"),
+        aliases=("DefaultMoveType",),
+    ),
+    Property(
         "offline_timeout",
         PropertyKind.DURATION,
         "a guest that has not switched itself off by then is turned off",

@@ -89,7 +89,8 @@ class VirtualMachine(ResourceType):
         if machine is None or machine.has_ended or machine.was_moved or context.reason == MIGRATED:
             self._end(context)
             return
-        action = self._next_action or OfflineAction(context.properties["offline_action"])
+        said = context.move_kind or context.properties["offline_action"]
+        action = self._next_action or OfflineAction(said)
         if action is OfflineAction.SAVE and context.reason == DELETING:
             action = OfflineAction.SHUT_DOWN  # nobody would ever read the file
         stopping.stop(context, machine, self._heartbeat, action, self._state_path(context))

@@ -106,6 +106,7 @@ class DeskContext:
 
     desk: "Desk"
     reason: str = "user-requested"
+    move_kind: str = ""
     within_ms: int = CALL_WITHIN_MS
     cluster = "trial"
     group = "trial-group"
