@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from clusterd.wizard.facts import DefinitionFacts, FileFacts, NodeDefinitions
-from clusterd.wizard.storage import Placed, disks_around, placed
+from clusterd.wizard.storage import Placed, disk_under, disks_around, placed
 from clusterd.wizard.surroundings import ClusterDisk, HostFacts, Surroundings
 
 FLAGS_SHOWN_MAX = 8
@@ -81,6 +81,12 @@ class _Judgement:
         is_running = self._check_running(readable)
         self._check_hosts(owners)
         self._check_room(owners, best)
+        self._warnings += [
+            f"{each.role} {each.path} is on disk {each.disk.resource}, and no node has that mounted now: it is looked at "
+            "when the machine starts"
+            for each in files
+            if each.disk is not None and each.is_unseen
+        ]
         local = [each.path for each in files if each.needs_one_machine]
         if local:
             text = "only because they are on one machine"
@@ -113,7 +119,9 @@ class _Judgement:
         if problems:
             self._refusals += [f"the definition is not valid: {text}" for text in sorted(problems)]
         else:
-            self._refusals.append(f"no node has the definition {self._path}")
+            disk = disk_under(self._path, list(self._told), self._around)
+            where = f": it is on disk {disk.resource}, bring that online first" if disk else ""
+            self._refusals.append(f"no node has the definition {self._path}{where}")
 
     def _check_protected(self) -> None:
         if self._path in self._around.protected:

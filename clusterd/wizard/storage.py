@@ -24,6 +24,8 @@ class Placed:
     role: str
     disk: ClusterDisk | None = None
     refusal: str = ""
+    is_unseen: bool = False
+    """It is on a disk of the cluster that is mounted nowhere now: nobody could look at it."""
     needs_one_machine: bool = False
     """Every possible owner sees it, but only because they are on one machine."""
 
@@ -43,7 +45,7 @@ def placed(
     if mismatch:
         return Placed(path, role, disk, refusal=mismatch)
     if disk is not None:
-        return Placed(path, role, disk)
+        return Placed(path, role, disk, is_unseen=all(each.trouble for each in known))
     missing = {node: each for node, each in seen.items() if each is None or each.trouble}
     if missing:
         told = "; ".join(

@@ -179,6 +179,15 @@ def test_a_mount_inside_a_disk_brings_that_disk_along() -> None:
     assert sorted(disk.resource for disk in found.disks) == ["outer", "shop-disk"]
 
 
+def test_a_disk_that_is_mounted_nowhere_hides_what_is_on_it() -> None:
+    unseen = definition(file("/etc/m/shop.toml", "definition"), file(trouble="no such file"))
+    found = judged(told(unseen), Surroundings(hosts(), (SHOP_DISK,)))
+    assert found.refusals == ()
+    assert any("no node has that mounted now" in text for text in found.warnings)
+    found = judged(told(missing()), Surroundings(hosts(), (SHOP_DISK,)))
+    assert found.refusals == (f"no node has the definition {PATH}: it is on disk shop-disk, bring that online first",)
+
+
 def test_a_folder_whose_name_begins_alike_is_not_on_the_disk() -> None:
     disk = ClusterDisk("short", "other", "/srv/mach")
     assert judged(around=Surroundings(hosts(), (disk,))).disks == ()
