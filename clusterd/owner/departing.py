@@ -171,6 +171,11 @@ def progressed(desk: Desk, group: OwnedGroup, message: str, now: Now) -> None:
     desk.mark(group)
 
 
+def is_moved(group: OwnedGroup, name: str) -> bool:
+    """Whether a resource stands still here and is whole at the destination."""
+    return group.departure is not None and name in group.departure.moved
+
+
 def is_quiet(desk: Desk, group: OwnedGroup, now: Now) -> bool:
     """Whether the next thing to report is the release, which follows at once."""
     leaving = group.departure

@@ -8,7 +8,7 @@ from clusterd.model.states import Order, ResourceState
 from clusterd.owner.calling import ask, call_of
 from clusterd.owner.commands import KILLED, Verb, host_times
 from clusterd.owner.consequences import apply
-from clusterd.owner.departing import depart, is_quiet
+from clusterd.owner.departing import depart, is_moved, is_quiet
 from clusterd.owner.desk import Desk
 from clusterd.owner.group import OwnedGroup, intend, is_empty_here
 from clusterd.owner.hands_off import begin_hands_off, end_hands_off
@@ -36,7 +36,9 @@ def plan_group(desk: Desk, view: DatabaseView, group: OwnedGroup, now: Now, plan
         _settle_unwanted(desk, group, name, now, plan)
     for name, reason in intent.to_take_offline.items():
         apply(desk, group, name, Happening.OFFLINE_ASKED, _REASON_TEXT[reason], now)
-        ask(desk, group, name, Verb.OFFLINE, reason, now, plan)
+        # What has moved has nothing left to end in good order, and its clients wait.
+        verb = Verb.TERMINATE if is_moved(group, name) else Verb.OFFLINE
+        ask(desk, group, name, verb, reason, now, plan)
     for name in intent.to_cancel:
         _cancel_online(desk, group, name, _REASON_TEXT["provider-lost"], now, plan)
     for name in intent.to_bring_online:

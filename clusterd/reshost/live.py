@@ -16,6 +16,9 @@ PREPARED_SIZE_MAX = 4096
 MOVE_WITHIN_MS = 24 * 3_600_000
 """A move takes as long as it takes; that it goes on is what the pending time-out asks."""
 
+MIGRATED = "migrated"
+"""The reason of a stop of what has moved: that it did stays known."""
+
 OnProgress = Callable[[str], None]
 
 

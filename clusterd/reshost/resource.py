@@ -14,7 +14,7 @@ from clusterd.reshost.answers import answered, failure_of, result
 from clusterd.reshost.checks import Checks
 from clusterd.reshost.context import CallContext, Names, Told
 from clusterd.reshost.evidence import left_words
-from clusterd.reshost.live import LiveMove, prepared_text
+from clusterd.reshost.live import MIGRATED, LiveMove, prepared_text
 from clusterd.reshost.output import OutputTail
 from clusterd.reshost.plugin_call import CallHung, PendingTimedOut, PluginCall
 from clusterd.reshost.services import HostServices
@@ -264,7 +264,8 @@ class HostedResource:
         """Stop at once, beside whatever is in flight."""
         self._stop_watching()
         workload = self._workload
-        self.move.forget()
+        if call.reason != MIGRATED:
+            self.move.forget()
         if workload is None and not self._lock.locked():
             return result(host_pb2.OUTCOME_DONE)
         await self._abandon()

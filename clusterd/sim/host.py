@@ -260,7 +260,7 @@ class SimHost:
         if hosted is not None:
             self._end(hosted)
             hosted.state = ResourceState.OFFLINE
-            if not (hosted.is_moved and call.verb is Verb.OFFLINE):  # a daemon that comes now must hear that it moved
+            if not (hosted.is_moved and call.reason == "migrated"):  # a daemon that comes now must hear that it moved
                 del self.hosted[call.resource]
         self.answer(call.call_id, CallAnswer(CallOutcome.DONE))
 

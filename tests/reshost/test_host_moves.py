@@ -11,9 +11,9 @@ DONE, FAILED, STALE = host_pb2.OUTCOME_DONE, host_pb2.OUTCOME_FAILED, host_pb2.O
 
 
 async def call(bench: Bench, verb: str, resource: str, generation: int, **given: Any) -> host_pb2.CallResult:
-    prepared = given.pop("prepared", "")
+    prepared, reason = given.pop("prepared", ""), given.pop("reason", "")
     message = bench.node.call(verb, resource, "mover", given, generation)
-    message.prepared = prepared
+    message.prepared, message.reason = prepared, reason
     return await bench.host.link.call(message)
 
 
@@ -37,7 +37,7 @@ async def test_it_goes_on_where_it_stood_still(bench: Bench, tmp_path: Path) -> 
     again = await call(bench, "migrate", "here", 1, prepared=prepared.prepared, **given)
     assert (moved.outcome, again.outcome) == (DONE, DONE)
     stood_still_at = last_count(tmp_path)
-    assert (await call(bench, "offline", "here", 1)).outcome == DONE
+    assert (await call(bench, "terminate", "here", 1, reason="migrated")).outcome == DONE
     assert await states(bench) == {"here": "moved", "there": "prepared"}, "a new daemon must hear that it moved"
     assert (await call(bench, "online", "there", 2, **given)).outcome == DONE
     await asyncio.sleep(0.05)
