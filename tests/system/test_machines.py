@@ -1,6 +1,8 @@
 """A newcomer's way with a real guest: made in one command, seen, saved, verified on every node, and the cluster judged."""
 
+import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,15 @@ from bench.labs import lab
 NEEDED = {"qemu-system-x86_64": "qemu-system-x86", "qemu-img": "qemu-utils", "nasm": "nasm"}
 MISSING = [package for command, package in NEEDED.items() if shutil.which(command) is None]
 pytestmark = [pytest.mark.lab, pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")]
+
+
+GUESTS = Path(__file__).parents[2] / "deploy" / "guests"
+
+
+@pytest.fixture
+def tiny_image(tmp_path: Path) -> Path:
+    subprocess.run(["sh", str(GUESTS / "build-tiny.sh"), str(tmp_path)], check=True)
+    return tmp_path / "tiny.img"
 
 
 def test_a_guest_in_one_command_and_what_can_be_done_with_it(tmp_path: Path) -> None:
@@ -41,6 +52,53 @@ def test_a_guest_in_one_command_and_what_can_be_done_with_it(tmp_path: Path) -> 
         assert verdicts["separate-machines"] == "warning", "a lab is one machine, and that is said"
         assert "separate-machines" in page.read_text()
         assert running.ctl("vm", "list")["machines"][0]["state"] == "online", "nothing that runs was touched"
+
+
+DISK_NEEDED = ("qemu-storage-daemon", "losetup", "mkfs.ext4")
+NO_DISKS = [each for each in DISK_NEEDED if shutil.which(each) is None] + (["root"] if os.geteuid() else [])
+
+
+@pytest.mark.skipif(bool(NO_DISKS), reason=f"mounting a disk of the cluster needs {', '.join(NO_DISKS)}")
+def test_two_machines_on_one_disk_are_one_group_and_move_together(tmp_path: Path, tiny_image: Path) -> None:
+    mount = tmp_path / "mnt"
+    mount.mkdir()
+    image = tmp_path / "disk.raw"
+    with image.open("wb") as file:
+        file.truncate(64 << 20)
+    properties = {"image": str(image), "mount_point": str(mount), "format_when_empty": True}
+    with lab() as running:
+        running.apply(
+            {
+                "groups": [
+                    {
+                        "name": "stores",
+                        "resources": [{"name": "store", "type": "physical_disk", "properties": properties}],
+                    }
+                ]
+            }
+        )
+        try:
+            for name in ("shop", "till"):
+                shutil.copyfile(tiny_image, mount / f"{name}.img")
+                disk = f'[[disks]]\nid = "system"\npath = "{mount}/{name}.img"\nbus = "ide"\n'
+                (mount / f"{name}.toml").write_text(f"memory_mib = 1\n{disk}")
+                made = running.ctl("vm", "protect", name, "--definition", str(mount / f"{name}.toml"), "--yes")
+                assert (made["judgement"]["group"], made["judgement"]["disks"]) == ("stores", ["store"])
+            (mount / "rival.toml").write_text((mount / "shop.toml").read_text())
+            rival = ("vm", "protect", "rival", "--definition", str(mount / "rival.toml"), "--allow-running", "--yes")
+            assert running.ctl(*rival, check=False) == {}, "two machines would write to one image"
+            assert running.ctl("group", "verify", "stores")["verified"] is True
+            machines = running.ctl("vm", "list")["machines"]
+            assert [(each["name"], each["group"], each["state"]) for each in machines] == [
+                ("shop", "stores", "online"),
+                ("till", "stores", "online"),
+            ]
+            storage = running.ctl("validate", "--only", "storage")["tests"]
+            verdicts = {each["name"]: each["verdict"] for each in storage}
+            assert (verdicts["reservations"], verdicts["disk-guarantees"]) == ("pass", "warning")
+        finally:
+            running.ctl("group", "offline", "stores")
+        assert not os.path.ismount(mount)
 
 
 def test_a_silent_node_fails_the_validation_and_the_others_are_judged() -> None:
