@@ -94,9 +94,8 @@ def _guarantees(situation: Situation) -> list[Finding]:
             advice = (
                 "only a SCSI disk with persistent reservations or a fence agent covers a machine that froze as a whole"
             )
-            found.append(
-                warned(about, f"writes of a preempted owner are refused by {disk.guarantee} means only", advice)
-            )
+            saw = f"only its own sessions keep to the reservation ({disk.guarantee})"
+            found.append(warned(about, saw, advice))
     return found
 
 
