@@ -74,13 +74,20 @@ class Lab:
 
 
 @contextlib.contextmanager
-def lab(*, profile: str = "default", has_fence: bool = True, nodes: int = 3, plugins: str = "") -> Iterator[Lab]:
-    """A lab of its own, gone afterwards. `plugins`: a folder with resource types."""
+def lab(
+    *,
+    profile: str = "default",
+    has_fence: bool = True,
+    nodes: int = 3,
+    plugins: str = "",
+    more: Sequence[str] = (),
+) -> Iterator[Lab]:
+    """A lab of its own, gone afterwards. `plugins`: a folder with resource types. `more`: options for `lab up`."""
     with tempfile.TemporaryDirectory(prefix="clusterd-bench-") as folder:
         made = Lab(f"bench{time.time_ns() % 1_000_000}", Path(folder))
         options = ["--nodes", str(nodes), "--profile", profile] + ([] if has_fence else ["--no-fence"])
         options += ["--plugins", plugins] if plugins else []
-        made.ctl("lab", "up", *options)
+        made.ctl("lab", "up", *options, *more)
         try:
             yield made
         finally:
