@@ -26,8 +26,11 @@ if command -v qemu-system-x86_64 >/dev/null && command -v nasm >/dev/null; then
         clusterctl --lab "$lab" vm start "$machine" >/dev/null || fail "the demo machine did not start; see above."
     else
         folder=$(clusterctl --lab "$lab" lab status -o json | python -c 'import json, sys; print(json.load(sys.stdin)["dir"])')/machines
-        clusterctl --lab "$lab" vm create "$machine" --template tiny --folder "$folder" ||
-            fail "the demo machine could not be made; see above."
+        if [ -f "$folder/$machine.toml" ]; then # of an earlier lab
+            clusterctl --lab "$lab" vm protect "$machine" --definition "$folder/$machine.toml" --yes
+        else
+            clusterctl --lab "$lab" vm create "$machine" --template tiny --folder "$folder"
+        fi || fail "the demo machine could not be made; see above."
     fi
 else
     echo "no virtual machine in this demo: qemu-system-x86 and nasm are not installed"
