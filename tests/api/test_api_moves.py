@@ -10,7 +10,7 @@ from pretend_cluster import PretendCluster
 from clusterd.database import Draft
 from clusterd.model.ids import NodeId
 from clusterd.model.records import Decision, PauseRequest
-from clusterd.model.states import GroupStatus, Order, ReleaseCause, ResourceState
+from clusterd.model.states import GroupStatus, MoveKind, Order, ReleaseCause, ResourceState
 
 MOVE = "/v1/groups/web/move"
 ID = {"Request-Id": "move-0001"}
@@ -29,6 +29,13 @@ async def test_a_wish_carries_what_may_be_overridden(client: TestClient, cluster
     )
 
 
+async def test_a_wish_carries_its_kind(client: TestClient, cluster: PretendCluster) -> None:
+    await apply(client)
+    await post(client, MOVE, {"target": "n2", "kind": "turn-off"}, headers=ID)
+    assert cluster.view().group("web").move.kind is MoveKind.TURN_OFF
+    assert (await post(client, MOVE, {"target": "n2", "kind": "magic"}))["http"] == 400
+
+
 @pytest.mark.parametrize(
     ("arrange", "body", "rule", "words"),
     [
@@ -40,6 +47,7 @@ async def test_a_wish_carries_what_may_be_overridden(client: TestClient, cluster
         ("owners n1", {"target": "n2"}, "possible-owners", "n2 is no possible owner of web-data"),
         ("owners n1", {"target": "n2", "queue": True}, "possible-owners", "n2 is no possible owner of web-data"),
         ("pause n2, lose n3", {}, "no-node-fits", "n2: n2 is paused"),
+        ("none", {"target": "n2", "kind": "live"}, "live-migration", "cannot migrate live"),
         ("nowhere", {"target": "n2"}, "no-owner", "no node has it: every node is full"),
     ],
 )

@@ -35,6 +35,16 @@ def test_storm_in_which_things_live(seed: int) -> None:
     assert complaints(seed, Weather(duration_ms=60_000, mending=4)) == ""
 
 
+@pytest.mark.parametrize("seed", range(4000, 4012))
+def test_storm_in_which_everything_migrates_live(seed: int) -> None:
+    assert complaints(seed, Weather(duration_ms=30_000, mending=4, live=True)) == ""
+
+
+@pytest.mark.parametrize("seed", range(5000, 5004))
+def test_storm_of_migrations_and_wishes(seed: int) -> None:
+    assert complaints(seed, Weather(duration_ms=30_000, mending=4, live=True, operators=True)) == ""
+
+
 @pytest.mark.parametrize("name", sorted(KEPT))
 def test_kept(name: str) -> None:
     seed, weather = KEPT[name]
