@@ -12,8 +12,8 @@ FOLDERS_MAX = 16
 
 def _folders_problem(text: str) -> str | None:
     folders = [each for each in text.split(":") if each]
-    if not folders or len(folders) > FOLDERS_MAX:
-        return f"expected 1 to {FOLDERS_MAX} folders"
+    if len(folders) > FOLDERS_MAX:
+        return f"expected at most {FOLDERS_MAX} folders"
     relative = [each for each in folders if not each.startswith("/")]
     return f"expected absolute paths, not {relative[0]!r}" if relative else None
 

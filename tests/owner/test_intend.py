@@ -50,8 +50,8 @@ def online(group: OwnedGroup) -> set[str]:
 
 
 def wanted(group: OwnedGroup) -> set[str]:
-    if group.record.wanted is Wanted.OFFLINE or group.assignment.order is not Order.RUN:
-        return set()
+    if group.record.wanted is Wanted.OFFLINE or group.assignment.order not in (Order.RUN, Order.MIGRATE):
+        return set()  # what migrates goes on running where it is
     return {name for name, record in group.records.items() if record.wanted is Wanted.ONLINE}
 
 

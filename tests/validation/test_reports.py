@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from situations import well, with_machine
+from told_by_nodes import well, with_machine
 
 from clusterd.validation import (
     BadChoice,

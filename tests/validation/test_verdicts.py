@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from situations import DAY_MS, NAMES, WALL_MS, findings, machine, verdict, well, with_answer, with_machine
+from told_by_nodes import DAY_MS, NAMES, WALL_MS, findings, machine, verdict, well, with_answer, with_machine
 
 from clusterd.validation import (
     Certificate,

@@ -47,10 +47,15 @@ class Console:
         with self._changed:
             assert self._changed.wait_for(lambda: text in self.text, within_s), f"no {text}; said {self.text[-300:]!r}"
 
-    def is_silent_for(self, duration_s: float) -> bool:
-        with self._changed:
-            seen = len(self.lines)
-            return not self._changed.wait_for(lambda: len(self.lines) > seen, duration_s)
+    def falls_silent(self, duration_s: float, *, within_s: float = 10) -> bool:
+        """Whether it says nothing for that long, once it has obeyed (a busy machine takes its time)."""
+        until = time.monotonic() + within_s
+        while time.monotonic() < until:
+            with self._changed:
+                seen = len(self.lines)
+                if not self._changed.wait_for(lambda seen=seen: len(self.lines) > seen, duration_s):
+                    return True
+        return False
 
     def close(self) -> None:
         self._socket.close()

@@ -69,6 +69,17 @@ class DeskProcesses:
     def main(self) -> DeskProcess | None:
         return self.started[-1] if self.started else None
 
+    def main_is_running(self) -> bool:
+        return bool(self.started) and self.started[-1].exit is None
+
+    def stop(self, *, grace_ms: int, **_: object) -> bool:
+        for each in self.started:
+            if each.exit is None:
+                each.signal(signal.SIGTERM)
+                each.wait(grace_ms)
+        self.kill()
+        return True
+
     def members(self) -> list[int]:
         return [each.pid for each in self.started if each.exit is None]
 

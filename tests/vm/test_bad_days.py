@@ -83,7 +83,7 @@ def test_hang_stops_the_heartbeat(bench: Bench, order: str) -> None:
         assert desk.type.is_alive(desk.context()) is Health.YES
         assert time.monotonic() < until
     console.order(order)
-    assert console.is_silent_for(0.3)
+    assert console.falls_silent(0.3)
     assert desk.type.looks_alive(desk.context()) is Health.YES, "QEMU itself is well"
     assert "the guest hangs" in refusal(desk)
 
@@ -92,7 +92,7 @@ def test_hang_is_no_failure_without_check_heartbeat(bench: Bench) -> None:
     bench.define(agent="serial")
     desk, console = bench.started(check_heartbeat=False)
     console.order("h")
-    assert console.is_silent_for(0.3)
+    assert console.falls_silent(0.3)
     assert desk.type.is_alive(desk.context()) is Health.YES
 
 

@@ -62,7 +62,7 @@ def test_memory_goes_along(bench: Bench, network: str) -> None:
     migrate(here, text)
     last = console.lines[-1]
     new = bench.console(there)
-    assert new.is_silent_for(0.1), "nothing runs before the cluster says so"
+    assert new.falls_silent(0.1), "nothing runs before the cluster says so"
     there.online()
     first = new.wait_line()
     assert (first.nonce, first.boots) == (nonce, 1)
