@@ -3,6 +3,7 @@
 One thread looks after all consoles and disks, so that every line has its place in one history that a judge can read.
 """
 
+import itertools
 import os
 import selectors
 import shutil
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from bench.labs import Lab
 from clusterd.checkers import GuestLine, machine_breaches
 
 GUESTS = Path(__file__).parents[2] / "deploy" / "guests"
@@ -22,6 +24,7 @@ MISSING = [package for command, package in NEEDED.items() if shutil.which(comman
 LOOK_EVERY_S = 0.005
 LEDGER_OFFSET, LEDGER_SIZE = 3 * 512, 512
 WITHIN_S = 20.0
+_NUMBERS = itertools.count(1)
 
 
 class Guests:
@@ -48,25 +51,27 @@ class Guests:
     def image(self, name: str) -> Path:
         return self.folder / f"{name}.img"
 
-    def group(self, name: str, *, machine: dict[str, Any] | None = None, **group: Any) -> dict[str, Any]:
-        """One guest as a group of a manifest. Its files are made anew."""
+    def group(
+        self, name: str, *, memory_mib: int = 1, properties: dict[str, Any] | None = None, **group: Any
+    ) -> dict[str, Any]:
+        """One guest as a group of a manifest, with `properties` of the machine. Its files are made anew."""
         shutil.copy(self.folder / "tiny.img", self.image(name))
         definition = self.folder / f"{name}.toml"
         definition.write_text(
-            f'memory_mib = 1\n[[disks]]\nid = "system"\npath = "{self.image(name)}"\nbus = "ide"\n', encoding="utf-8"
+            f'memory_mib = {memory_mib}\n[[disks]]\nid = "system"\npath = "{self.image(name)}"\nbus = "ide"\n',
+            encoding="utf-8",
         )
         with self._changed:
             self.said[name], self.written[name] = [], []
-        machine = {"restart": {"delay": "0ms"}, **(machine or {})}
-        own = {"configuration": str(definition), "run_folder": str(self.run_folder), **machine.pop("properties", {})}
-        depends = f"[{name}-configuration]"
+        own = {"configuration": str(definition), "run_folder": str(self.run_folder), **(properties or {})}
+        machine = {"type": "virtual_machine", "depends_on": f"[{name}-configuration]", "restart": {"delay": "0ms"}}
         configuration = {"type": "virtual_machine_configuration", "properties": {"definition": str(definition)}}
         return {
             "name": name,
             **group,
             "resources": [
                 {"name": f"{name}-configuration", **configuration},
-                {"name": name, "type": "virtual_machine", "depends_on": depends, "properties": own, **machine},
+                {"name": name, **machine, "properties": own},
             ],
         }
 
@@ -94,7 +99,7 @@ class Guests:
         """A line after those that are there now."""
         return self.wait(name, "to say something", lambda line: True)
 
-    def is_silent_for(self, name: str, duration_s: float) -> bool:
+    def falls_silent(self, name: str, duration_s: float) -> bool:
         begun = len(self.said[name])
         with self._changed:
             return not self._changed.wait_for(lambda: len(self.said[name]) > begun, duration_s)
@@ -110,7 +115,10 @@ class Guests:
             chosen = list(names) or list(self.said)
             return [each for name in chosen for each in machine_breaches(name, self.said[name], self.written[name])]
 
-    def close(self) -> None:
+    def __enter__(self) -> "Guests":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._is_over = True
         self._thread.join()
         for console in self._open.values():
@@ -216,3 +224,36 @@ def _content(line: GuestLine) -> tuple[str, int, int, int]:
 
 def _now() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+def fresh_name() -> str:
+    """Of a group that this cluster never had; short, for it is part of a socket's path."""
+    return f"guest{next(_NUMBERS)}"
+
+
+def machine(running: Lab, name: str) -> dict[str, Any]:
+    return dict(running.ctl("vm", "show", name)["machines"][0])
+
+
+def guest(running: Lab, name: str) -> dict[str, Any]:
+    """What QEMU says of it."""
+    return dict(machine(running, name)["guest"] or {})
+
+
+def mend(running: Lab) -> None:
+    for node in running.nodes():
+        if node["state"] != "running":
+            running.ctl("lab", "start", node["name"])
+    running.ctl("wait", "--for", "cluster healthy")
+
+
+def remove(running: Lab, name: str) -> None:
+    running.ctl("group", "offline", name)
+    running.ctl("group", "delete", name)
+
+
+def until(is_true: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + WITHIN_S
+    while not is_true():
+        assert time.monotonic() < end, f"not within {WITHIN_S} s: {what}"
+        time.sleep(0.02)

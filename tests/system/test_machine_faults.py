@@ -7,15 +7,14 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from bench.labs import Lab, lab
 from clusterd.checkers import GuestLine
-from tests.system.guests import MISSING, Guests
+from tests.system.guests import MISSING, Guests, fresh_name, guest, machine, mend, remove, until
 
 pytestmark = [
     pytest.mark.lab,
@@ -24,7 +23,7 @@ pytestmark = [
 ]
 
 TWELVE_WITHIN_S = 5.0
-QUICKLY_LOOKED_AT = {"looks_alive_poll_interval": "200ms", "properties": {"check_timeout": "500ms"}}
+QUICKLY_LOOKED_AT = {"looks_alive_poll_interval": "200ms", "check_timeout": "500ms"}
 REST_S = 1.0
 """Longer than a restart in place takes."""
 
@@ -32,10 +31,8 @@ REST_S = 1.0
 @pytest.fixture
 def guests() -> Iterator[Guests]:
     """A short path: sockets lie below it."""
-    with tempfile.TemporaryDirectory(prefix="gs-", dir="/tmp") as folder:
-        found = Guests(Path(folder))
+    with tempfile.TemporaryDirectory(prefix="gs-", dir="/tmp") as folder, Guests(Path(folder)) as found:
         yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")
@@ -47,15 +44,15 @@ def running() -> Iterator[Lab]:
 @pytest.fixture
 def one(running: Lab, guests: Guests, request: pytest.FixtureRequest) -> Iterator[str]:
     """A guest on n1. Afterwards the cluster is whole again, and nobody broke a promise."""
-    name = request.function.__name__.removeprefix("test_").replace("_", "-")[:20]
-    machine = getattr(request, "param", {})
-    running.apply({"groups": [guests.group(name, machine=machine, preferred_owners=["n1"])]})
+    name = fresh_name()
+    made = guests.group(name, properties=getattr(request, "param", {}), preferred_owners=["n1"])
+    running.apply({"groups": [made]})
     guests.goes_on(name)
     assert running.group(name)["owner"] == "n1"
     yield name
     assert guests.breaches() == []
-    _mend(running)
-    _remove(running, name)
+    mend(running)
+    remove(running, name)
 
 
 def test_power_loss_of_the_owner(running: Lab, guests: Guests, one: str) -> None:
@@ -64,7 +61,7 @@ def test_power_loss_of_the_owner(running: Lab, guests: Guests, one: str) -> None
     after = guests.wait(one, "to run elsewhere", lambda line: line.generation > before.generation)
     assert after.boots == before.boots + 1
     assert after.nonce != before.nonce
-    _until(lambda: guests.written[one][-1].generation == after.generation, "the new owner's guest writes")
+    until(lambda: guests.written[one][-1].generation == after.generation, "the new owner's guest writes")
     assert running.group(one)["owner"] != "n1"
 
 
@@ -88,8 +85,8 @@ def test_a_drain_takes_it_along(running: Lab, guests: Guests, one: str) -> None:
 def test_a_guest_that_switches_itself_off_rests(running: Lab, guests: Guests, one: str) -> None:
     before = guests.last(one)
     guests.order(one, "o")
-    _until(lambda: _machine(running, one)["state"] == "offline", "the cluster sees that it is off")
-    assert guests.is_silent_for(one, REST_S)
+    until(lambda: machine(running, one)["state"] == "offline", "the cluster sees that it is off")
+    assert guests.falls_silent(one, REST_S)
     running.ctl("vm", "start", one)
     assert guests.goes_on(one).boots == before.boots + 1
 
@@ -99,7 +96,7 @@ def test_a_panic_is_restarted_in_place_and_the_next_one_moves_it(running: Lab, g
     guests.order(one, "p")
     first = guests.wait(one, "to be restarted", lambda line: line.boots > before.boots)
     assert first.generation == before.generation, "in place"
-    assert "panic" in _machine(running, one)["because"] or running.group(one)["owner"] == "n1"
+    assert "panic" in machine(running, one)["because"] or running.group(one)["owner"] == "n1"
     guests.order(one, "p")
     second = guests.wait(one, "to be moved", lambda line: line.boots > first.boots)
     assert second.generation > first.generation
@@ -108,7 +105,7 @@ def test_a_panic_is_restarted_in_place_and_the_next_one_moves_it(running: Lab, g
 
 def test_qemu_is_killed(running: Lab, guests: Guests, one: str) -> None:
     before = guests.last(one)
-    os.kill(_guest(running, one)["pid"], signal.SIGKILL)
+    os.kill(guest(running, one)["pid"], signal.SIGKILL)
     after = guests.wait(one, "to be restarted", lambda line: line.boots > before.boots)
     assert (after.boots, after.generation) == (before.boots + 1, before.generation)
 
@@ -116,7 +113,7 @@ def test_qemu_is_killed(running: Lab, guests: Guests, one: str) -> None:
 @pytest.mark.parametrize("one", [QUICKLY_LOOKED_AT], indirect=True, ids=[""])
 def test_qemu_is_stopped(running: Lab, guests: Guests, one: str) -> None:
     before = guests.last(one)
-    os.kill(_guest(running, one)["pid"], signal.SIGSTOP)
+    os.kill(guest(running, one)["pid"], signal.SIGSTOP)
     after = guests.wait(one, "to be restarted", lambda line: line.boots > before.boots)
     assert (after.boots, after.generation) == (before.boots + 1, before.generation)
 
@@ -125,7 +122,7 @@ def test_twelve_on_the_node_that_dies(running: Lab, guests: Guests) -> None:
     """The last one in its lab, which goes with them."""
     names = [f"vm{number}" for number in range(12)]
     running.apply({"groups": [guests.group(name, preferred_owners=["n1"]) for name in names]})
-    _until(lambda: all(guests.said[name] for name in names), "all of them run")
+    until(lambda: all(guests.said[name] for name in names), "all of them run")
     assert {each["owner"] for each in running.ctl("vm", "list")["machines"]} == {"n1"}
     before = {name: guests.last(name) for name in names}
     begun = time.monotonic()
@@ -167,32 +164,5 @@ def _guard_without_qemu(folder: Path, without: str) -> list[str]:
 
 def _moved(guests: Guests, name: str, before: GuestLine) -> GuestLine:
     """Its first line under a newer generation, which may be there already."""
-    _until(lambda: guests.last(name).generation > before.generation, f"{name} runs under a new owner")
+    until(lambda: guests.last(name).generation > before.generation, f"{name} runs under a new owner")
     return next(line for line in guests.said[name] if line.generation > before.generation)
-
-
-def _machine(running: Lab, name: str) -> dict[str, Any]:
-    return dict(running.ctl("vm", "show", name)["machines"][0])
-
-
-def _guest(running: Lab, name: str) -> dict[str, Any]:
-    return dict(_machine(running, name)["guest"])
-
-
-def _mend(running: Lab) -> None:
-    for node in running.nodes():
-        if node["state"] != "running":
-            running.ctl("lab", "start", node["name"])
-    running.ctl("wait", "--for", "cluster healthy")
-
-
-def _remove(running: Lab, name: str) -> None:
-    running.ctl("group", "offline", name)
-    running.ctl("group", "delete", name)
-
-
-def _until(is_true: Callable[[], bool], what: str, within_s: float = 20.0) -> None:
-    until = time.monotonic() + within_s
-    while not is_true():
-        assert time.monotonic() < until, f"not within {within_s} s: {what}"
-        time.sleep(0.02)
