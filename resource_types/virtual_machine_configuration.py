@@ -29,6 +29,7 @@ class VirtualMachineConfiguration(ResourceType):
     name = "virtual_machine_configuration"
     version = "1"
     says = "the definition of a virtual machine, and the proof that this node can use it"
+    abilities = ("live-migration",)
     properties = (
         Property(
             "definition",
@@ -47,6 +48,14 @@ class VirtualMachineConfiguration(ResourceType):
             self._proven = proven_definition(context, context.properties["definition"])
 
     def offline(self, context: Context) -> None:
+        self._proven = None
+
+    def prepare_migration(self, context: Context) -> str:
+        """Nothing of it is moved; it is proven by the time at which the machine arrives."""
+        self._proven = proven_definition(context, context.properties["definition"])
+        return ""
+
+    def abandon_migration(self, context: Context) -> None:
         self._proven = None
 
     def is_alive(self, context: Context) -> Health:

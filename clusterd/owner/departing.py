@@ -102,7 +102,7 @@ def _fall_through(group: OwnedGroup, leaving: Departure, because: str, now: Now)
 def _move_next(
     desk: Desk, group: OwnedGroup, leaving: Departure, record: MigrationRecord, now: Now, plan: OwnerPlan
 ) -> None:
-    texts = {key_of(each.name): each.text for each in record.prepared}
+    texts = {key_of(each.name): each.text for each in record.prepared if each.text}
     names = [name for name in reversed(group.order) if name in texts and name in group.wanted]
     if not names:
         _fall_through(group, leaving, f"{record.node} prepared nothing that runs here", now)
@@ -130,8 +130,10 @@ def _stay(desk: Desk, group: OwnedGroup, leaving: Departure, now: Now, plan: Own
         held = group.held.get(name)
         if held is None or held.state is not ResourceState.ONLINE or group.is_given_up:
             leaving.moved.discard(name)
-        else:
-            ask(desk, group, name, Verb.RESUME, "", now, plan)
+    # Providers first: what uses a disk must not go on before the disk takes its writes again.
+    first = next((name for name in (*group.order, *sorted(leaving.moved)) if name in leaving.moved), None)
+    if first is not None:
+        ask(desk, group, first, Verb.RESUME, "", now, plan)
     return bool(leaving.moved)
 
 

@@ -263,7 +263,8 @@ class ResourceType:
 
     def prepare_migration(self, context: Context) -> str:
         """On the destination: make ready to take what runs elsewhere over. Nothing runs yet, and nothing is held that
-        the source needs. Returns what the source must know (text, 4 KiB at most). `online` afterwards continues what
+        the source needs. Returns what the source must know (text, 4 KiB at most); an empty text says that there is
+        nothing to move, and only that `online` will be quick. `online` afterwards continues what
         arrived; if nothing did, it starts afresh."""
         raise NotImplementedError
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,18 @@ pytestmark = [pytest.mark.lab]
 
 PLUGINS = str(Path(__file__).parents[1] / "reshost" / "plugins")
 WITHIN_S = 20.0
+PATIENT = {"properties": {"same_subnet_threshold": 60, "run_lease": "15s"}}
+"""A busy machine needs its time to start a daemon: that is not what is asked here."""
 
 
 def counter(folder: Path, *, slow: str = "0ms", name: str = "counter", **properties: Any) -> dict[str, Any]:
     (folder / name).mkdir()
     config = {"folder": str(folder / name), "slow": slow}
     base = {"name": f"{name}-base", "type": "generic_service", "properties": {"command": ["sleep", "100000"]}}
-    mover = {"name": f"{name}-r", "type": "mover", "depends_on": f"[{name}-base]", "properties": config}
-    return {"name": name, "preferred_owners": ["n1", "n2"], "properties": properties, "resources": [base, mover]}
+    scenery = {"name": f"{name}-scenery", "type": "scenery", "depends_on": f"[{name}-base]"}
+    mover = {"name": f"{name}-r", "type": "mover", "depends_on": f"[{name}-scenery]", "properties": config}
+    resources = [base, scenery, mover]
+    return {"name": name, "preferred_owners": ["n1", "n2"], "properties": properties, "resources": resources}
 
 
 def test_it_goes_on_elsewhere_and_the_blackout_is_told(tmp_path: Path) -> None:
@@ -35,7 +40,7 @@ def test_it_goes_on_elsewhere_and_the_blackout_is_told(tmp_path: Path) -> None:
         running.ctl("node", "drain", "n2")
         assert running.group("counter")["owner"] != "n2"
         time.sleep(0.2)
-        assert counts(tmp_path) == list(range(1, len(counts(tmp_path)) + 1)), "nothing was lost, nothing ran twice"
+        assert is_unbroken(tmp_path)
         assert overlaps(lives(tmp_path)) == []
         explained = running.ctl("explain", "group", "counter")
         assert any("goes on here as it ran" in step["text"] for step in explained["chain"])
@@ -56,12 +61,12 @@ def test_a_cancelled_migration_and_one_whose_destination_dies(tmp_path: Path) ->
         until(lambda: "migrating" not in running.group("counter")["status"], "it is over")
         group = running.group("counter")
         assert (group["state"], group["owner"], group["generation"]) == ("online", "n1", 1)
-        assert counts(tmp_path) == list(range(1, len(counts(tmp_path)) + 1)), "it ran on all the time"
+        assert is_unbroken(tmp_path)
 
 
 def test_daemons_on_both_ends_restart_in_the_midst_of_it(tmp_path: Path) -> None:
     with lab(plugins=PLUGINS) as running:
-        running.apply({"groups": [counter(tmp_path, slow="6s")]})
+        running.apply({"cluster": PATIENT, "groups": [counter(tmp_path, slow="6s")]})
         running.ctl("group", "move", "counter", "n2", "--kind", "live", "--no-wait")
         until(lambda: (running.group("counter")["migration"] or {}).get("percent", 0) >= 10, "it is under way")
         for node in ("n1", "n2"):
@@ -69,7 +74,7 @@ def test_daemons_on_both_ends_restart_in_the_midst_of_it(tmp_path: Path) -> None
             running.ctl("lab", "start", node)
         running.ctl("wait", "--for", "group counter online on n2", "--timeout", "40s")
         time.sleep(0.2)
-        assert counts(tmp_path) == list(range(1, len(counts(tmp_path)) + 1))
+        assert is_unbroken(tmp_path)
         assert overlaps(lives(tmp_path)) == []
 
 
@@ -87,8 +92,12 @@ def lines(folder: Path) -> list[list[str]]:
     return [line.split() for line in (folder / "counter" / "ledger").read_text().splitlines()]
 
 
-def counts(folder: Path) -> list[int]:
-    return [int(words[-1]) for words in lines(folder)]
+def is_unbroken(folder: Path) -> bool:
+    """Nothing was lost, and nothing ran twice."""
+    counts = [int(words[-1]) for words in lines(folder)]
+    breaks = [(before, after) for before, after in pairwise(counts) if after != before + 1]
+    assert breaks == [], [words for words in lines(folder) if int(words[-1]) in breaks[0]]
+    return True
 
 
 def lives(folder: Path) -> list[Life]:

@@ -90,3 +90,25 @@ class Mover(ResourceType):
     def _note(self, context: Context, text: str) -> None:
         with open(os.path.join(context.properties["folder"], "notes"), "a", encoding="ascii") as file:
             file.write(f"{context.node} {text}\n")
+
+
+class Scenery(ResourceType):
+    """What a mover stands on: it is made ready, and has nothing to move."""
+
+    name = "scenery"
+    abilities = ("live-migration",)
+
+    def online(self, context: Context) -> None:
+        """It is there."""
+
+    def offline(self, context: Context) -> None:
+        """It is there, and nobody looks."""
+
+    def is_alive(self, context: Context) -> Health:
+        return Health.YES
+
+    def prepare_migration(self, context: Context) -> str:
+        return ""
+
+    def migrate(self, context: Context, prepared: str) -> None:
+        raise ResourceFailed("there is nothing to move")
