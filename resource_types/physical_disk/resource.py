@@ -4,6 +4,7 @@ A disk that is lost fails its resource at once, by an event of the session. Offl
 the claim. Terminate kills the session, after which nothing of this node reaches the disk, and takes away what is left.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -17,7 +18,7 @@ from clusterd.resource_api import (
     ResourceType,
     UnknownControl,
 )
-from resource_types.physical_disk import session
+from resource_types.physical_disk import handover, session
 from resource_types.physical_disk.back_end import CHALLENGE_INTERVALS
 from resource_types.physical_disk.file_system import id_problem
 from resource_types.physical_disk.leftovers import starting, take_away
@@ -41,15 +42,21 @@ class PhysicalDisk(ResourceType):
     says = "a disk that one node at a time may write: SCSI with persistent reservations, or an image with a lease"
     properties = PROPERTIES
     exactly_one = EXACTLY_ONE
+    abilities = ("live-migration",)
 
     def __init__(self) -> None:
         self._mounting: Mounting | None = None
         self._maintenance = 0
+        self._is_standing_by = False
+        """A session is connected and claims nothing, until `online` or the end."""
 
     def online(self, context: Context) -> None:
         place = _place(context)
         link = SessionLink(place.control)
-        if self._mounting is None or not context.processes.main_is_running():
+        is_standing_by, self._is_standing_by = self._is_standing_by, False
+        if is_standing_by and context.processes.main_is_running():
+            self._claim(context, link)
+        elif self._mounting is None or not context.processes.main_is_running():
             self._start_session(context, place, link)
             self._claim(context, link)
         if mount_point(context) and not (self._mounting and self._mounting.loop):
@@ -108,6 +115,41 @@ class PhysicalDisk(ResourceType):
                 return _json({"volume_id": self._adopt(body)})
             case _:
                 raise UnknownControl(verb)
+
+    # ---- live migration ----
+
+    def prepare_migration(self, context: Context) -> str:
+        """The session is connected and stands by: whatever is asked of its NBD socket is refused. A disk that is to be
+        mounted cannot be ready before the other node unmounts it: nothing is prepared, and it follows with a pause."""
+        if mount_point(context):
+            return ""
+        context.processes.kill()
+        place = _place(context)
+        link = SessionLink(place.control)
+        self._start_session(context, place, link)
+        self._expect_volume(context, link)
+        self._is_standing_by = True
+        return handover.seen_by(self._asked(context, "status"), context.node)
+
+    def migrate(self, context: Context, prepared: str) -> None:
+        """Who used it has left. Not to be cancelled on the way: a disk is held or it is not."""
+        handover.expect_same_disk(prepared, self._asked(context, "status"), described(context.properties))
+        context.pause(0)
+        try:
+            self._asked(context, "release")
+        except ResourceFailed as error:
+            with contextlib.suppress(ResourceFailed):
+                self._asked(context, "resume")
+            raise ResourceFailed(f"{described(context.properties)} was not handed over: {error}") from error
+
+    def resume_after_migration(self, context: Context) -> None:
+        """Under the generation that it had. Refused when somebody has taken it since."""
+        self._asked(context, "resume")
+
+    def abandon_migration(self, context: Context) -> None:
+        if self._is_standing_by:
+            context.processes.kill()
+            self._is_standing_by = False
 
     # ---- up ----
 

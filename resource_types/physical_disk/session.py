@@ -3,6 +3,9 @@
 It opens the back end, claims the disk when it is told to, serves it as NBD while it holds it, and defends it every interval.
 Once the disk is lost it serves nothing more, tells everybody who listens, and waits to be ended. `python session.py CONFIG`
 (JSON, see `Config`) ends with status 1 and one line on standard error when the disk cannot be reached.
+
+For a live migration two sessions are connected at a time and at most one serves: the source's releases when the guest has
+left, the destination's stands by until it is told to claim. In between neither does.
 """
 
 import json
@@ -73,6 +76,8 @@ class Session:
         self._defended_ms = 0
         self._io_failures = 0
         self._changing = threading.Lock()
+        self._using = threading.Condition()
+        self._use_count = 0
         self._is_over = threading.Event()
         self.on_event: Callable[[dict[str, Any]], None] = lambda event: None
 
@@ -83,6 +88,8 @@ class Session:
         match verb:
             case "arbitrate":
                 self._arbitrate(tell)
+            case "resume":
+                self._arbitrate(_refuse)
             case "check":
                 self._check()
             case "flush":
@@ -105,7 +112,7 @@ class Session:
                 return
             self._preempted += self._back_end.arbitrate(self._key, self._interval_ms, tell)
             self._defended_ms = self._clock.now_ms()
-            self._standing = Standing.HELD
+            self._stand(Standing.HELD)
         threading.Thread(target=self._keep_defending, daemon=True).start()
 
     def _check(self) -> None:
@@ -116,10 +123,24 @@ class Session:
         self._back_end.read(0, min(CHECK_BYTES, self._back_end.size_bytes))
 
     def _release(self) -> None:
+        """What is under way ends first: a write that arrived after the release would be one that nobody fences."""
         with self._changing:
-            if self._standing is Standing.HELD:
-                self._standing = Standing.RELEASED
-                self._back_end.release()
+            if self._standing is not Standing.HELD:
+                return
+            self._stand(Standing.RELEASED)
+            with self._using:
+                is_quiet = self._using.wait_for(
+                    lambda: not self._use_count, CHALLENGE_INTERVALS * self._interval_ms / 1000
+                )
+            if not is_quiet:
+                self._stand(Standing.HELD)
+                raise PathLost("the storage does not end what is under way; the disk was not released")
+            self._back_end.release()
+
+    def _stand(self, standing: Standing) -> None:
+        """Whoever uses the disk began before this, and is counted, or sees it."""
+        with self._using:
+            self._standing = standing
 
     def _status(self) -> dict[str, Any]:
         return {
@@ -163,7 +184,8 @@ class Session:
         with self._changing:
             if self._standing is not Standing.HELD:
                 return
-            self._standing, self._because = Standing.LOST, because
+            self._because = because
+            self._stand(Standing.LOST)
         self.on_event({"event": "lost", "because": because})
 
     def close(self) -> None:
@@ -189,10 +211,8 @@ class Session:
         self._use(lambda: self._back_end.trim(offset, length))
 
     def _use(self, use: Callable[[], _Answer]) -> _Answer:
-        if self._standing is not Standing.HELD:
-            raise IoRefused(EPERM)
         try:
-            return use()
+            return self._counted(use)
         except Lost as error:
             self._lose(str(error))
             raise IoRefused(EIO) from error
@@ -200,6 +220,23 @@ class Session:
             self._io_failures += 1
             print(f"disk: {error}", file=sys.stderr, flush=True)
             raise IoRefused(EIO) from error
+
+    def _counted(self, use: Callable[[], _Answer]) -> _Answer:
+        with self._using:
+            if self._standing is not Standing.HELD:
+                raise IoRefused(EPERM)
+            self._use_count += 1
+        try:
+            return use()
+        finally:
+            with self._using:
+                self._use_count -= 1
+                self._using.notify_all()
+
+
+def _refuse(words: str) -> None:
+    """Who has let the disk go and takes it up again does not challenge whoever has it now."""
+    raise Refused(words)
 
 
 def back_end(config: Config, clock: Clock) -> BackEnd:
