@@ -29,6 +29,8 @@ class Machine:
         """It waits for memory from elsewhere, or has it and was not continued."""
         self.was_moved = False
         """Its memory went elsewhere: to another node, or into a file."""
+        self.served: tuple[tuple[int, int], ...] = ()
+        """The sockets of its disks that it is connected to, of one that waits for memory."""
         self._monitor = self._connect(context)
 
     @property

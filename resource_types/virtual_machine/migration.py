@@ -4,6 +4,9 @@ The destination waits with the same definition and holds no lock. The source sen
 still and has let its images go. Nobody runs the guest then until the cluster says who: `go_on` at the destination, or at the
 source if the hand-over fell through.
 
+A disk that a physical_disk resource serves is connected from the start on, and refuses everything until that resource has
+claimed it, which it does before `online` of the machine.
+
 1. destination: `prepare` starts a QEMU that listens.    2. source: `send` copies memory while the guest runs.
 3. source: the guest stops, the rest is copied, the images are let go.    4. destination: `online` → `go_on`.
 """
@@ -60,7 +63,9 @@ class Prepared:
 
 def prepare(context: Context, definition: Definition) -> tuple[Machine, Prepared]:
     """A machine that waits for memory, and where. Nothing runs in it and no image is locked."""
+    served = sockets_seen(definition)
     machine = start(context, definition, is_incoming=True)
+    machine.served = served
     try:
         network = context.properties["migration_network"]
         machine.set_capability("return-path", is_on=True)
@@ -81,6 +86,19 @@ def has_arrived(machine: Machine) -> bool:
         return False
     # The event may still be on its way to the thread that reads it.
     return machine.watch.migration == "completed" or machine.call("query-migrate").get("status") == "completed"
+
+
+def sockets_seen(definition: Definition) -> tuple[tuple[int, int], ...]:
+    """Which sockets serve its disks: another session process makes another socket."""
+    seen = [_seen(disk.path) for disk in definition.disks if disk.resource]
+    return tuple((each.st_ino, each.st_ctime_ns) for each in seen)
+
+
+def _seen(path: str) -> os.stat_result:
+    try:
+        return os.stat(path)
+    except OSError as error:
+        raise ResourceFailed(f"the disk behind {path} is not served any more: {error.strerror}") from error
 
 
 def _own_address(network: str) -> str:

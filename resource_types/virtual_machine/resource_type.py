@@ -62,7 +62,7 @@ class VirtualMachine(ResourceType):
         machine = self._machine
         if machine is not None and not machine.has_ended and not machine.is_incoming:
             return
-        if machine is not None and migration.has_arrived(machine):
+        if machine is not None and migration.has_arrived(machine) and self._has_its_disks(context, machine):
             machine.go_on()
         else:
             self._start(context)
@@ -186,6 +186,15 @@ class VirtualMachine(ResourceType):
     def abandon_migration(self, context: Context) -> None:
         if self._machine is not None and self._machine.is_incoming:
             self._end(context)
+
+    def _has_its_disks(self, context: Context, machine: Machine) -> bool:
+        """Otherwise the guest would go on with disks that answer nothing but errors."""
+        if migration.sockets_seen(machine.definition) == machine.served:
+            return True
+        text = f"{context.resource} boots afresh: a disk's session ended after it was prepared here"
+        context.log.warning(text)
+        context.progress(text)
+        return False
 
     def _running(self) -> Machine:
         if self._machine is None or self._machine.has_ended:
