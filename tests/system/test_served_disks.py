@@ -1,0 +1,116 @@
+"""Real nodes move a guest whose disk is a resource of its own: disk and memory pass over, one node writes at a time."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.labs import Lab, lab
+from tests.disk.conftest import tgt
+from tests.disk.tgt import Tgt
+from tests.system.guests import MISSING, Guests, fresh_name, remove
+
+__all__ = ["tgt"]
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.timeout(180),
+    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
+]
+BLACKOUT_MAX_S = 1.0
+"""Far more than it takes, for machines that do something else too."""
+
+
+@pytest.fixture
+def guests() -> Iterator[Guests]:
+    with tempfile.TemporaryDirectory(prefix="gs-", dir="/tmp") as folder, Guests(Path(folder)) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Lab]:
+    with lab(profile="fast") as made:
+        yield made
+
+
+@pytest.fixture(params=["image", "iscsi"])
+def served(request: pytest.FixtureRequest, running: Lab, guests: Guests) -> Iterator[str]:
+    """A guest on n1 that boots from a physical_disk resource, which has the guest's image."""
+    name = fresh_name()
+    made = on_served_disk(guests, name, preferred_owners=["n1"])
+    if request.param == "iscsi":
+        made["resources"][0]["properties"] = on_a_target(request.getfixturevalue("tgt"), guests.image(name))
+    running.apply({"groups": [made]})
+    guests.goes_on(name)
+    assert running.group(name)["owner"] == "n1"
+    yield name
+    assert guests.breaches() == []
+    remove(running, name)
+
+
+def on_served_disk(guests: Guests, name: str, **group: Any) -> dict[str, Any]:
+    made = guests.group(name, **group)
+    disk = f"{name}-disk"
+    configuration, machine = made["resources"]
+    definition = Path(configuration["properties"]["definition"])
+    text = f'memory_mib = 1\n[[disks]]\nid = "system"\nresource = "{disk}"\nbus = "ide"\n'
+    definition.write_text(text, encoding="utf-8")
+    configuration["depends_on"] = f"[{disk}]"
+    machine["depends_on"] = f"[{configuration['name']}] and [{disk}]"
+    image = {"name": disk, "type": "physical_disk", "properties": {"image": str(guests.image(name))}}
+    return {**made, "resources": [image, configuration, machine]}
+
+
+def on_a_target(target: Tgt, image: Path) -> dict[str, Any]:
+    """The image as a logical unit; what is written to that is seen through the image's path."""
+    unit = target.new_unit()
+    backing = target.backing_file(unit)
+    with backing.open("r+b") as file:
+        file.write(image.read_bytes())
+    image.unlink()
+    image.symlink_to(backing)
+    return {"iscsi": {"portal": target.portal, "target": unit, "unit": 1}}
+
+
+def test_live_there_and_back(running: Lab, guests: Guests, served: str) -> None:
+    before = guests.last(served)
+    for target in ("n2", "n1"):
+        running.ctl("group", "move", served, target, "--kind", "live")
+        group = running.group(served)
+        assert (group["owner"], group["migration"]["state"]) == (target, "done")
+        print(f"to {target}: blackout {group['migration']['blackout_ms']} ms")
+        after = guests.goes_on(served)
+        assert (after.nonce, after.boots) == (before.nonce, before.boots)
+    assert after.generation == before.generation + 2
+    for generation in (before.generation + 1, after.generation):
+        assert blackout_s(guests, served, generation) < BLACKOUT_MAX_S
+        print(
+            f"generation {generation}: the guest was silent for {blackout_s(guests, served, generation) * 1000:.0f} ms"
+        )
+    assert guests.written[served][-1].generation == after.generation
+
+
+def test_quick(running: Lab, guests: Guests, served: str) -> None:
+    before = guests.last(served)
+    running.ctl("group", "move", served, "n2", "--kind", "quick")
+    after = guests.goes_on(served)
+    assert (after.nonce, after.boots, after.generation) == (before.nonce, before.boots, before.generation + 1)
+    print(f"quick: the guest was silent for {blackout_s(guests, served, after.generation) * 1000:.0f} ms")
+
+
+def test_the_owner_is_lost(running: Lab, guests: Guests, served: str) -> None:
+    """Its claim on the disk is ended by the next generation."""
+    before = guests.last(served)
+    running.ctl("lab", "kill", "n1")
+    after = guests.wait(served, "to run elsewhere", lambda line: line.generation > before.generation)
+    assert after.boots == before.boots + 1
+    running.ctl("lab", "start", "n1")
+    running.ctl("wait", "--for", "node n1 up")
+
+
+def blackout_s(guests: Guests, name: str, generation: int) -> float:
+    """Between the last line under the generation before and the first under this one."""
+    last = next(line for line in reversed(guests.said[name]) if line.generation == generation - 1)
+    first = next(line for line in guests.said[name] if line.generation == generation)
+    return (first.at - last.at) / 1e9
