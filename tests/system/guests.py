@@ -52,28 +52,44 @@ class Guests:
         return self.folder / f"{name}.img"
 
     def group(
-        self, name: str, *, memory_mib: int = 1, properties: dict[str, Any] | None = None, **group: Any
+        self,
+        name: str,
+        *,
+        memory_mib: int = 1,
+        more: str = "",
+        properties: dict[str, Any] | None = None,
+        disk: dict[str, Any] | None = None,
+        **group: Any,
     ) -> dict[str, Any]:
-        """One guest as a group of a manifest, with `properties` of the machine. Its files are made anew."""
-        shutil.copy(self.folder / "tiny.img", self.image(name))
+        """One guest as a group of a manifest, with `properties` of the machine and `more` in its definition. Its files are
+        made anew. With `disk`, properties of a physical_disk, it boots from that, which must hold it already."""
+        if disk is None:
+            shutil.copy(self.folder / "tiny.img", self.image(name))
+        served = f'path = "{self.image(name)}"' if disk is None else f'resource = "{name}-disk"'
         definition = self.folder / f"{name}.toml"
         definition.write_text(
-            f'memory_mib = {memory_mib}\n[[disks]]\nid = "system"\npath = "{self.image(name)}"\nbus = "ide"\n',
-            encoding="utf-8",
+            f'memory_mib = {memory_mib}\n{more}\n[[disks]]\nid = "system"\n{served}\nbus = "ide"\n', encoding="utf-8"
         )
         with self._changed:
             self.said[name], self.written[name] = [], []
-        own = {"configuration": str(definition), "run_folder": str(self.run_folder), **(properties or {})}
-        machine = {"type": "virtual_machine", "depends_on": f"[{name}-configuration]", "restart": {"delay": "0ms"}}
-        configuration = {"type": "virtual_machine_configuration", "properties": {"definition": str(definition)}}
-        return {
-            "name": name,
-            **group,
-            "resources": [
-                {"name": f"{name}-configuration", **configuration},
-                {"name": name, **machine, "properties": own},
-            ],
-        }
+        given = {"configuration": str(definition), "run_folder": str(self.run_folder), **(properties or {})}
+        resources = [{"name": f"{name}-disk", "type": "physical_disk", "properties": disk}] if disk is not None else []
+        resources += [
+            {
+                "name": f"{name}-configuration",
+                "type": "virtual_machine_configuration",
+                "properties": {"definition": str(definition)},
+                **_needs([each["name"] for each in resources]),
+            },
+            {
+                "name": name,
+                "type": "virtual_machine",
+                "restart": {"delay": "0ms"},
+                "properties": given,
+                **_needs([f"{name}-configuration", *(each["name"] for each in resources)]),
+            },
+        ]
+        return {"name": name, **group, "resources": resources}
 
     # ---- what they say ----
 
@@ -208,6 +224,10 @@ class _Console:
 
     def close(self) -> None:
         self.socket.close()
+
+
+def _needs(names: list[str]) -> dict[str, str]:
+    return {"depends_on": " and ".join(f"[{name}]" for name in names)} if names else {}
 
 
 def parsed(text: str, run: str, at: int) -> GuestLine | None:
