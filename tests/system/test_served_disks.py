@@ -1,6 +1,7 @@
 """Real nodes move a guest whose disk is a resource of its own: disk and memory pass over, one node writes at a time."""
 
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from bench.labs import Lab, lab
 from tests.disk.conftest import tgt
 from tests.disk.tgt import Tgt
-from tests.system.guests import MISSING, Guests, fresh_name, remove
+from tests.system.guests import MISSING, Guests, fresh_name, mend, remove, until
 
 __all__ = ["tgt"]
 pytestmark = [
@@ -46,6 +47,7 @@ def served(request: pytest.FixtureRequest, running: Lab, guests: Guests) -> Iter
     assert running.group(name)["owner"] == "n1"
     yield name
     assert guests.breaches() == []
+    mend(running)
     remove(running, name)
 
 
@@ -105,8 +107,22 @@ def test_the_owner_is_lost(running: Lab, guests: Guests, served: str) -> None:
     running.ctl("lab", "kill", "n1")
     after = guests.wait(served, "to run elsewhere", lambda line: line.generation > before.generation)
     assert after.boots == before.boots + 1
-    running.ctl("lab", "start", "n1")
-    running.ctl("wait", "--for", "node n1 up")
+
+
+@pytest.mark.parametrize("victim", ["n1", "n2"])
+@pytest.mark.parametrize("delay_ms", [20, 60, 120, 200])
+def test_one_of_them_dies_at_some_moment(running: Lab, guests: Guests, served: str, victim: str, delay_ms: int) -> None:
+    """The whole move takes about as long as the longest of these delays."""
+    before = guests.last(served)
+    address = next(node["api"] for node in running.nodes() if node["name"] == "n3")
+    running.post_with(address, running.token(), f"/v1/groups/{served}/move", {"target": "n2", "kind": "live"})
+    time.sleep(delay_ms / 1000)
+    running.ctl("lab", "kill", victim)
+    until(lambda: guests.last(served).at > time.clock_gettime_ns(time.CLOCK_BOOTTIME) - 100_000_000, "it runs")
+    running.ctl("wait", "--for", f"group {served} online")
+    after = guests.goes_on(served)
+    assert after.boots - before.boots in (0, 1)
+    until(lambda: guests.written[served][-1].at >= after.at, "its disk takes what it writes")
 
 
 def blackout_s(guests: Guests, name: str, generation: int) -> float:
