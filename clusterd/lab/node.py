@@ -21,6 +21,7 @@ from clusterd.lab.cgroups import Cgroup
 from clusterd.lab.children import Child, Children
 from clusterd.lab.foundation import LabOptions
 from clusterd.lab.layout import NodeEntry
+from clusterd.lab.leftovers import DISK_FOLDER_VARIABLE, disk_folder
 from clusterd.lab.processes import ProcessInfo, snapshot
 from clusterd.lab.programs import CommandFor, daemon_command, guard_command
 from clusterd.lab.run import Run, signal_all
@@ -249,7 +250,14 @@ class LabNode:
         if log.exists():
             os.replace(log, log.with_suffix(".log.1"))
         arguments = make(self._context.options, self.entry, run.run_id)
-        return self._context.children.spawn(arguments, environment=_environment(run.run_id), log=log, cgroup=run.cgroup)
+        return self._context.children.spawn(
+            arguments, environment=self._environment(run.run_id), log=log, cgroup=run.cgroup
+        )
+
+    def _environment(self, run_id: str) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if name not in UNWANTED_VARIABLES}
+        disks = disk_folder(Path(self.entry.run_dir).parents[1])
+        return {**kept, RUN_ID_VARIABLE: run_id, DISK_FOLDER_VARIABLE: str(disks)}
 
     def _signal_part(self, run: Run, what: str, number: Signals) -> str:
         if what == "host":
@@ -285,11 +293,6 @@ def _end_state(run: Run, child: Child | None) -> str:
     if run.end_word:
         return run.end_word
     return "stopped" if child is None or child.exit_code == 0 else "killed"
-
-
-def _environment(run_id: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in UNWANTED_VARIABLES}
-    return {**kept, RUN_ID_VARIABLE: run_id}
 
 
 def _pid(child: Child | None) -> int | None:

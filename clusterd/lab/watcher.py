@@ -2,7 +2,7 @@
 
 `python -m clusterd.lab.watcher NAME`, the launcher's parent. It is a subreaper, so whatever the launcher leaves behind
 becomes its child, however often it forked. When the launcher has ended it kills its children until the kernel says that
-there are none: that answer is proof that nothing of the lab runs any more.
+there are none: that answer is proof that nothing of the lab runs any more. Then the mounts go that it left.
 
 SIGTERM, SIGINT and SIGHUP are passed on to the launcher as SIGTERM. If the watcher is killed, the launcher takes the lab
 down (see launcher.py).
@@ -38,6 +38,7 @@ def main(name: str) -> int:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ASKED_TO_END)
     code = os.waitstatus_to_exitcode(_wait_for(launcher_pid))
     _sweep()
+    _take_away(name)
     return code if code >= 0 else 128 - code
 
 
@@ -73,6 +74,15 @@ def _sweep() -> None:
         pause_s = min(pause_s * 2, 0.1)
     if group is not None:
         group.remove()
+
+
+def _take_away(name: str) -> None:
+    from clusterd.lab.layout import find_lab  # here, for a lab's start waits for this process
+    from clusterd.lab.leftovers import disk_folder, take_away
+    from clusterd.model.errors import NotFound
+
+    with contextlib.suppress(NotFound):
+        take_away(disk_folder(find_lab(name).run_base))
 
 
 if __name__ == "__main__":

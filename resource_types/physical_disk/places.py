@@ -1,4 +1,4 @@
-"""Where does a disk of this node have its sockets and its device file? Pure but for the user's id.
+"""Where does a disk of this node have its sockets and its device file? Pure but for the user's id and the environment.
 
 The folder's name is a hash: the path of a Unix socket has at most 107 characters.
 """
@@ -6,6 +6,9 @@ The folder's name is a hash: the path of a Unix socket has at most 107 character
 import hashlib
 import os
 from typing import NamedTuple
+
+
+FOLDER_VARIABLE = "CLUSTERD_DISK_FOLDER"
 
 
 class Places(NamedTuple):
@@ -32,6 +35,9 @@ class Places(NamedTuple):
 
 
 def root_folder() -> str:
+    """All nodes on one machine that may take disks from each other have the same: a lab has one of its own."""
+    if given := os.environ.get(FOLDER_VARIABLE):
+        return given
     return "/run/clusterd/disks" if os.geteuid() == 0 else f"/tmp/clusterd-{os.geteuid()}/disks"
 
 
