@@ -26,6 +26,7 @@ BENCHMARKS: Mapping[str, tuple[str, ...]] = {
     "many": ("many",),
     "idle": ("idle",),
     "disks": ("disks",),
+    "virtual_machines": ("virtual_machines",),
 }
 LIMIT_S = 1800
 

@@ -3,8 +3,8 @@
     python -m bench.virtual_machines [--only start,live,linux,quick,loss,twelve] [--runs 10]
 
 Guests of a lab with default settings, asked over the API, as in bench/moves.py; `loss` and `twelve` begin with the command
-`lab kill`. Needs QEMU and nasm, for fenced disks also root, tgt and libiscsi7. `linux` needs the guest that
- tests/vm/test_linux_guest.py builds into a cache folder once.
+`lab kill`. Needs QEMU and nasm, for fenced disks also root, tgt and libiscsi7; for `linux` the guest that
+tests/vm/test_linux_guest.py builds into a cache folder once.
 """
 
 import argparse
