@@ -7,7 +7,6 @@ import hashlib
 import os
 from typing import NamedTuple
 
-
 FOLDER_VARIABLE = "CLUSTERD_DISK_FOLDER"
 
 
