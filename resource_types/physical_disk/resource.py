@@ -119,10 +119,10 @@ class PhysicalDisk(ResourceType):
     # ---- live migration ----
 
     def prepare_migration(self, context: Context) -> str:
-        """The session is connected and stands by: whatever is asked of its NBD socket is refused. A disk that is to be
-        mounted cannot be ready before the other node unmounts it: nothing is prepared, and it follows with a pause."""
+        """The session is connected and stands by: whatever is asked of its NBD socket is refused. What uses a mounted disk
+        cannot be made ready on a node where it is not mounted yet, or would open the files of somebody else's mount."""
         if mount_point(context):
-            return ""
+            raise ResourceFailed(f"{described(context.properties)} is mounted, on one node at a time: use a quick move")
         context.processes.kill()
         place = _place(context)
         link = SessionLink(place.control)

@@ -208,9 +208,10 @@ def test_quick_migration(fenced: Fenced) -> None:
     assert goes_on(console) and fenced.writers() == ["n2"]
 
 
-def test_a_mounted_disk_is_not_connected_beforehand(fenced: Fenced) -> None:
-    """It is unmounted, released, claimed and mounted while the machine stands still."""
+def test_a_mounted_disk_does_not_go_along(fenced: Fenced) -> None:
+    """In a lab the other node's mount is there to be seen: a machine that opened its files would write to a dead mount."""
     disk = fenced.n2.disk
     disk.properties = {**disk.properties, "mount_point": "/nowhere"}
-    assert disk.type.prepare_migration(disk.context()) == ""
+    with pytest.raises(ResourceFailed, match="quick move"):
+        disk.type.prepare_migration(disk.context())
     assert disk.processes.members() == []
