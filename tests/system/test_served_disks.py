@@ -1,5 +1,7 @@
 """Real nodes move a guest whose disk is a resource of its own: disk and memory pass over, one node writes at a time."""
 
+import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,6 +21,8 @@ pytestmark = [
     pytest.mark.timeout(180),
     pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
 ]
+NEEDED_TO_MOUNT = ("qemu-storage-daemon", "losetup", "mkfs.ext4")
+NO_MOUNTS = [each for each in NEEDED_TO_MOUNT if shutil.which(each) is None] + (["root"] if os.geteuid() else [])
 BLACKOUT_MAX_S = 1.0
 """Far more than it takes, for machines that do something else too."""
 
@@ -123,6 +127,35 @@ def test_one_of_them_dies_at_some_moment(running: Lab, guests: Guests, served: s
     after = guests.goes_on(served)
     assert after.boots - before.boots in (0, 1)
     until(lambda: guests.written[served][-1].at >= after.at, "its disk takes what it writes")
+
+
+@pytest.mark.skipif(bool(NO_MOUNTS), reason=f"mounting a disk of the cluster needs {', '.join(NO_MOUNTS)}")
+def test_a_machine_on_a_mounted_disk_moves_quick(running: Lab, guests: Guests, tmp_path: Path) -> None:
+    """Live is refused before anything happens, and a drain goes on without it."""
+    name, mount, image = fresh_name(), tmp_path / "mnt", tmp_path / "disk.raw"
+    mount.mkdir()
+    image.write_bytes(b"")
+    os.truncate(image, 64 << 20)
+    properties = {"image": str(image), "mount_point": str(mount), "format_when_empty": True}
+    disk = {"name": f"{name}-disk", "type": "physical_disk", "properties": properties}
+    made = guests.group(name, preferred_owners=["n1"])
+    for each in made["resources"]:
+        each["depends_on"] = f"[{name}-disk]" + (f" and {each['depends_on']}" if "depends_on" in each else "")
+    running.apply({"groups": [{**made, "resources": [disk, *made["resources"]]}]})
+    try:
+        before = guests.goes_on(name)
+        with pytest.raises(SystemExit, match="is mounted"):
+            running.ctl("group", "move", name, "n2", "--kind", "live")
+        assert guests.goes_on(name).generation == before.generation
+        running.ctl("node", "drain", "n1")
+        running.ctl("node", "resume", "n1")
+        running.ctl("wait", "--for", f"group {name} online")
+        after = guests.goes_on(name)
+        assert (after.nonce, after.generation) == (before.nonce, before.generation + 1)
+    finally:
+        remove(running, name)
+    assert not os.path.ismount(mount)
+    assert guests.breaches() == []
 
 
 def blackout_s(guests: Guests, name: str, generation: int) -> float:
