@@ -65,18 +65,20 @@ class Bench:
         self.running.apply({"groups": [self.guests.group(name, preferred_owners=["n1"], **group)]})
         self.guests.goes_on(name)
 
-    def post(self, path: str, body: dict[str, Any] | None = None) -> None:
-        address = next(node["api"] for node in self.running.nodes() if node["state"] == "running")
-        self.running.post_with(address, self._token, path, body or {})
+    def address(self, name: str) -> str:
+        return str(next(node["api"] for node in self.running.nodes() if node["name"] == name))
+
+    def post(self, address: str, path: str, body: dict[str, Any]) -> None:
+        self.running.post_with(address, self._token, path, body)
 
     def moved(self, name: str, kind: str) -> Move:
         """To the next node."""
         owner = str(self.running.group(name)["owner"])
         target = f"n{int(owner[1:]) % 3 + 1}"
-        address = next(node["api"] for node in self.running.nodes() if node["name"] == target)
+        address = self.address(target)
         before = self.guests.goes_on(name)
         begun = now_ns()
-        self.running.post_with(address, self._token, f"/v1/groups/{name}/move", {"target": target, "kind": kind})
+        self.post(address, f"/v1/groups/{name}/move", {"target": target, "kind": kind})
         first = self.first_after(name, before)
         if first.nonce != before.nonce:
             raise SystemExit(f"{name} lost its memory")
@@ -105,12 +107,13 @@ def start(bench: Bench, runs: int) -> dict[str, Any]:
     """Read from the file that keeps all of the console: nobody misses the first line there."""
     log = bench.guests.folder / "console.log"
     bench.have("start", more=f'serial_log = "{log}"', properties={"offline_action": "turn-off"})
+    address = bench.address("n1")
     taken, alone = [], []
     for _ in range(runs):
         bench.running.ctl("resource", "offline", "start")
         log.unlink()
         begun = time.perf_counter()
-        bench.post("/v1/resources/start/online")
+        bench.post(address, "/v1/resources/start/online", {})
         taken.append(seconds_to_line(log, begun))
         bench.running.ctl("wait", "--for", "group start online")
         alone.append(qemu_alone(bench, log))
