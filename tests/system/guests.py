@@ -73,7 +73,9 @@ class Guests:
         with self._changed:
             self.said[name], self.written[name] = [], []
         given = {"configuration": str(definition), "run_folder": str(self.run_folder), **(properties or {})}
-        resources = [{"name": f"{name}-disk", "type": "physical_disk", "properties": disk}] if disk is not None else []
+        resources: list[dict[str, Any]] = (
+            [{"name": f"{name}-disk", "type": "physical_disk", "properties": disk}] if disk is not None else []
+        )
         resources += [
             {
                 "name": f"{name}-configuration",
