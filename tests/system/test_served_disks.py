@@ -129,6 +129,26 @@ def test_one_of_them_dies_at_some_moment(running: Lab, guests: Guests, served: s
     until(lambda: guests.written[served][-1].at >= after.at, "its disk takes what it writes")
 
 
+def test_a_frozen_node_writes_no_more_when_it_goes_on(tgt: Tgt, guests: Guests) -> None:
+    """No fence agent, no watchdog: what the frozen guest had in hand is refused by the storage."""
+    name = fresh_name()
+    made = on_served_disk(guests, name, preferred_owners=["n1"])
+    made["resources"][0]["properties"] = on_a_target(tgt, guests.image(name))
+    with lab(profile="fast", has_fence=False) as unfenced:
+        unfenced.apply({"groups": [made]})
+        before = guests.goes_on(name)
+        unfenced.ctl("lab", "pause", "n1", "--what", "node")
+        after = guests.wait(name, "to run elsewhere", lambda line: line.generation > before.generation)
+        guests.wait(name, "to go on there", lambda line: line.count > after.count + 10)
+        unfenced.ctl("lab", "resume", "n1", "--what", "node")
+        unfenced.ctl("wait", "--for", "cluster healthy")
+        guests.goes_on(name)
+        late = [line for line in guests.written[name] if line.at > after.at and line.generation == before.generation]
+        assert late == []
+        assert guests.written[name][-1].generation == after.generation
+        remove(unfenced, name)
+
+
 @pytest.mark.skipif(bool(NO_MOUNTS), reason=f"mounting a disk of the cluster needs {', '.join(NO_MOUNTS)}")
 def test_a_machine_on_a_mounted_disk_moves_quick(running: Lab, guests: Guests, tmp_path: Path) -> None:
     """Live is refused before anything happens, and a drain goes on without it."""
