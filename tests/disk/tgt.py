@@ -1,6 +1,7 @@
 """A SCSI target of Debian's tgt on a loopback port, in a temporary folder, with a control number of its own. Needs root."""
 
 import contextlib
+import itertools
 import os
 import shutil
 import socket
@@ -11,6 +12,8 @@ from pathlib import Path
 
 MIB = 1 << 20
 SIZE_BYTES = 64 * MIB
+_TARGETS = itertools.count()
+"""Of this process; each has a control number of its own."""
 
 
 def missing() -> str:
@@ -34,7 +37,7 @@ class Tgt:
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self.port = _free_port(20000 + os.getpid() % 9000)
-        self._number = 100 + os.getpid() % 30000
+        self._number = 100 + (os.getpid() + next(_TARGETS) * 7919) % 30000
         self._units: dict[int, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._log = open(os.path.join(folder, "tgtd.log"), "ab")  # noqa: SIM115  closed in stop
