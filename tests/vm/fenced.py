@@ -65,10 +65,11 @@ class Node:
     def can_write(self) -> bool:
         """Whether something written through this node's socket arrives. False also where nothing listens."""
         try:
-            client = Client(self.nbd).shake_hands()
+            client = Client(self.nbd)
         except OSError:
             return False
         try:
+            client.shake_hands()
             return client.ask(1, PROBE_AT, 512, self.name.encode().ljust(512, b"."))[0] == 0
         except OSError:
             return False
@@ -80,17 +81,15 @@ class Node:
         main = self.disk.processes.main()
         assert main is not None
         main.signal(number)
-        wanted = {signal.SIGSTOP: "T", signal.SIGKILL: "Z"}.get(signal.Signals(number))
+        if number == signal.SIGKILL:
+            assert main.wait(5000) is not None
         until = time.monotonic() + 5
-        while wanted and _state(main.pid) != wanted and main.exit is None:
+        while number == signal.SIGSTOP and _state(main.pid) != "T":
             assert time.monotonic() < until
 
 
 def _state(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return "Z"
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 class Fenced:
