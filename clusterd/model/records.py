@@ -377,10 +377,10 @@ class MigrationReport:
     """Why it fell through: it still runs on the source. Final."""
     is_moved: bool = False
     """It stands still on the source and is whole at the destination. Final."""
-    moved_cluster_ms: int = 0
+    moved_wall_ms: int = 0
     took_ms: int = 0
     blackout_ms: int = 0
-    """From the moment at which it was moved until it was online at the destination."""
+    """From the moment at which it was moved until it was online at the destination, by the two nodes' wall clocks."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,7 @@ def _move_next(
     name = next((each for each in names if each not in leaving.moved), None)
     if name is None:
         leaving.is_moved, leaving.moved_ms = True, now.now_ms
-        leaving.moved_cluster_ms = leaving.moved_cluster_ms or max(1, now.cluster_ms)
+        leaving.moved_wall_ms = leaving.moved_wall_ms or max(1, now.wall_ms)
         leaving.took_ms = now.now_ms - leaving.began_ms
         leaving.percent, leaving.text = 100, ""
         text = f"everything is at {record.node} after {leaving.took_ms} ms"
@@ -144,7 +144,7 @@ def migrate_answered(desk: Desk, group: OwnedGroup, name: str, answer: CallAnswe
     if answer.outcome is CallOutcome.DONE:
         leaving.under_way = ""
         leaving.moved.add(name)
-        leaving.moved_cluster_ms = max(1, now.cluster_ms)
+        leaving.moved_wall_ms = max(1, now.wall_ms)
         return
     because = leaving.stopping or answer.message or "it could not be moved"
     _fall_through(group, leaving, because, now)

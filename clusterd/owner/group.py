@@ -33,7 +33,7 @@ class Departure:
     failed: str = ""
     is_moved: bool = False
     moved_ms: int = 0
-    moved_cluster_ms: int = 0
+    moved_wall_ms: int = 0
     took_ms: int = 0
 
 

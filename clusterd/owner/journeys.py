@@ -17,7 +17,7 @@ def migration_report(group: OwnedGroup) -> MigrationReport | None:
         leaving.text if not (leaving.failed or leaving.is_moved) else "",
         leaving.failed,
         leaving.is_moved,
-        leaving.moved_cluster_ms if leaving.is_moved else 0,
+        leaving.moved_wall_ms if leaving.is_moved else 0,
         leaving.took_ms,
     )
 
@@ -32,17 +32,21 @@ def restored_departure(report: MigrationReport | None, now_ms: int = 0) -> Depar
         percent=report.percent,
         failed=report.failed,
         is_moved=report.is_moved,
-        moved_cluster_ms=report.moved_cluster_ms,
+        moved_wall_ms=report.moved_wall_ms,
         took_ms=report.took_ms,
     )
 
 
-def went_on(group: OwnedGroup, *, cluster_ms: int, wall_ms: int) -> None:
-    """It came by live migration, and everything is online here now."""
+def went_on(group: OwnedGroup, *, wall_ms: int) -> None:
+    """It came by live migration, and everything is online here now.
+
+    The blackout is the difference of two nodes' wall clocks, for people only, and as good as these are in step: the
+    cluster's own clock may differ by as much between two nodes as one was started before the other.
+    """
     arrived = group.arrived
-    if arrived is None or arrived.blackout_ms or not arrived.moved_cluster_ms:
+    if arrived is None or arrived.blackout_ms or not arrived.moved_wall_ms:
         return
-    blackout_ms = max(1, cluster_ms - arrived.moved_cluster_ms)
+    blackout_ms = max(1, wall_ms - arrived.moved_wall_ms)
     group.arrived = replace(arrived, blackout_ms=blackout_ms)
     text = f"it goes on here as it ran, {blackout_ms} ms after it was moved"
     group.steps = with_step(group.steps, wall_ms, text)

@@ -66,7 +66,7 @@ def _conclude(desk: Desk, group: OwnedGroup, now: Now) -> None:
     wanted = group.wanted
     if wanted and wanted <= group.online:
         group.was_online = True
-        went_on(group, cluster_ms=now.cluster_ms, wall_ms=now.wall_ms)
+        went_on(group, wall_ms=now.wall_ms)
     if not is_empty_here(group):
         return
     if group.has_moved or group.assignment.order is Order.RELEASE or (desk.is_node_stopping and not desk.keeps_groups):

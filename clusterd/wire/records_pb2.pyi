@@ -1203,7 +1203,7 @@ class MigrationReport(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     FAILED_FIELD_NUMBER: _builtins.int
     IS_MOVED_FIELD_NUMBER: _builtins.int
-    MOVED_CLUSTER_MS_FIELD_NUMBER: _builtins.int
+    MOVED_WALL_MS_FIELD_NUMBER: _builtins.int
     TOOK_MS_FIELD_NUMBER: _builtins.int
     BLACKOUT_MS_FIELD_NUMBER: _builtins.int
     number: _builtins.int
@@ -1213,7 +1213,7 @@ class MigrationReport(_message.Message):
     """why it fell through: it still runs on the source"""
     is_moved: _builtins.bool
     """it stands still on the source and is whole at the destination"""
-    moved_cluster_ms: _builtins.int
+    moved_wall_ms: _builtins.int
     took_ms: _builtins.int
     blackout_ms: _builtins.int
     """until it was online at the destination"""
@@ -1225,13 +1225,13 @@ class MigrationReport(_message.Message):
         text: _builtins.str = ...,
         failed: _builtins.str = ...,
         is_moved: _builtins.bool = ...,
-        moved_cluster_ms: _builtins.int = ...,
+        moved_wall_ms: _builtins.int = ...,
         took_ms: _builtins.int = ...,
         blackout_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blackout_ms", b"blackout_ms", "failed", b"failed", "is_moved", b"is_moved", "moved_cluster_ms", b"moved_cluster_ms", "number", b"number", "percent", b"percent", "text", b"text", "took_ms", b"took_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blackout_ms", b"blackout_ms", "failed", b"failed", "is_moved", b"is_moved", "moved_wall_ms", b"moved_wall_ms", "number", b"number", "percent", b"percent", "text", b"text", "took_ms", b"took_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
