@@ -3,13 +3,14 @@
 import contextlib
 import os
 import shutil
+import time
 from typing import Any
 
 from clusterd.resource_api import CallCancelled, Context, NotOnThisNode, Process, ResourceFailed
 from resource_types.machine_definition import Definition
 from resource_types.virtual_machine.command_line import QEMU, Places, command_line
 from resource_types.virtual_machine.guest_watch import GuestWatch
-from resource_types.virtual_machine.qmp import Monitor, MonitorError, MonitorGone
+from resource_types.virtual_machine.qmp import Monitor, MonitorError, MonitorGone, MonitorRefused
 from resource_types.virtual_machine.run_folder import RunFolder
 
 CONNECT_EVERY_MS = 2
@@ -17,6 +18,9 @@ QUIT_WITHIN_MS = 2000
 GONE_WITHIN_MS = 200
 CALL_WITHIN_MS = 5000
 OUTPUT_LINES = 10
+NOT_FINALIZED = "not finalized"
+FINALIZED_WITHIN_S = 2.0
+FINALIZED_LOOK_S = 0.001
 
 
 class Machine:
@@ -68,11 +72,21 @@ class Machine:
         return str(self.call("query-status", within_ms=within_ms, context=context)["status"])
 
     def go_on(self) -> None:
-        """Let the guest run (again). Takes the locks of its images."""
-        try:
-            self.call("cont")
-        except MonitorError as error:
-            raise ResourceFailed(f"the guest cannot go on: {error}") from error
+        """Let the guest run (again). Takes the locks of its images.
+
+        QEMU says that the memory is there a moment before it has closed the stream it came by, and refuses until then.
+        """
+        until = time.monotonic() + FINALIZED_WITHIN_S
+        while True:
+            try:
+                self.call("cont")
+                break
+            except MonitorRefused as error:
+                if NOT_FINALIZED not in str(error) or time.monotonic() >= until:
+                    raise ResourceFailed(f"the guest cannot go on: {error}") from error
+                time.sleep(FINALIZED_LOOK_S)
+            except MonitorError as error:
+                raise ResourceFailed(f"the guest cannot go on: {error}") from error
         self.is_incoming = self.was_moved = False
 
     def reconnect(self, within_ms: int) -> None:
