@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,9 +38,30 @@ def leaves_nothing(tmp_path: Path) -> Iterator[None]:
     own = [str(tmp_path), *(places("trial", "n1", name).folder for name in DISKS)]
     yield
     left = [each for each in _everything() if any(folder in each for folder in own)]
+    _take_away(own)  # so that one test's mess is not told of all that follow
     for folder in own[1:]:
         shutil.rmtree(folder, ignore_errors=True)
     assert left == [], "the test left something behind"
+
+
+def _take_away(folders: list[str]) -> None:
+    for each in reversed(list(mounts.mounts())):
+        if any(folder in f"{each.point} {each.source}" for folder in folders):
+            subprocess.run(["umount", "-l", each.point], check=False)
+    for name in os.listdir("/sys/block"):
+        backing = mounts.backing_of(name) if name.startswith("loop") else ""
+        if backing and any(folder in backing for folder in folders):
+            subprocess.run(["losetup", "-d", f"/dev/{name}"], check=False)
+    for each in reversed(list(mounts.mounts())):
+        if any(folder in each.point for folder in folders):
+            subprocess.run(["umount", "-l", each.point], check=False)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mounts and loop devices belong to the whole machine: these tests run one after the other, with the labs."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.lab)
 
 
 def _everything() -> Iterator[str]:
