@@ -284,6 +284,8 @@ class Guard:
         """Its one word is that it is ready; the end of the pair is seen again as the end of the process."""
         try:
             word = host.lease_socket.recv(64)
+        except BlockingIOError:  # the event was of an older socket with this number
+            return
         except OSError:
             word = b""
         if word:

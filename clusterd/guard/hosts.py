@@ -40,7 +40,12 @@ class HostProcess:
     killed_because: str = ""
 
     def give_lease(self, incarnation: str, deadline_ms: int) -> None:
-        """A host that does not read (stopped, say) misses updates and then ends at an older deadline: the safe side."""
+        """A host that does not read (stopped, say) misses updates and then ends at an older deadline: the safe side.
+
+        One that closed its end is dying: it gets no more, and is reaped when its process ends.
+        """
+        if self.lease_socket.fileno() < 0:
+            return
         update = host_pb2.LeaseUpdate(incarnation=incarnation, deadline_ms=deadline_ms)
         try:
             self.lease_socket.send(framed(update.SerializeToString()))

@@ -76,6 +76,20 @@ async def test_killed_host_is_followed_by_its_workloads(kind: str, run_dir: str,
         assert not again.inventory.resources
 
 
+async def test_lease_is_renewed_while_a_host_dies(kind: str, run_dir: str, marked: Marked, log: int) -> None:
+    async with trial_node(run_dir, log=log) as node:
+        for _ in range(5):
+            host = await running(node, marked, bare=kind != PROCESS_TREE)
+            os.kill(host.started.pid, signal.SIGKILL)
+            while not any(each.HasField("host_ended") for each in node.guard_events):
+                node.guard.renew(node.incarnation, now_ms() + 5000)
+                await asyncio.sleep(0)
+            assert marked.pids() == []
+            node.forget()
+        state = await node.connect()
+        assert state.incarnation == node.incarnation
+
+
 async def test_stopped_host_is_killed_at_the_deadline(kind: str, run_dir: str, marked: Marked, log: int) -> None:
     async with trial_node(run_dir, log=log) as node:
         host = await running(node, marked, bare=True)
