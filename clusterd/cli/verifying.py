@@ -7,37 +7,51 @@ from typing import Any
 import click
 
 from clusterd.cli.client import path_to
+from clusterd.cli.moves import KINDS
 from clusterd.cli.output import paint, plain, table
 from clusterd.cli.session import Milliseconds, client_of, output_of, show, wait_for
 from clusterd.model.errors import ClusterError, Refused
 
 FAILED_EXIT = 1
+MOVED, FAILED, LEFT_OUT = "moved", "failed", "left-out"
+_WORDS = {MOVED: ("ok", "green"), FAILED: ("failed", "red"), LEFT_OUT: ("left out", "yellow")}
 
 
 @click.command()
 @click.argument("name")
+@click.option(
+    "--kind", type=click.Choice(KINDS), default=None, help="How each move is made: live is without interruption."
+)
 @click.option("--timeout", type=Milliseconds(), default="60s", show_default=True, help="Longest wait for each move.")
 @click.pass_context
-def verify(ctx: click.Context, /, name: str, timeout: int) -> None:
+def verify(ctx: click.Context, /, name: str, kind: str | None, timeout: int) -> None:
     """Move a group to each of its possible owners and back to where it was, and report on each.
 
-    Every move interrupts the group as long as any other move of it does. A node that cannot take it now is said and left
-    out. Exit code 1 when a move failed.
+    Every move interrupts the group as long as any other move of its kind does. A node that is down, paused or quarantined is
+    said and left out. Exit code 1 when a move failed.
+
+    \b
+    clusterctl group verify shop
+    clusterctl group verify shop --kind live
     """
     group = _group(ctx, name)
     home = group["owner"]
     if group["state"] != "online" or not home:
         hint = f"clusterctl group online {name}"
         raise Refused(f"group {group['name']} is {group['state']}: only what is online can be verified", hint=hint)
-    targets = [node for node in _owners(ctx, group) if node != home]
-    found = [_visit(ctx, group["name"], node, timeout) for node in targets]
-    back = _visit(ctx, group["name"], home, timeout)
+    visits = [
+        _left_out(node, why) if why else _visit(ctx, group["name"], node, kind, timeout)
+        for node, why in _owners(ctx, group)
+        if node != home
+    ]
+    visits.append(_visit(ctx, group["name"], home, kind, timeout))
     document = {
         "schema": 1,
         "group": group["name"],
         "home": home,
-        "verified": all(each["moved"] for each in (*found, back)),
-        "moves": [*found, back],
+        "kind": kind,
+        "verified": not any(each["result"] == FAILED for each in visits),
+        "moves": visits,
     }
     show(ctx, document, verify_lines)
     if not document["verified"]:
@@ -45,53 +59,66 @@ def verify(ctx: click.Context, /, name: str, timeout: int) -> None:
 
 
 def verify_lines(document: Mapping[str, Any]) -> list[str]:
+    """A line for each node, and a sentence that claims no more than was tried."""
+    group, home, moves = plain(document["group"]), plain(document["home"]), document["moves"]
     rows = [
         (
-            each["node"] + (" (back)" if number == len(document["moves"]) - 1 else ""),
-            paint("ok", "green") if each["moved"] else paint("failed", "red"),
-            f"{each['took_ms'] / 1000:.2f} s",
+            each["node"] + (" (back)" if number == len(moves) - 1 else ""),
+            paint(*_WORDS[each["result"]]),
+            "-" if each["took_ms"] is None else f"{each['took_ms'] / 1000:.2f} s",
+            "-" if each["blackout_ms"] is None else f"{each['blackout_ms']} ms",
             each["because"],
         )
-        for number, each in enumerate(document["moves"])
+        for number, each in enumerate(moves)
     ]
-    lines = table(("NODE", "MOVE", "TOOK", "WHAT HAPPENED"), rows)
-    if document["verified"]:
-        return [
-            *lines,
-            f"{plain(document['group'])} runs on every node that may own it, and is on {document['home']} again",
-        ]
-    return [
-        *lines,
-        f"{plain(document['group'])} does not run everywhere: clusterctl events --group {document['group']}",
-    ]
+    lines = table(("NODE", "MOVE", "TOOK", "STOOD STILL", "WHAT HAPPENED"), rows)
+    left_out = ", ".join(plain(each["node"]) for each in moves if each["result"] == LEFT_OUT)
+    if not document["verified"]:
+        return [*lines, f"{group} does not run everywhere: clusterctl events --group {group}"]
+    if left_out:
+        return [*lines, f"{group} runs on every node that could be tried, not tried {left_out}; it is on {home} again"]
+    return [*lines, f"{group} runs on every node that may own it, and is on {home} again"]
 
 
-def _visit(ctx: click.Context, name: str, node: str, timeout_ms: int) -> dict[str, Any]:
+def _visit(ctx: click.Context, name: str, node: str, kind: str | None, timeout_ms: int) -> dict[str, Any]:
     """Move it there. What fails is told, and the next node is tried from wherever the group is then."""
     if output_of(ctx) == "table":
         click.echo(f"moving {plain(name)} to {plain(node)} …", err=True)
     began = time.monotonic()
+    body = {"target": node, **({"kind": kind} if kind else {})}
+    blackout_ms: int | None = None
     try:
-        outcome = client_of(ctx).change("POST", path_to("groups", name, "move"), {"target": node})
-        waited = wait_for(
-            ctx, [f"group {name} online on {node}"], longest_ms=timeout_ms, after_revision=outcome["revision"]
-        )
+        outcome = client_of(ctx).change("POST", path_to("groups", name, "move"), body)
+        waited = wait_for(ctx, outcome["wait_for"], longest_ms=timeout_ms, after_revision=outcome["revision"])
         moved = bool(waited["reached"])
         because = "; ".join(plain(each["now"]) for each in waited["conditions"])
+        if moved and kind == "live":
+            blackout_ms = (_group(ctx, name)["migration"] or {}).get("blackout_ms")
     except ClusterError as error:
         moved, because = False, plain(error.message)
-    return {"node": node, "moved": moved, "took_ms": int((time.monotonic() - began) * 1000), "because": because}
+    took_ms = int((time.monotonic() - began) * 1000)
+    return _said(node, MOVED if moved else FAILED, because, took_ms, blackout_ms)
 
 
-def _owners(ctx: click.Context, group: Mapping[str, Any]) -> list[str]:
-    """Nodes that every resource of it may run on and that take groups now, in join order."""
+def _left_out(node: str, why: str) -> dict[str, Any]:
+    return _said(node, LEFT_OUT, why, None, None)
+
+
+def _said(node: str, result: str, because: str, took_ms: int | None, blackout_ms: int | None) -> dict[str, Any]:
+    return {"node": node, "result": result, "took_ms": took_ms, "blackout_ms": blackout_ms, "because": because}
+
+
+def _owners(ctx: click.Context, group: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Nodes that every resource of it may run on, in join order, and why one cannot take it now."""
     nodes = client_of(ctx).read("/v1/nodes")["nodes"]
     limits = [set(each["possible_owners"]) for each in group["resources"] if each.get("possible_owners")]
-    return [
-        each["name"]
-        for each in nodes
-        if each["state"] == "up" and not each.get("paused") and all(each["name"] in owners for owners in limits)
-    ]
+    return [(each["name"], _why_not(each)) for each in nodes if all(each["name"] in owners for owners in limits)]
+
+
+def _why_not(node: Mapping[str, Any]) -> str:
+    if node["state"] != "up":
+        return f"it is {node['state']}"
+    return "it is quarantined" if node.get("quarantined_until") else ""
 
 
 def _group(ctx: click.Context, name: str) -> dict[str, Any]:

@@ -206,7 +206,7 @@ def test_verify_visits_every_possible_owner_and_comes_back(clusterctl: Run, mach
     assert clusterctl(*arguments).code == 0
     done = clusterctl("-o", "json", "group", "verify", "shop")
     assert done.code == 0, done.err
-    assert [(each["node"], each["moved"]) for each in done.json["moves"]] == [("n3", True), ("n1", True)]
+    assert [(each["node"], each["result"]) for each in done.json["moves"]] == [("n3", "moved"), ("n1", "moved")]
     shown = clusterctl("group", "verify", "shop")
     assert "n1 (back)" in shown.out
     assert "shop runs on every node that may own it, and is on n1 again" in shown.out
@@ -220,7 +220,31 @@ def test_verify_says_where_it_does_not_run(clusterctl: Run, machines: Served, de
     machines.call(lambda cluster: setattr(cluster, "acts", False))
     done = clusterctl("-o", "json", "group", "verify", "shop", "--timeout", "200ms")
     assert (done.code, done.json["verified"]) == (1, False)
-    assert [each["moved"] for each in done.json["moves"]] == [False, False, True]
+    assert [each["result"] for each in done.json["moves"]] == ["failed", "failed", "moved"]
+
+
+def test_verify_says_which_node_it_could_not_try(clusterctl: Run, machines: Served, definition: Path) -> None:
+    assert clusterctl("vm", "protect", "shop", "--definition", str(definition), "--yes").code == 0
+    assert clusterctl("node", "pause", "n2").code == 0
+    done = clusterctl("-o", "json", "group", "verify", "shop")
+    assert done.code == 0, done.err
+    assert [(each["node"], each["result"]) for each in done.json["moves"]] == [
+        ("n2", "left-out"),
+        ("n3", "moved"),
+        ("n1", "moved"),
+    ]
+    shown = clusterctl("group", "verify", "shop").out
+    assert "it is paused" in shown
+    assert "shop runs on every node that could be tried, not tried n2; it is on n1 again" in shown
+
+
+def test_verify_by_a_kind_that_it_cannot(clusterctl: Run, machines: Served, definition: Path) -> None:
+    """The types of this cluster do not offer live moves: every node says so, and nothing moved."""
+    assert clusterctl("vm", "protect", "shop", "--definition", str(definition), "--yes").code == 0
+    done = clusterctl("-o", "json", "group", "verify", "shop", "--kind", "live")
+    assert (done.code, done.json["verified"], done.json["kind"]) == (1, False, "live")
+    assert [each["result"] for each in done.json["moves"]] == ["failed", "failed", "moved"]
+    assert all("cannot migrate live" in each["because"] for each in done.json["moves"][:-1])
 
 
 def at_a_terminal(served: Served, typed: bytes, *arguments: str) -> tuple[int, str]:

@@ -43,6 +43,10 @@ def test_a_guest_in_one_command_and_what_can_be_done_with_it(tmp_path: Path) -> 
         assert [each["node"] for each in verified["moves"]][-1] == shown["owner"]
         assert sorted(each["node"] for each in verified["moves"]) == ["n1", "n2", "n3"]
 
+        live = running.ctl("group", "verify", "tiny1", "--kind", "live")
+        assert [each["result"] for each in live["moves"]] == ["moved"] * 3
+        assert all(each["blackout_ms"] is not None for each in live["moves"])
+
         page = tmp_path / "cluster.html"
         report = running.ctl("validate", "--report", str(page))
         verdicts = {each["name"]: each["verdict"] for each in report["tests"]}
