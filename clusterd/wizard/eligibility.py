@@ -76,7 +76,7 @@ class _Judgement:
         self._check_others(readable)
         owners = self._owners(best)
         files = self._placed_files(owners, readable)
-        disks = self._disks(files, owners)
+        disks = self._disks(files, owners, readable)
         self._check_chains(files, readable, owners)
         is_running = self._check_running(readable)
         self._check_hosts(owners)
@@ -149,8 +149,8 @@ class _Judgement:
                 if other.path == self._path or other.path not in self._around.protected:
                     continue
                 self._refusals += [
-                    f"disk image {path} belongs to {self._around.protected[other.path]} as well: two machines cannot "
-                    "write to one image"
+                    f"disk {path} belongs to {self._around.protected[other.path]} as well: two machines cannot "
+                    "write to one disk"
                     for path in sorted(mine & _own_images(other))
                 ]
 
@@ -178,11 +178,17 @@ class _Judgement:
 
     def _placed_files(self, owners: Sequence[str], readable: Mapping[str, DefinitionFacts]) -> list[Placed]:
         """Every file that any node knows of, judged on the owners. A path within a volume counts where it is mounted."""
-        files = [each for facts in readable.values() for each in facts.files]
+        files = [each for facts in readable.values() for each in facts.files if not each.served_by]
         resolved = {each.role for each in files if each.path.startswith("/")}
         paths = dict.fromkeys(each.path for each in files if each.path.startswith("/") or each.role not in resolved)
         found = [placed(path, self._seen(path, owners), self._machines, self._around) for path in paths]
         self._refusals += [each.refusal for each in found if each.refusal]
+        self._refusals += [
+            f'{each.role} {each.path} is disk {each.disk.resource} itself: name it by resource = "{each.disk.resource}" '
+            "instead of the path, or its writes go past the reservation"
+            for each in found
+            if each.disk is not None and each.path == each.disk.place
+        ]
         bridges = {name: node for node in owners for name in _bridges(self._facts.get(node))}
         self._refusals += [f"there is no bridge {name} on {node}" for name, node in sorted(bridges.items())]
         return found
@@ -195,11 +201,14 @@ class _Judgement:
             found[node] = next((each for each in files if each.path == path), None)
         return found
 
-    def _disks(self, files: Sequence[Placed], owners: Sequence[str]) -> list[ClusterDisk]:
+    def _disks(
+        self, files: Sequence[Placed], owners: Sequence[str], readable: Mapping[str, DefinitionFacts]
+    ) -> list[ClusterDisk]:
         """Those under its files, those named, and those on which these are mounted; all in one group."""
         by_key = {disk.resource.casefold(): disk for disk in self._around.disks}
         needed = {each.disk.resource: each.disk for each in files if each.disk is not None}
         named = [by_key[name.casefold()] for name in self._wish.disks if name.casefold() in by_key]
+        named += self._serving(readable, by_key)
         needed |= {disk.resource: disk for disk in named}
         for disk in list(needed.values()):
             for outer in disks_around(disk, owners, self._around):
@@ -214,6 +223,24 @@ class _Judgement:
             told = ", ".join(f"{disk.resource} in {disk.group}" for disk in needed.values() if disk.group)
             self._refusals.append(f"its files are on disks of several groups ({told}): bring them into one group first")
         return list(needed.values())
+
+    def _serving(self, readable: Mapping[str, DefinitionFacts], by_key: Mapping[str, ClusterDisk]) -> list[ClusterDisk]:
+        """Disks that the definition names as resources: each is there, or to be created, and is used by nothing else."""
+        wanted = {(each.role, each.served_by) for facts in readable.values() for each in facts.files if each.served_by}
+        found = []
+        for role, name in sorted(wanted):
+            disk = by_key.get(name.casefold())
+            if disk is None:
+                hint = f"--disk {name}:image=… (or device=…, iscsi.portal=…) creates it"
+                self._refusals.append(f"{role} is served by disk {name}, and there is none of that name: {hint}")
+            elif disk.mount_point:
+                self._refusals.append(
+                    f"{role} is served by disk {disk.resource}, which is mounted on {disk.mount_point}: a disk that serves "
+                    "a machine has no mount_point"
+                )
+            else:
+                found.append(disk)
+        return found
 
     def _check_chains(
         self, files: Sequence[Placed], readable: Mapping[str, DefinitionFacts], owners: Sequence[str]
@@ -287,9 +314,9 @@ def _of(told: NodeDefinitions, path: str) -> DefinitionFacts | None:
 
 
 def _own_images(facts: DefinitionFacts) -> set[str]:
-    """Images that it alone writes to."""
+    """Images, and disks of the cluster, that it alone writes to."""
     return {
-        each.path
+        each.path or each.served_by.casefold()
         for each in facts.files
         if each.role.startswith("disk ") and not each.rests_under and not each.is_shared
     }

@@ -25,6 +25,8 @@ class FileFacts(msgspec.Struct, frozen=True):
     """The id that the definition asks for."""
     rests_under: str = ""
     """The image that rests on this one."""
+    served_by: str = ""
+    """The disk resource that serves it; it has no path then, and nothing else of it is known."""
 
 
 class DefinitionFacts(msgspec.Struct, frozen=True):

@@ -84,6 +84,9 @@ def _files(definition: Definition, mounts: list[tuple[str, str, str, str]]) -> I
 
 def _disk_files(disk: Disk, mounts: list[tuple[str, str, str, str]]) -> Iterator[dict[str, Any]]:
     role, path = f"disk {disk.id}", disk.path
+    if disk.resource:
+        yield {"role": role, "path": "", "served_by": disk.resource, "is_shared": disk.mode == "shared"}
+        return
     if disk.relative_path:
         folder = mounted_at(disk.volume)
         if folder is None:

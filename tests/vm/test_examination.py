@@ -58,6 +58,12 @@ def test_a_missing_image_is_told_with_its_path(tmp_path: Path) -> None:
     assert found["files"][1]["trouble"] == f"{tmp_path}/gone.img: No such file or directory"
 
 
+def test_a_disk_of_the_cluster_is_told_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "shop.toml").write_text('memory_mib = 64\n[[disks]]\nid = "system"\nresource = "shop-disk"\n')
+    (found,) = examined(folders=[str(tmp_path)])
+    assert found["files"][1] == {"role": "disk system", "path": "", "served_by": "shop-disk", "is_shared": False}
+
+
 def test_a_bridge_that_is_not_here(tmp_path: Path) -> None:
     network = '[[networks]]\nid = "lan"\nkind = "bridge"\nbridge = "br-none"\n'
     path = write(tmp_path)

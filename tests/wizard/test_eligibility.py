@@ -1,11 +1,13 @@
 """Which machines may be protected, and what is said of the others?"""
 
+import msgspec
 import pytest
 from machines import DISK, PATH, definition, file, hosts, judged, local, missing, on_one_machine, told
 
 from clusterd.wizard import (
     ClusterDisk,
     Eligibility,
+    FileFacts,
     HostFacts,
     NodeDefinitions,
     Surroundings,
@@ -14,6 +16,8 @@ from clusterd.wizard import (
 )
 
 SHOP_DISK = ClusterDisk("shop-disk", "shop", mount_point="/srv/machines")
+RAW_DISK = ClusterDisk("raw-disk", "shop", place="/shared/raw.img")
+SERVED = definition(file(PATH, "definition"), FileFacts("disk system", "", served_by="raw-disk"))
 
 
 def test_a_machine_on_shared_storage_is_eligible_everywhere() -> None:
@@ -88,7 +92,7 @@ REFUSED: list[tuple[str, Eligibility, str]] = [
             Surroundings(hosts()[:1], protected={"/srv/machines/till.toml": "till-configuration"}),
             Wish(),
         ),
-        f"disk image {DISK} belongs to till-configuration as well",
+        f"disk {DISK} belongs to till-configuration as well",
     ),
     (
         "disks of two groups",
@@ -97,6 +101,31 @@ REFUSED: list[tuple[str, Eligibility, str]] = [
             Surroundings(hosts(), (SHOP_DISK, ClusterDisk("data", "other", "/data"))),
         ),
         "disks of several groups",
+    ),
+    (
+        "served by a disk that there is not",
+        judged(told(SERVED)),
+        "disk system is served by disk raw-disk, and there is none of that name: --disk raw-disk:image=",
+    ),
+    (
+        "served by a disk that is mounted",
+        judged(told(SERVED), Surroundings(hosts(), (ClusterDisk("raw-disk", "shop", "/mnt"),))),
+        "disk system is served by disk raw-disk, which is mounted on /mnt",
+    ),
+    (
+        "served by the disk of another machine",
+        eligible(
+            PATH,
+            {"n1": NodeDefinitions("m", (SERVED, msgspec.structs.replace(SERVED, path="/till.toml")))},
+            Surroundings(hosts()[:1], (RAW_DISK,), protected={"/till.toml": "till-configuration"}),
+            Wish(),
+        ),
+        "disk raw-disk belongs to till-configuration as well",
+    ),
+    (
+        "the image of a cluster disk, past its reservation",
+        judged(told(definition(file(PATH, "definition"), file("/shared/raw.img"))), Surroundings(hosts(), (RAW_DISK,))),
+        'disk system /shared/raw.img is disk raw-disk itself: name it by resource = "raw-disk"',
     ),
     (
         "a mount inside a disk of another group",
@@ -211,3 +240,11 @@ def test_names_are_taken_in_any_letters() -> None:
 def test_a_single_possible_owner_needs_no_shared_storage() -> None:
     found = judged(told(definition(local(PATH, role="definition"), local())), wish=Wish(("n2",)))
     assert found.refusals == ()
+
+
+@pytest.mark.parametrize("group", ["shop", ""], ids=["that is there", "that is created with it"])
+def test_a_disk_that_the_definition_names_comes_along(group: str) -> None:
+    disk = ClusterDisk("Raw-Disk", group, place="/shared/raw.img")
+    found = judged(told(SERVED), Surroundings(hosts(), (disk,)))
+    assert (found.refusals, found.warnings) == ((), ())
+    assert ([each.resource for each in found.disks], found.group) == (["Raw-Disk"], group)
