@@ -180,7 +180,7 @@ class Guests:
             self._changed.notify_all()
 
     def _read_disks(self) -> None:
-        for name, lines in self.written.items():
+        for name, lines in list(self.written.items()):  # the test adds machines meanwhile
             try:
                 with self.image(name).open("rb") as file:
                     file.seek(LEDGER_OFFSET)
