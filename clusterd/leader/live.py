@@ -1,8 +1,9 @@
 """Can a group leave its node while it runs, and how does it leave otherwise? Pure.
 
 What others use of a group is what nothing else in it depends on: all of that must be able to migrate live, on both nodes.
-Its providers (a definition, a disk) follow when it has left. What an operator asks for is done as it was asked; moves of the
-cluster's own go by the priority of the group (`move_type_threshold`), or by what the resource itself says.
+Its providers (a definition, a disk) follow when it has left, unless a property of theirs says that they cannot (a disk that
+is mounted, on one node at a time). What an operator asks for is done as it was asked; moves of the cluster's own go by the
+priority of the group (`move_type_threshold`), or by what the resource itself says.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from clusterd.database import DatabaseView
 from clusterd.model import keys
 from clusterd.model.dependencies import parse_dependency
 from clusterd.model.ids import NodeId, key_of
-from clusterd.model.records import ResourceRecord, ResourceTypeRecord
+from clusterd.model.records import Json, ResourceRecord, ResourceTypeRecord
 from clusterd.model.settings import ClusterSettings
 from clusterd.model.states import MoveKind, Wanted
 
@@ -22,7 +23,11 @@ DEFAULT_MOVE_TYPE = "default_move_type"
 
 def live_obstacle(view: DatabaseView, resources: Sequence[ResourceRecord], source: NodeId, target: NodeId) -> str:
     """Why what these resources do cannot go on while they go from one node to the other; empty: it can."""
-    used = _used_by_others(resources)
+    wanted = [each for each in resources if each.wanted is Wanted.ONLINE]
+    for each in wanted:
+        if by := preventing(view, each, source):
+            return f"{each.name} ({each.type}) cannot migrate live, as it has a {by}"
+    used = _used_by_others(wanted)
     for each in used:
         for node in (source, target):
             if node and not is_able(view, each, node):
@@ -32,7 +37,20 @@ def live_obstacle(view: DatabaseView, resources: Sequence[ResourceRecord], sourc
 
 def is_able(view: DatabaseView, resource: ResourceRecord, node: NodeId) -> bool:
     known = view.get(ResourceTypeRecord, keys.resource_type(resource.type, node))
-    return known is not None and LIVE_MIGRATION in known.abilities
+    return known is not None and LIVE_MIGRATION in known.abilities and not preventing(view, resource, node)
+
+
+def preventing(view: DatabaseView, resource: ResourceRecord, node: NodeId) -> str:
+    """The property that takes live migration from a resource whose type has it, as the type itself says; empty: none."""
+    known = view.get(ResourceTypeRecord, keys.resource_type(resource.type, node))
+    declared = known.schema.get("properties") if known is not None else None
+    properties = declared.items() if isinstance(declared, dict) else ()
+    return next((name for name, schema in properties if resource.private.get(name) and _prevents(schema)), "")
+
+
+def _prevents(schema: Json) -> bool:
+    said = schema.get("x-prevents") if isinstance(schema, dict) else None
+    return isinstance(said, list) and LIVE_MIGRATION in said
 
 
 def kind_of_own_move(
@@ -55,7 +73,6 @@ def kind_of_own_move(
     return kind
 
 
-def _used_by_others(resources: Sequence[ResourceRecord]) -> list[ResourceRecord]:
-    wanted = [each for each in resources if each.wanted is Wanted.ONLINE]
+def _used_by_others(wanted: Sequence[ResourceRecord]) -> list[ResourceRecord]:
     providers = {key_of(name) for each in wanted for name in parse_dependency(each.depends_on).providers}
     return [each for each in wanted if key_of(each.name) not in providers]

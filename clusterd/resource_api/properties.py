@@ -55,6 +55,8 @@ class Property:
     exactly_one: bool = False
     """Of a mapping with fields: exactly one of them must be given."""
     aliases: tuple[str, ...] = ()
+    prevents: tuple[str, ...] = ()
+    """Abilities of the type that a resource for which this is set does not have, so that nobody asks for them."""
 
 
 _UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -106,6 +108,8 @@ def _schema_of_one(declared: Property) -> dict[str, Any]:
         schema["x-unit"] = declared.unit
     if declared.aliases:
         schema["x-aliases"] = list(declared.aliases)
+    if declared.prevents:
+        schema["x-prevents"] = list(declared.prevents)
     if declared.minimum is not None:
         schema["minimum"] = declared.minimum
     if declared.maximum is not None:

@@ -36,6 +36,7 @@ PROPERTIES = (
         "mount_point",
         PropertyKind.TEXT,
         "where to mount it; without one it is served as NBD only, for a virtual machine. `{node}` is the node's name",
+        prevents=("live-migration",),
     ),
     Property("mount_options", PropertyKind.LIST, "for mount -o", default=[]),
     Property(

@@ -8,18 +8,22 @@ from clusterd.model.ids import GroupId, NodeId, ResourceId
 from clusterd.model.records import ClusterRecord, ResourceRecord, ResourceTypeRecord
 from clusterd.model.settings import cluster_settings
 from clusterd.model.states import MoveKind, Wanted
+from clusterd.resource_api import Property, PropertyKind, schema_of
 
 N1, N2, N3 = NodeId("n1"), NodeId("n2"), NodeId("n3")
 SETTINGS = cluster_settings(ClusterRecord("", ""))
 
 
 def world() -> DatabaseView:
-    """On n1 and n2 machines can migrate live, on n3 they cannot; services and disks never can."""
+    """On n1 and n2 machines can migrate live, on n3 they cannot; stores can unless they have a folder; services and disks
+    never can."""
+    folder = Property("folder", PropertyKind.TEXT, "where", prevents=("live-migration",))
     database = Database()
     draft = Draft(DatabaseView(database))
     for node in (N1, N2, N3):
         draft.put(ResourceTypeRecord("service", node, "1"))
         draft.put(ResourceTypeRecord("disk", node, "1"))
+        draft.put(ResourceTypeRecord("store", node, "1", schema_of([folder]), ("live-migration",)))
         draft.put(ResourceTypeRecord("machine", node, "1", abilities=() if node == N3 else ("live-migration",)))
     database.apply(draft.build("r1"), 1)
     return DatabaseView(database)
@@ -33,6 +37,7 @@ def resource(
 
 VM = resource("vm", "machine", "[data]")
 DATA = resource("data", "disk")
+FREE, BOUND = resource("data", "store"), resource("data", "store", folder="/srv")
 
 
 @pytest.mark.parametrize(
@@ -49,6 +54,14 @@ DATA = resource("data", "disk")
             "vm (machine) cannot migrate live: its resource type on n3",
         ),
         ("nothing is to run", [resource("vm", "machine", wanted=Wanted.OFFLINE)], N2, "nothing of it is to be online"),
+        ("what it needs goes along", [VM, FREE], N2, ""),
+        (
+            "what it needs cannot, as its property says",
+            [VM, BOUND],
+            N2,
+            "data (store) cannot migrate live, as it has a folder",
+        ),
+        ("nothing but that", [BOUND], N2, "data (store) cannot migrate live, as it has a folder"),
     ],
 )
 def test_obstacle(name: str, resources: list[ResourceRecord], target: NodeId, words: str) -> None:
@@ -63,6 +76,9 @@ def test_obstacle(name: str, resources: list[ResourceRecord], target: NodeId, wo
         ("what has nothing to save just stops", [resource("web", "service")], 3000, N2, MoveKind.UNSAID),
         ("important ones go live", [VM, DATA], 2000, N2, MoveKind.LIVE),
         ("others are saved", [VM, DATA], 1999, N2, MoveKind.QUICK),
+        ("with what it needs", [VM, FREE], 2000, N2, MoveKind.LIVE),
+        ("what it needs cannot go live", [VM, BOUND], 2000, N2, MoveKind.QUICK),
+        ("what cannot go live alone just stops", [BOUND], 2000, N2, MoveKind.UNSAID),
         ("a node that cannot take it live", [VM, DATA], 3000, N3, MoveKind.QUICK),
         (
             "the machine itself says how",
