@@ -87,6 +87,11 @@ class _Judgement:
             for each in files
             if each.disk is not None and each.is_unseen
         ]
+        self._warnings += [
+            f"it moves with an interruption (quick), not live: disk {disk.resource} is mounted, on one node at a time"
+            for disk in disks
+            if disk.mount_point
+        ]
         local = [each.path for each in files if each.needs_one_machine]
         if local:
             text = "only because they are on one machine"

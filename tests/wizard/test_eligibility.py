@@ -170,6 +170,11 @@ WARNED: list[tuple[str, Eligibility, str]] = [
         "the group stays offline",
     ),
     (
+        "a disk that is mounted does not go live",
+        judged(around=Surroundings(hosts(), (SHOP_DISK,))),
+        "it moves with an interruption (quick), not live: disk shop-disk is mounted",
+    ),
+    (
         "no room on one node",
         judged(around=Surroundings(hosts(n2=HostFacts("n2", "7.2", memory_free_mib=9)))),
         "not every possible owner has room: n2 has 9 MiB left",
