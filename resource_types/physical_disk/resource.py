@@ -22,6 +22,7 @@ from resource_types.physical_disk import handover, session
 from resource_types.physical_disk.back_end import CHALLENGE_INTERVALS
 from resource_types.physical_disk.file_system import id_problem
 from resource_types.physical_disk.leftovers import starting, take_away
+from resource_types.physical_disk.looking import look_at_disks
 from resource_types.physical_disk.mounting import Mounting, missing, mount_point
 from resource_types.physical_disk.places import Places, make_folder, places
 from resource_types.physical_disk.properties import EXACTLY_ONE, PROPERTIES, described, kind_and_place
@@ -115,6 +116,13 @@ class PhysicalDisk(ResourceType):
                 return _json({"volume_id": self._adopt(body)})
             case _:
                 raise UnknownControl(verb)
+
+    @classmethod
+    def examine(cls, question: str, body: bytes) -> bytes:
+        """`disks`: which of these disks does this node reach, and what does it find there?"""
+        if question != "disks":
+            raise UnknownControl(question)
+        return look_at_disks(body)
 
     # ---- live migration ----
 
