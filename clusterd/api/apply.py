@@ -120,7 +120,7 @@ class _Application:
         before = self._view.group(spec.name)
         owners, found = known_nodes(self._view, spec.preferred_owners, "preferred_owners")
         after = replace(
-            before or GroupRecord(spec.name),
+            before or GroupRecord(spec.name, id=self._asked.request_id),
             preferred_owners=owners,
             properties=dict(spec.properties),
             wanted=spec.wanted or (before.wanted if before else Wanted.ONLINE),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from clusterd.api.group_views import ways_out
 from clusterd.api.maintenance import end_command, hands_off_group, hands_off_resource, is_in_force
-from clusterd.api.observed import ObservedGroup, ObservedResource
+from clusterd.api.observed import ObservedGroup, ObservedResource, why_not_placed
 from clusterd.api.port import NodeStatus
 from clusterd.database import DatabaseView
 from clusterd.model.dependencies import parse_dependency
@@ -164,7 +164,7 @@ def _owner_unproven(case: _Case) -> Reason | None:
 def _no_owner_yet(case: _Case) -> Reason | None:
     if case.group.assignment is not None:
         return None
-    return Reason("no-owner-yet", "no node has been given it yet")
+    return Reason("no-owner-yet", why_not_placed(case.view, case.group.record))
 
 
 def _nowhere(case: _Case) -> Reason | None:

@@ -48,7 +48,7 @@ def group_create(name: str, edit: GroupEdit) -> Planner:
         if view.group(name) is not None:
             raise Refused(f"there is a group {name} already", hint=f"to change it: clusterctl group set {name} …")
         made = Plan(Draft(view))
-        after = _edited_group(view, GroupRecord(GroupId(name), wanted=Wanted.OFFLINE), edit)
+        after = _edited_group(view, GroupRecord(GroupId(name), wanted=Wanted.OFFLINE, id=asked.request_id), edit)
         put_group(view, made, None, after)
         made.add("create", "group", name)
         made.event(asked, CONFIGURATION_APPLIED, f"group {name} created", group=name)

@@ -30,7 +30,7 @@ def protect_machine(plan: MachinePlan, *, wanted: Wanted) -> Planner:
     def draft(view: DatabaseView, asked: Asked) -> Plan:
         refuse_name(plan.group)
         made = Plan(Draft(view))
-        group = _group(view, made, plan, wanted)
+        group = _group(view, made, plan, wanted, asked)
         records = [_resource(view, each, group.name, wanted) for each in plan.resources]
         made.draft.replace(group)
         for record in records:
@@ -50,11 +50,11 @@ def protect_machine(plan: MachinePlan, *, wanted: Wanted) -> Planner:
     return draft
 
 
-def _group(view: DatabaseView, made: Plan, plan: MachinePlan, wanted: Wanted) -> GroupRecord:
+def _group(view: DatabaseView, made: Plan, plan: MachinePlan, wanted: Wanted, asked: Asked) -> GroupRecord:
     there = view.group(plan.group)
     if there is None:
         made.add("create", "group", plan.group)
-        return GroupRecord(GroupId(plan.group), wanted=wanted)
+        return GroupRecord(GroupId(plan.group), wanted=wanted, id=asked.request_id)
     if not plan.joins:
         reason = f"there is a group {there.name} already"
         refuse(

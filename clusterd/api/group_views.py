@@ -100,7 +100,7 @@ def because(group: ObservedGroup) -> str:
     if group.record.wanted is Wanted.OFFLINE and group.state is GroupState.OFFLINE:
         return "it is wanted offline"
     if group.assignment is None:
-        return "no node has been given it yet" if group.resources else "it has no resources"
+        return group.resources[0].cause if group.resources else "it has no resources"
     if group.state is GroupState.OFFLINE and (not group.owner or group.assignment.order is Order.HOLD):
         return group.assignment.because.text
     for each in group.resources:

@@ -131,7 +131,7 @@ def end_command(found: HandsOff) -> str:
 
 
 def _owner_node(view: DatabaseView, group: GroupRecord) -> NodeRecord | None:
-    assignment = view.assignment(group.name)
+    assignment = view.assignment_of(group)
     return view.node(assignment.owner) if assignment is not None and assignment.owner else None
 
 

@@ -7,7 +7,7 @@ from clusterd.api.port import NodeStatus, PeerStatus
 from clusterd.api.times import time_text, wall_of
 from clusterd.database import DatabaseView
 from clusterd.model.durations import rough_text
-from clusterd.model.records import AssignmentRecord, DrainRecord, MembershipRecord, NodeRecord
+from clusterd.model.records import DrainRecord, MembershipRecord, NodeRecord
 from clusterd.model.settings_catalogue import Scope, setting
 from clusterd.model.states import DrainState, MembershipState, NodeState
 from clusterd.model.states import NodeStatus as NodeWord
@@ -50,7 +50,7 @@ def node_view(view: DatabaseView, status: NodeStatus, record: NodeRecord) -> dic
 
 def groups_owned(view: DatabaseView, record: NodeRecord) -> list[str]:
     return sorted(
-        each.name for each in view.groups() if (found := view.assignment(each.name)) and found.owner == record.name
+        each.name for each in view.groups() if (found := view.assignment_of(each)) and found.owner == record.name
     )
 
 
@@ -110,8 +110,9 @@ def groups_left(view: DatabaseView, drain: DrainRecord) -> list[str]:
     """What the drained node still has of what was on it when the drain began."""
     owned: list[str] = []
     for name in drain.groups:
-        assignment: AssignmentRecord | None = view.assignment(name)
-        if assignment is not None and assignment.owner == drain.node and view.group(name) is not None:
+        group = view.group(name)
+        assignment = view.assignment_of(group) if group is not None else None
+        if assignment is not None and assignment.owner == drain.node:
             owned.append(name)
     return owned
 

@@ -65,12 +65,12 @@ class ObservedGroup:
 
 def observe_group(view: DatabaseView, record: GroupRecord, *, is_quorate: bool) -> ObservedGroup:
     """The group as this replica of the database knows it."""
-    assignment = view.assignment(record.name)
+    assignment = view.assignment_of(record)
     report = view.report(record.name)
     if report is not None and (assignment is None or report.generation != assignment.generation):
         report = None
     reported = {key_of(each.name): each for each in report.resources} if report else {}
-    doubt = _doubt(view, assignment, is_quorate)
+    doubt = _doubt(view, record, assignment, is_quorate)
     records = view.resources_of(record.name)
     wanted = set() if _rests_by_configuration(assignment) else online_wanted(record, records)
     resources = tuple(
@@ -100,9 +100,11 @@ class _Doubt:
     since_wall_ms: int = 0  # 0: as long as what was reported last
 
 
-def _doubt(view: DatabaseView, assignment: AssignmentRecord | None, is_quorate: bool) -> _Doubt | None:
+def _doubt(
+    view: DatabaseView, record: GroupRecord, assignment: AssignmentRecord | None, is_quorate: bool
+) -> _Doubt | None:
     if assignment is None:
-        return _Doubt(ResourceState.OFFLINE, "no node has been given it yet")
+        return _Doubt(ResourceState.OFFLINE, why_not_placed(view, record))
     if not is_quorate:
         return _Doubt(ResourceState.UNKNOWN, "this node reaches too few voters to know what the others do")
     if not assignment.owner:
@@ -115,6 +117,14 @@ def _doubt(view: DatabaseView, assignment: AssignmentRecord | None, is_quorate: 
         cause = f"its owner {assignment.owner} is silent, and it is not yet proven that nothing runs there"
         return _Doubt(ResourceState.UNKNOWN, cause)
     return None
+
+
+def why_not_placed(view: DatabaseView, record: GroupRecord) -> str:
+    """Why the leader has assigned nothing of a group yet."""
+    predecessor = view.assignment(record.name)
+    if predecessor is None or not predecessor.owner:
+        return "no node has been given it yet"
+    return f"no node has been given it yet: {predecessor.owner} has to give up the deleted group of its name first"
 
 
 def _observe(

@@ -140,6 +140,16 @@ class DatabaseView:
     def assignment(self, group_name: str) -> AssignmentRecord | None:
         return self.get(AssignmentRecord, keys.assignment(group_name))
 
+    def assignment_of(self, group: GroupRecord) -> AssignmentRecord | None:
+        """The assignment of this very group; that of a deleted one of the same name is none of its."""
+        found = self.assignment(group.name)
+        return found if found is not None and found.group_id == group.id else None
+
+    def group_of(self, assignment: AssignmentRecord) -> GroupRecord | None:
+        """The group that an assignment is about; None when it was deleted, also when another has its name by now."""
+        found = self.group(assignment.group)
+        return found if found is not None and found.id == assignment.group_id else None
+
     def report(self, group_name: str) -> ReportRecord | None:
         """The owner's last report. It may be of an older generation than the assignment: compare before use."""
         return self.get(ReportRecord, keys.report(group_name))

@@ -23,14 +23,24 @@ from clusterd.model.wanted import online_wanted
 
 def obvious_report(view: DatabaseView, assignment: AssignmentRecord, wall_ms: int) -> ReportRecord | None:
     """The report that follows; None when it stays as it is, or when nobody is there to report."""
-    group = view.group(assignment.group)
+    group = view.group_of(assignment)
     before = _present_report(view, assignment)
-    if group is None or not _is_owner_up(view, assignment):
+    if not _is_owner_up(view, assignment):
         return None
+    if group is None:
+        return _given_up(assignment, before)
     if before is not None and (before.is_hands_off or _is_hands_off(view, assignment, group)):
         return None
     after = _obeyed(view, assignment, group, before, wall_ms)
     return None if after == before else after
+
+
+def _given_up(assignment: AssignmentRecord, before: ReportRecord | None) -> ReportRecord | None:
+    """The group was deleted: it is stopped and released, unless it is stuck."""
+    if stuck_resources(before) or (before is not None and before.is_released):
+        return None
+    blank = ReportRecord(assignment.group, assignment.owner, assignment.incarnation, assignment.generation)
+    return replace(before or blank, resources=(), is_released=True)
 
 
 def stuck_resources(report: ReportRecord | None) -> list[ResourceReport]:

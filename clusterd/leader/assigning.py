@@ -76,7 +76,8 @@ class Assigning:
         self._crowd.placed(standing.group.name, owner, is_starting=after.order is Order.RUN)
         also = (keys.membership(owner), keys.node(owner), *_proof(before))
         message = f"{standing.group.name} is given to {owner}"
-        return [self._pen.write(standing, after, GROUP_ASSIGNED, message, why, node=owner, also=also)]
+        proposal = self._pen.write(standing, after, GROUP_ASSIGNED, message, why, node=owner, also=also)
+        return [self._begun(standing, proposal)]
 
     def keep_waiting(self, standing: Standing, assignment: AssignmentRecord, wait: Wait) -> Proposal | None:
         """It has an owner and does not start yet; say so when the reason is another one."""
@@ -157,7 +158,7 @@ class Assigning:
             group.name,
             member.node,
             member.incarnation,
-            before.generation + 1 if before is not None else 1,
+            (before.generation if before is not None else _last_generation(standing)) + 1,
             Order.RUN if runs else Order.HOLD,
             because,
             failovers=before.failovers if before is not None else (),
@@ -173,6 +174,7 @@ class Assigning:
             next_action="start" if wait is not None else "",
             next_action_cluster_ms=wait.until_cluster_ms if wait is not None else 0,
             waits_since_cluster_ms=self._gates.since_cluster_ms(standing, cause) if wait is not None else 0,
+            group_id=group.id,
         )
 
     # ---- nowhere ----
@@ -196,11 +198,8 @@ class Assigning:
         if was_aside and placement.status is GroupStatus.PHYSICAL_RESOURCES_LACKING:
             return proposals
         text = f"{why}; {placement.refusal}"
-        empty = AssignmentRecord(
-            standing.group.name, NodeId(""), Incarnation(""), 0, Order.HOLD, Decision("", "")
-        )  # fmt: skip
         after = replace(
-            _without_owner(before) if before is not None else empty,
+            _without_owner(before) if before is not None else _empty(standing),
             status=status,
             because=Decision(NOWHERE, text, (*steps, self._pen.step(placement.refusal)), placement.candidates),
             next_action="give it to a node as soon as one can take it",
@@ -208,7 +207,21 @@ class Assigning:
             since_wall_ms=self._pen.sight.wall_ms,
         )
         message = f"{standing.group.name} has no node"
-        return [*proposals, self._pen.write(standing, after, GROUP_UNPLACED, message, text, also=_proof(before))]
+        proposal = self._pen.write(standing, after, GROUP_UNPLACED, message, text, also=_proof(before))
+        return [*proposals, self._begun(standing, proposal)]
+
+    def _begun(self, standing: Standing, proposal: Proposal) -> Proposal:
+        """What takes the place of a deleted group inherits nothing but its generation: what that one left is forgotten."""
+        predecessor = standing.predecessor
+        if predecessor is None:
+            return proposal
+        name = predecessor.group
+        if predecessor.owner:
+            proposal.draft.expect(keys.membership(predecessor.owner))
+        for key in (keys.report(name), keys.migration(name)):
+            if self._view.revision_of(key):
+                proposal.draft.delete(key)
+        return proposal
 
     def _make_room(self, standing: Standing, placement: Placement) -> list[Proposal]:
         """Less important groups are taken offline for a more important one; one such change at a time.
@@ -271,6 +284,19 @@ def _arrives(standing: Standing, member: MembershipRecord) -> bool:
 def _proof(before: AssignmentRecord | None) -> tuple[str, ...]:
     """Where it is proven that nothing of the group runs; also where maintenance would say that it is not to be taken."""
     return (keys.membership(before.owner), keys.report(before.group)) if before is not None and before.owner else ()
+
+
+def _last_generation(standing: Standing) -> int:
+    """The generation after which a group without a past begins: they never start again under one name."""
+    return standing.predecessor.generation if standing.predecessor is not None else 0
+
+
+def _empty(standing: Standing) -> AssignmentRecord:
+    group, nobody = standing.group, NodeId("")
+    generation = _last_generation(standing)
+    return AssignmentRecord(
+        group.name, nobody, Incarnation(""), generation, Order.HOLD, Decision("", ""), group_id=group.id
+    )
 
 
 def _without_owner(before: AssignmentRecord) -> AssignmentRecord:

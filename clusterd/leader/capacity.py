@@ -245,9 +245,10 @@ def _homeless(crowd: Crowd, view: DatabaseView) -> Iterator[Stranded]:
         room = crowd.rooms.get(seat.home)
         if not seat.needs.is_wanted or (seat.places and room is not None):
             continue
-        record, assignment = view.group(key), view.assignment(key)
+        record = view.group(key)
         if record is None:
             continue
+        assignment = view.assignment_of(record)
         if assignment is None:
             yield Stranded(record.name, GroupStatus.NO_NODE, "it was not placed yet")
             continue

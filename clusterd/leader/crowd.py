@@ -19,7 +19,6 @@ from clusterd.leader.tally import Load, Tally
 from clusterd.model import keys
 from clusterd.model.ids import GroupId, NodeId, key_of
 from clusterd.model.records import (
-    AssignmentRecord,
     Candidate,
     ClusterRecord,
     GroupRecord,
@@ -132,7 +131,7 @@ class Crowd:
             needs = needs_of(record, (resources[each] for each in sorted(resources)))
         else:
             needs = before.needs
-        assignment = view.get(AssignmentRecord, keys.ASSIGNMENT + key)
+        assignment = view.assignment_of(record)
         report = view.get(ReportRecord, keys.REPORT + key)
         self._reseat(key, seat_of(record.name, needs, assignment, report, len(resources)))
 

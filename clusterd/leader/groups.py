@@ -22,7 +22,7 @@ from clusterd.leader.pen import Pen
 from clusterd.leader.placement import PlacementCause
 from clusterd.leader.proposal import Proposal
 from clusterd.leader.sight import Sight
-from clusterd.leader.standing import Standing, standing_of
+from clusterd.leader.standing import Standing, is_left, standing_of
 from clusterd.leader.waiting import Waiting
 from clusterd.model import keys
 from clusterd.model.events import GROUP_HELD, GROUP_STARTED
@@ -67,6 +67,8 @@ class GroupDecisions:
 
     def _decide(self, standing: Standing) -> Iterable[Proposal]:
         assignment = standing.assignment
+        if standing.predecessor is not None and not is_left(self._view, standing.predecessor):
+            return []  # its owner sees that the group is gone, stops what is left of it, and releases it
         if assignment is not None and assignment.next_action_cluster_ms > self._sight.cluster_ms:
             self._deadlines_cluster_ms.append(assignment.next_action_cluster_ms)
         if assignment is None:

@@ -31,6 +31,8 @@ class Standing:
     owner_node: NodeRecord | None
     hands_off: HandsOff | None
     """Maintenance that somebody asked for; it is in force once the owner has said so."""
+    predecessor: AssignmentRecord | None = None
+    """What is assigned of a deleted group of the same name. Its owner has to give that up before this one begins."""
 
     @property
     def pinned_by(self) -> HandsOff | None:
@@ -119,7 +121,7 @@ def is_over(assignment: AssignmentRecord, member: MembershipRecord | None) -> bo
 
 def standing_of(view: DatabaseView, group: GroupRecord, node_count: int) -> Standing:
     """Everything about `group` in this database."""
-    assignment = view.assignment(group.name)
+    assignment = view.assignment_of(group)
     report = view.report(group.name)
     if report is not None and (assignment is None or report.generation != assignment.generation):
         report = None
@@ -136,7 +138,15 @@ def standing_of(view: DatabaseView, group: GroupRecord, node_count: int) -> Stan
         view.membership(owner) if owner else None,
         owner_node,
         group_hands_off(view.cluster(), owner_node, group),
+        view.assignment(group.name) if assignment is None else None,
     )
+
+
+def is_left(view: DatabaseView, assignment: AssignmentRecord) -> bool:
+    """Whether it is proven that nothing runs under an assignment: it has no owner, or was released, or its owner is gone."""
+    report = view.report(assignment.group)
+    is_released = report is not None and report.generation == assignment.generation and report.is_released
+    return not assignment.owner or is_released or is_over(assignment, view.membership(assignment.owner))
 
 
 def runs_now(view: DatabaseView, group: GroupRecord) -> tuple[NodeRun, ...]:

@@ -74,13 +74,16 @@ class Waiting:
         return frozenset(self._preempted)
 
     def _look(self, view: DatabaseView, name: GroupId) -> None:
-        assignment = view.assignment(name)
+        """What is deleted waits for nothing; what took its place waits until that is given up."""
+        group = view.group(name)
+        assignment = view.assignment_of(group) if group is not None else None
         is_waiting = assignment is not None and (
             not assignment.owner
             or bool(assignment.status)
             or bool(assignment.drained_from)
             or bool(assignment.blocked_until_cluster_ms)
         )
+        is_succeeding = group is not None and assignment is None and view.assignment(name) is not None
         is_leaving = (
             assignment is not None
             and assignment.order is Order.RELEASE
@@ -89,8 +92,12 @@ class Waiting:
         self._migrations.pop(name, None)
         if assignment is not None and assignment.order is Order.MIGRATE:
             self._migrations[name] = (key_of(assignment.owner), key_of(assignment.target))
-        sets = ((is_waiting, self._groups), (is_leaving, self._preempted), (_is_away(view, name), self._away))
-        for found, groups in sets:
+        is_away = _is_away(view, name)
+        for found, groups in (
+            (is_waiting or is_succeeding, self._groups),
+            (is_leaving, self._preempted),
+            (is_away, self._away),
+        ):
             if found:
                 groups.add(name)
             else:
@@ -98,7 +105,8 @@ class Waiting:
 
 
 def _is_away(view: DatabaseView, name: GroupId) -> bool:
-    group, assignment = view.group(name), view.assignment(name)
+    group = view.group(name)
+    assignment = view.assignment_of(group) if group is not None else None
     if group is None or assignment is None or not assignment.owner or not group.preferred_owners:
         return False
     return settings_of(group).may_fail_back and key_of(group.preferred_owners[0]) != key_of(assignment.owner)

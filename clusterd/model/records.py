@@ -117,6 +117,8 @@ class GroupRecord:
     maintenance: Maintenance | None = None
     start_id: str = ""
     """A new value says that somebody asked for it to start: what is never started by itself may start then."""
+    id: str = ""
+    """Of its creation. One that is made anew under the name of a deleted one is another group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +265,8 @@ class AssignmentRecord:
     prepared for any other is forgotten."""
     migration_stop: str = ""
     """Why the migration is to end, unless it has come to pass already: the source decides which, and says so."""
+    group_id: str = ""
+    """Which group of that name it is about: that of a deleted one is kept, for its owner and its generation."""
 
 
 @dataclass(frozen=True, slots=True)

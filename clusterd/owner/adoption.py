@@ -13,7 +13,7 @@ from clusterd.model.dependencies import parse_dependency
 from clusterd.model.ids import GroupId, Incarnation, NodeId, ResourceId, key_of
 from clusterd.model.records import AssignmentRecord, GroupRecord, ResourceRecord, ResourceReport, ResourceTypeRecord
 from clusterd.model.settings import ResourceSettings, TypeSettings, resource_settings, type_settings
-from clusterd.model.states import MigrationState, Order, ResourceState
+from clusterd.model.states import MigrationState, Order, ResourceState, Wanted
 from clusterd.model.type_times import own_times
 from clusterd.owner.commands import HostCall, Hosted, Verb
 from clusterd.owner.group import Departure, OwnedGroup, provider_order
@@ -58,6 +58,17 @@ class Adoption:
             return None
         return self._found.pop(resource)
 
+    def claim_rest(self, group: GroupId, generation: int) -> dict[str, Hosted]:
+        """Everything of a group under this generation that nobody has claimed, once."""
+        found = {
+            name: hosted
+            for name, hosted in self._found.items()
+            if key_of(hosted.group) == key_of(group) and hosted.generation == generation
+        }
+        for name in found:
+            del self._found[name]
+        return found
+
     def orphan_calls(
         self, groups: Mapping[str, OwnedGroup], hosts: Hosts, incarnation: Incarnation, now_ms: int
     ) -> list[HostCall]:
@@ -99,17 +110,20 @@ def take_group(
     node: NodeId,
     known: OwnedGroup | None,
     assignment: AssignmentRecord,
-    record: GroupRecord,
+    record: GroupRecord | None,
     adoption: Adoption,
 ) -> OwnedGroup:
-    """The group as committed now, with what is known of its resources carried over."""
-    records = {key_of(each.name): each for each in view.resources_of(record.name)}
+    """The group as committed now, with what is known of its resources carried over. Without a record it was deleted."""
+    is_deleted = record is None
+    record = record or GroupRecord(assignment.group, wanted=Wanted.OFFLINE, id=assignment.group_id)
+    records = {} if is_deleted else {key_of(each.name): each for each in view.resources_of(record.name)}
     is_same = known is not None and known.assignment.generation == assignment.generation
     if known is not None and is_same:
         group = known
         group.assignment, group.record = assignment, record
     else:
         group = OwnedGroup(assignment, record, reset_id=record.reset_id)
+    group.is_deleted = is_deleted
     reports = _last_reports(view, record)
     report = view.report(record.name)
     if not is_same:
@@ -139,13 +153,27 @@ def take_group(
             group.held[name] = _adopted(group, held, hosted, before) if hosted else _restored(held, before)
             if name not in reports:
                 group.held[name] = replace(group.held[name], fail_id=resource.fail_id, kill_id=resource.kill_id)
+    adopt_leftovers(group, adoption)
     dependencies = {name: group.dependencies[name] for name in group.held if name in group.dependencies}
     group.order = provider_order(dependencies)
     return group
 
 
+def adopt_leftovers(group: OwnedGroup, adoption: Adoption) -> None:
+    """What a host runs of a deleted group is its owner's to stop, and to say so; nothing but the host knows of it."""
+    if not group.is_deleted:
+        return
+    for name, hosted in adoption.claim_rest(group.record.name, group.assignment.generation).items():
+        state = ResourceState.ONLINE if hosted.state is ResourceState.ONLINE else ResourceState.FAILED
+        group.held[name] = Held(name=hosted.resource, state=state, may_run=True, pid=hosted.pid)
+        group.settings[name] = _DEFAULT_SETTINGS
+        group.dependencies[name] = parse_dependency("")
+        group.order = (*group.order, name)
+
+
 def adopt_late(group: OwnedGroup, adoption: Adoption) -> None:
     """A host told what it runs only after its group was taken: what is believed to be offline is not."""
+    adopt_leftovers(group, adoption)
     for name, held in group.held.items():
         if held.may_run or held.is_prepared or held.state not in (ResourceState.OFFLINE, ResourceState.FAILED):
             continue

@@ -59,7 +59,7 @@ def is_bound_here(desk: Desk, assignment: AssignmentRecord | None) -> bool:
 def expect(desk: Desk, view: DatabaseView, key: str, assignment: AssignmentRecord | None) -> None:
     """Bring in what the cluster committed about a group that this node does not own."""
     arrival = desk.arrivals.get(key)
-    if assignment is None or not is_bound_here(desk, assignment) or view.group(key) is None:
+    if assignment is None or not is_bound_here(desk, assignment) or view.group_of(assignment) is None:
         give_up(desk, key)
     elif arrival is None and key not in desk.groups:
         desk.arrivals[key] = _new_arrival(desk, view, assignment)

@@ -74,6 +74,8 @@ def _trouble(desk: Desk, group: OwnedGroup, leaving: Departure, record: Migratio
         return f"{record.node} could not prepare for it: {record.because}"
     if desk.is_node_stopping:
         return "its node is being stopped"
+    if group.is_deleted:
+        return "it was deleted"
     if not group.is_wanted_here:
         return "it is not wanted online any more"
     for name, held in group.held.items():

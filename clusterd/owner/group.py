@@ -70,7 +70,9 @@ class OwnedGroup:
     """False: an earlier daemon of this incarnation may have a report under way, which may even release the group. Nothing is
     started before a report of this daemon's is committed: from then on no older one can be."""
     is_given_up: bool = False
-    """The cluster took it away (it was deleted, or is another's): stop what is left, say nothing, and forget it."""
+    """The cluster took it away: stop what is left, say nothing, and forget it."""
+    is_deleted: bool = False
+    """Nothing of it is wanted any more, wherever: stop what is left, and release it."""
 
     @property
     def is_wanted_here(self) -> bool:

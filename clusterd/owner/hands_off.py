@@ -43,7 +43,7 @@ def asked_for(group: OwnedGroup, name: str) -> str:
 def end_hands_off(desk: Desk, group: OwnedGroup, now: Now) -> None:
     """What nobody asks for any more is over, and so is what an order or the end of the node overrides."""
     before = left_alone(group)
-    is_overridden = desk.is_node_stopping or group.is_given_up or _crossed(group)
+    is_overridden = desk.is_node_stopping or group.is_given_up or group.is_deleted or _crossed(group)
     for name, held in list(group.held.items()):
         if held.is_hands_off and (is_overridden or not asked_for(group, name)):
             group.held[name] = replace(held, is_hands_off=False)
@@ -58,7 +58,8 @@ def end_hands_off(desk: Desk, group: OwnedGroup, now: Now) -> None:
 
 def begin_hands_off(desk: Desk, group: OwnedGroup, intent: Intent) -> bool:
     """Maintenance that was asked for comes into force where nothing is under way. True when it did for anything."""
-    if desk.is_node_stopping or group.is_given_up or group.is_released or group.assignment.order in _LEAVING:
+    is_going = group.is_given_up or group.is_deleted or group.is_released or group.assignment.order in _LEAVING
+    if desk.is_node_stopping or is_going:
         return False
     names = [name for name, held in group.held.items() if not held.is_hands_off and asked_for(group, name)]
     moving = under_way(group, intent) | {name for name in names if desk.hosts.is_busy(name, is_terminating=False)}

@@ -8,8 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from clusterd.database import DatabaseView
+from clusterd.model import keys
 from clusterd.model.events import HOST_ENDED, HOST_HUNG, HOST_STARTED, note
 from clusterd.model.ids import GroupId, Incarnation, NodeId, ResourceId, key_of
+from clusterd.model.records import AssignmentRecord
 from clusterd.model.states import ResourceState
 from clusterd.owner import arriving
 from clusterd.owner.adoption import Adoption, adopt_late, take_group
@@ -54,21 +56,23 @@ class Owner:
         """Bring in committed changes of `groups` (None: of all). Call only with a view that is not older than any before."""
         names = [key_of(each) for each in groups] if groups is not None else None
         if names is None:
-            names = sorted({key_of(group.name) for group in view.groups()} | set(self._desk.groups))
+            assigned = (key.removeprefix(keys.ASSIGNMENT) for key, _ in view.items(AssignmentRecord))
+            names = sorted({*assigned, *self._desk.groups, *self._desk.arrivals})
         for name in names:
             self._take_one(view, name)
 
     def _take_one(self, view: DatabaseView, name: str) -> None:
         desk = self._desk
-        assignment, record = view.assignment(name), view.group(name)
+        assignment = view.assignment(name)
         known = desk.groups.get(name)
-        if assignment is None or record is None or not is_mine(assignment, desk.node, desk.incarnation):
+        if assignment is None or not is_mine(assignment, desk.node, desk.incarnation):
             if known is not None:
                 known.is_given_up = True
                 desk.dirty.add(name)
             arriving.expect(desk, view, name, assignment)
             return
-        is_awaited = arriving.is_awaited(desk, name, assignment)
+        record = view.group_of(assignment)
+        is_awaited = record is not None and arriving.is_awaited(desk, name, assignment)
         if name in desk.arrivals and not is_awaited:
             arriving.give_up(desk, name)  # it is taken when nothing of what was prepared is left
             return
@@ -95,6 +99,7 @@ class Owner:
         self._adoption.found(hosted)
         for group in self._desk.groups.values():
             adopt_late(group, self._adoption)
+            self._desk.group_of.update(dict.fromkeys(group.held, group))
         self.mark_all()
 
     def host_ended(self, host: str, because: str, *, are_workloads_gone: bool, now: Now) -> None:

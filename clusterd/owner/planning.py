@@ -69,7 +69,8 @@ def _conclude(desk: Desk, group: OwnedGroup, now: Now) -> None:
         went_on(group, wall_ms=now.wall_ms)
     if not is_empty_here(group):
         return
-    if group.has_moved or group.assignment.order is Order.RELEASE or (desk.is_node_stopping and not desk.keeps_groups):
+    is_leaving = desk.is_node_stopping and not desk.keeps_groups
+    if group.has_moved or group.is_deleted or group.assignment.order is Order.RELEASE or is_leaving:
         group.is_released = True
     elif desk.is_node_stopping:
         group.waits_for_node = True

@@ -92,6 +92,7 @@ def _of_group(group: OwnedGroup, before: ReportRecord | None, after: ReportRecor
     is_release = group.assignment.order in (Order.RELEASE, Order.MIGRATE)
     yield from _of_migration(before, after)
     because = group.assignment.because.text if is_release else "the node is being stopped"
+    because = "it was deleted" if group.is_deleted else because
     if after.is_released and not (before and before.is_released):
         yield GROUP_RELEASED, f"{after.node} runs nothing of {name} any more", because, "", ""
     elif after.waits_for_node and not (before and before.waits_for_node):

@@ -246,7 +246,10 @@ class SimCluster:
 
         def build(draft: Draft) -> None:
             owners = tuple(NodeId(each) for each in preferred)
-            draft.put(GroupRecord(GroupId(name), preferred_owners=owners, properties=group_properties or {}))
+            group_id = str(self._requests)
+            draft.put(
+                GroupRecord(GroupId(name), preferred_owners=owners, properties=group_properties or {}, id=group_id)
+            )
             for resource, depends_on in resources.items():
                 draft.put(
                     ResourceRecord(

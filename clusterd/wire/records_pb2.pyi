@@ -457,6 +457,7 @@ class GroupRecord(_message.Message):
     RESET_ID_FIELD_NUMBER: _builtins.int
     MAINTENANCE_FIELD_NUMBER: _builtins.int
     START_ID_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     wanted: _builtins.str
     """online, offline"""
@@ -465,6 +466,8 @@ class GroupRecord(_message.Message):
     """a new value asks to forget counters and failures"""
     start_id: _builtins.str
     """a new value says that somebody asked for a start"""
+    id: _builtins.str
+    """of its creation: another one of the same name is another group"""
     @_builtins.property
     def preferred_owners(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -484,10 +487,11 @@ class GroupRecord(_message.Message):
         reset_id: _builtins.str = ...,
         maintenance: Global___Maintenance | None = ...,
         start_id: _builtins.str = ...,
+        id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["maintenance", b"maintenance", "move", b"move"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["maintenance", b"maintenance", "move", b"move", "name", b"name", "preferred_owners", b"preferred_owners", "properties_json", b"properties_json", "reset_id", b"reset_id", "start_id", b"start_id", "wanted", b"wanted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "maintenance", b"maintenance", "move", b"move", "name", b"name", "preferred_owners", b"preferred_owners", "properties_json", b"properties_json", "reset_id", b"reset_id", "start_id", b"start_id", "wanted", b"wanted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -825,6 +829,7 @@ class AssignmentRecord(_message.Message):
     TARGET_INCARNATION_FIELD_NUMBER: _builtins.int
     MIGRATION_FIELD_NUMBER: _builtins.int
     MIGRATION_STOP_FIELD_NUMBER: _builtins.int
+    GROUP_ID_FIELD_NUMBER: _builtins.int
     group: _builtins.str
     owner: _builtins.str
     incarnation: _builtins.str
@@ -856,6 +861,8 @@ class AssignmentRecord(_message.Message):
     """number of the live migration that is under way, or by which it came"""
     migration_stop: _builtins.str
     """why that is to end; empty: it is not"""
+    group_id: _builtins.str
+    """which group of that name: GroupRecord.id"""
     @_builtins.property
     def because(self) -> Global___Decision: ...
     @_builtins.property
@@ -893,10 +900,11 @@ class AssignmentRecord(_message.Message):
         target_incarnation: _builtins.str = ...,
         migration: _builtins.int = ...,
         migration_stop: _builtins.str = ...,
+        group_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["because", b"because"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["because", b"because", "blocked_until_cluster_ms", b"blocked_until_cluster_ms", "drained_from", b"drained_from", "failovers", b"failovers", "generation", b"generation", "group", b"group", "incarnation", b"incarnation", "last_owner", b"last_owner", "migration", b"migration", "migration_stop", b"migration_stop", "move_id", b"move_id", "move_kind", b"move_kind", "moved_from", b"moved_from", "next_action", b"next_action", "next_action_cluster_ms", b"next_action_cluster_ms", "order", b"order", "owner", b"owner", "passed_over", b"passed_over", "release_cause", b"release_cause", "reset_id", b"reset_id", "since_wall_ms", b"since_wall_ms", "start_id", b"start_id", "status", b"status", "target", b"target", "target_incarnation", b"target_incarnation", "waits_since_cluster_ms", b"waits_since_cluster_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["because", b"because", "blocked_until_cluster_ms", b"blocked_until_cluster_ms", "drained_from", b"drained_from", "failovers", b"failovers", "generation", b"generation", "group", b"group", "group_id", b"group_id", "incarnation", b"incarnation", "last_owner", b"last_owner", "migration", b"migration", "migration_stop", b"migration_stop", "move_id", b"move_id", "move_kind", b"move_kind", "moved_from", b"moved_from", "next_action", b"next_action", "next_action_cluster_ms", b"next_action_cluster_ms", "order", b"order", "owner", b"owner", "passed_over", b"passed_over", "release_cause", b"release_cause", "reset_id", b"reset_id", "since_wall_ms", b"since_wall_ms", "start_id", b"start_id", "status", b"status", "target", b"target", "target_incarnation", b"target_incarnation", "waits_since_cluster_ms", b"waits_since_cluster_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

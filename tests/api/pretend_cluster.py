@@ -185,7 +185,7 @@ class PretendCluster:
         return assignment.owner if assignment else ""
 
     def _placed(self, group: GroupRecord) -> AssignmentRecord:
-        before = self._view.assignment(group.name)
+        before = self._view.assignment_of(group)
         owner = before.owner if before else (group.preferred_owners or (NodeId("n1"),))[0]
         move_id, generation = (before.move_id, before.generation) if before else ("", 1)
         if group.move and group.move.id != move_id:
@@ -202,8 +202,9 @@ class PretendCluster:
         member = self._view.membership(owner)
         incarnation = member.incarnation if member else Incarnation("")
         return AssignmentRecord(
-            group.name, owner, incarnation, generation, Order.RUN, because, move_id=move_id, since_wall_ms=WALL_MS
-        )
+            group.name, owner, incarnation, generation, Order.RUN, because, move_id=move_id, since_wall_ms=WALL_MS,
+            group_id=group.id,
+        )  # fmt: skip
 
     def _report(self, group: GroupRecord, assignment: AssignmentRecord) -> ReportRecord:
         resources = tuple(self._resource_report(group, each) for each in self._view.resources_of(group.name))

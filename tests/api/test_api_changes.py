@@ -356,3 +356,20 @@ async def test_right_after_the_start_a_manifest_waits_for_the_types(
         draft.put(record)
     cluster.write(draft)
     assert (await applying)["changed"] is True
+
+
+async def test_a_group_made_anew_is_another_group(client: TestClient, cluster: PretendCluster) -> None:
+    await apply(client)
+    await post(client, "/v1/groups/web/offline")
+    before = cluster.view().group("web")
+    cluster.acts = False  # the owner has not heard of it yet
+    assert (await client.delete("/v1/groups/web")).status == 200
+    await apply(client)
+    after = cluster.view().group("web")
+    assert before is not None
+    assert after is not None
+    assert before.id != after.id
+    [found] = (await get(client, "/v1/groups/web"))["groups"]
+    assert (found["state"], found["owner"], found["generation"]) == ("offline", None, 0)
+    told = "no node has been given it yet: n1 has to give up the deleted group of its name first"
+    assert found["because"] == told

@@ -6,7 +6,7 @@
     cluster [maintenance] [property=value …]
     group web [on=a] [state=online] [wanted=offline] [preferred=a,b] [possible=a,b] [type=t] [memory=MiB] [cores=N]
               [resources=data,server(data)|none] [classes=x,y] [order=run] [to=b] [status=…] [move=b|best]
-              [maintenance] [property=value …]
+              [maintenance] [id=…] [property=value …]        another id: it was deleted and made anew
     resource data [type=t] [possible=a,b] [wanted=offline] [property=value …]
     rule name kind web db … [disabled]           kind: same-node, different-node, same-fault-domain, different-fault-domain
     set name web db … [providers=x,y] [property=value …]
@@ -204,6 +204,7 @@ class Snapshot:
             wanted=Wanted(given.pop("wanted", record.wanted)),
             maintenance=MAINTENANCE if "maintenance" in flags else record.maintenance,
             start_id=given.pop("start_id", record.start_id),
+            id=given.pop("id", record.id),
         )
         self.put(replace(record, properties={**record.properties, **_properties(Scope.GROUP, given)}))
         if before is None or members:
@@ -246,6 +247,7 @@ class Snapshot:
                 Decision("placement: first placement", f"{name} goes to {owner}: it had no owner yet"),
                 target=target,
                 status=tuple(_list(given.get("status", ""))),
+                group_id=group.id if group is not None else "",
             )
         )  # fmt: skip
         state = ResourceState(given.get("state", "online" if order is not Order.HOLD else "offline"))
