@@ -6,7 +6,7 @@ cluster, files that no other node has) is refused.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from clusterd.wizard.facts import DefinitionFacts, FileFacts, NodeDefinitions
 from clusterd.wizard.storage import Placed, disk_under, disks_around, placed
@@ -52,6 +52,17 @@ class Eligibility:
 def eligible(path: str, told: Mapping[str, NodeDefinitions], around: Surroundings, wish: Wish) -> Eligibility:
     """Judge the definition at `path` by what every node told."""
     return _Judgement(path, told, around, wish).result()
+
+
+def with_disks(judged: Eligibility, troubles: Mapping[str, Mapping[str, str]]) -> Eligibility:
+    """The same, refused for each disk that a possible owner does not reach. `troubles`: by node and disk, empty: none."""
+    nodes: dict[tuple[str, str], list[str]] = {}
+    for node, by_disk in troubles.items():
+        for disk, trouble in by_disk.items():
+            if trouble:
+                nodes.setdefault((disk, trouble), []).append(node)
+    told = (f"disk {disk} cannot be used from {', '.join(on)}: {trouble}" for (disk, trouble), on in nodes.items())
+    return replace(judged, refusals=(*judged.refusals, *told))
 
 
 class _Judgement:
