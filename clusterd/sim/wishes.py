@@ -2,6 +2,7 @@
 
     pause n1 | drain n1 [target=n2] [force] [retry] | resume n1 [failback=none|immediate|policy] | clear-quarantine n1
     fence-node n1                                               end its present run
+    delete-node n1                                              take it out of the configuration
     maintain cluster | node n1 | group web | resource a         end-maintenance …the same
     set cluster|node n1|group web|resource a|group-set s|type generic_service  name=value …
     rule apart different-node web,db [disabled]                 delete-rule apart
@@ -123,6 +124,9 @@ class Wishes:
     def _do_clear_quarantine(self, name: str) -> None:
         clear_id = self._new_id("clear")
         self._change(NodeRecord, keys.node(name), lambda node: replace(node, clear_quarantine_id=clear_id))
+
+    def _do_delete_node(self, name: str) -> None:
+        self._commit(lambda draft, view: draft.delete(keys.node(name)))
 
     def _do_fence_node(self, name: str) -> None:
         member = self._cluster.view().membership(name)
