@@ -57,7 +57,7 @@ class StorageFences:
     def next_step(self, standing: Standing, assignment: AssignmentRecord) -> Proposal | None:
         """Order the fence, give it to another node, or give it up."""
         owner = standing.member
-        if owner is None or not self._is_declared(standing) or standing.hands_off is not None or not standing.is_wanted:
+        if owner is None or not self._is_declared(standing) or standing.is_hands_off or not standing.is_wanted:
             return None
         order = self._present(assignment)
         if order is None:
@@ -67,8 +67,6 @@ class StorageFences:
         problem, until_ms = self._problem(order)
         if until_ms > self._now_ms:
             self.look_again_ms.append(until_ms)
-            return None
-        if not problem:
             return None
         if len(order.tried) >= ATTEMPTS_MAX:
             return self._give_up(standing, order, problem)
@@ -97,16 +95,15 @@ class StorageFences:
         return all(view.revision_of(key) < said_at for key in about)
 
     def _problem(self, order: StorageFenceRecord) -> tuple[str, int]:
-        """Why another node is to do it, and until when nothing is to be done (0: now)."""
+        """Why it is to be ordered again, and until when nothing is done about that."""
         said = self._view.storage_fenced(order.group)
         rest_ms = order.ordered_cluster_ms + BACK_OFF_MS * len(order.tried)
-        if said is not None and _is_answer(said, order):
-            if said.state is StorageFenceState.FAILED:
-                return f"{order.node} failed: {said.because}", rest_ms
-            return "", 0
+        if said is not None and _is_answer(said, order) and said.state is StorageFenceState.FAILED:
+            return f"{order.node} failed: {said.because}", rest_ms
         member = self._view.membership(order.node)
         if member is None or member.incarnation != order.node_incarnation or member.state is not MembershipState.UP:
-            return f"{order.node} was lost before it had done it", rest_ms
+            return f"{order.node} was lost before it had done it", 0
+        # One that did it for the group as it was does it again for the group as it is.
         return f"{order.node} did not answer within {ANSWER_WITHIN_MS} ms", order.ordered_cluster_ms + ANSWER_WITHIN_MS
 
     def _sole_effect(self, standing: Standing, node: NodeId) -> SoleEffect:

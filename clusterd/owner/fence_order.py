@@ -18,7 +18,11 @@ class FenceOrder:
     settings: dict[str, ResourceSettings]
     texts: dict[str, str] = field(default_factory=dict)
     """What each disk that refuses the old owner said of it."""
+    asked: set[str] = field(default_factory=set)
+    """Disks of which an answer is awaited, also to what an earlier order asked."""
     failed: str = ""
+    is_over: bool = False
+    """The order stands no more. What is still under way is ended before the group may be started here."""
     is_reporting: bool = False
     said: StorageFenceReport | None = None
 

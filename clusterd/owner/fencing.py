@@ -34,19 +34,24 @@ class FenceProposal:
     group: GroupId
     report: StorageFenceReport
     draft: Draft
+    about: FenceOrder
 
 
 def expect(desk: Desk, view: DatabaseView, key: str) -> None:
     """Bring in what the leader ordered about a group, and what it is about."""
-    order = view.storage_fence(key)
+    order, known = view.storage_fence(key), desk.fences.get(key)
     if order is None or view.group(key) is None or not _is_for_me(desk, order):
-        desk.fences.pop(key, None)
+        if known is not None and known.asked:
+            known.is_over = True
+            desk.dirty.add(key)
+        else:
+            desk.fences.pop(key, None)
         return
     revisions = _revisions(view, order)
-    known = desk.fences.get(key)
-    if known is not None and known.order == order and known.revisions == revisions:
+    if known is not None and not known.is_over and known.order == order and known.revisions == revisions:
         return
     fence = desk.fences[key] = _new(desk, view, order, revisions)
+    fence.asked = known.asked if known is not None else set()
     said = view.storage_fenced(key)
     if (
         said is not None
@@ -96,7 +101,7 @@ def _new(desk: Desk, view: DatabaseView, order: StorageFenceRecord, revisions: d
 def plan_fence(desk: Desk, view: DatabaseView, key: str, now: Now, plan: OwnerPlan) -> None:
     """Ask every disk that was not asked yet; say what came of it."""
     fence = desk.fences[key]
-    if fence.said is not None or fence.is_reporting:
+    if fence.said is not None or fence.is_reporting or fence.is_over:
         return
     if not fence.failed and (key in desk.groups or key in desk.arrivals):
         return  # what is left of the group here ends first, and looks here again
@@ -118,8 +123,33 @@ def _ask(desk: Desk, fence: FenceOrder, name: str, now: Now, plan: OwnerPlan) ->
         return
     group, number = fence.order.group, fence.order.number
     call = raw_call(desk, host, Verb.FENCE, record, record.name, group, number, settings, "fencing")
+    fence.asked.add(name)
     desk.hosts.began(call, now.now_ms)
     plan.calls.append(call)
+
+
+def has_ended(desk: Desk, key: str, now: Now, plan: OwnerPlan) -> bool:
+    """Whether an order that stands no more is forgotten now. Until then, what is under way for it is ended."""
+    fence = desk.fences.get(key)
+    if fence is None or not fence.is_over:
+        return False
+    for name in sorted(fence.asked):
+        record, settings = fence.disks.get(name), fence.settings.get(name)
+        if record is None or settings is None:
+            fence.asked.discard(name)
+            continue
+        host = host_for(desk, record.name, settings, plan)
+        if host is not None and not desk.hosts.is_busy(name, is_terminating=True):
+            order = fence.order
+            call = raw_call(
+                desk, host, Verb.TERMINATE, record, record.name, order.group, order.number, settings, "abandoned"
+            )
+            desk.hosts.began(call, now.now_ms)
+            plan.calls.append(call)
+    if fence.asked or any(desk.hosts.is_busy(name, is_terminating=True) for name in fence.disks):
+        return False
+    del desk.fences[key]
+    return True
 
 
 def _say(desk: Desk, view: DatabaseView, fence: FenceOrder, now: Now, plan: OwnerPlan) -> None:
@@ -146,7 +176,7 @@ def _say(desk: Desk, view: DatabaseView, fence: FenceOrder, now: Now, plan: Owne
         )
     )
     fence.is_reporting = True
-    plan.fences.append(FenceProposal(order.group, report, draft))
+    plan.fences.append(FenceProposal(order.group, report, draft, fence))
 
 
 # ---- what hosts and the cluster say ----
@@ -157,6 +187,8 @@ def answered(desk: Desk, call: HostCall, answer: CallAnswer) -> None:
     key, name = key_of(call.group), key_of(call.resource)
     desk.dirty.add(key)
     fence = desk.fences.get(key)
+    if fence is not None:
+        fence.asked.discard(name)
     if fence is None or call.generation != fence.order.number or name not in fence.disks:
         return
     if answer.outcome is CallOutcome.DONE and call.private == fence.disks[name].private:
@@ -164,20 +196,43 @@ def answered(desk: Desk, call: HostCall, answer: CallAnswer) -> None:
     elif answer.outcome is not CallOutcome.DONE:
         fence.failed = f"{call.resource}: {answer.message or answer.outcome}"[:_TEXT_LENGTH_MAX]
     if answer.outcome is CallOutcome.HUNG:
-        kill = desk.hosts.kill(call.host, f"hung call fence of {call.resource}")
-        desk.kills.extend([kill] if kill is not None else [])
+        _kill_host(desk, call)
+
+
+def _kill_host(desk: Desk, call: HostCall) -> None:
+    kill = desk.hosts.kill(call.host, f"hung call {call.verb} of {call.resource}")
+    desk.kills.extend([kill] if kill is not None else [])
+
+
+def ended(desk: Desk, call: HostCall, answer: CallAnswer) -> bool:
+    """Take the answer to a call that ended what was under way for an order. False: it is about something else."""
+    fence = desk.fences.get(key_of(call.group))
+    is_ours = fence is not None and call.verb is Verb.TERMINATE and call.generation == fence.order.number
+    if fence is None or not is_ours:
+        return False
+    desk.dirty.add(key_of(call.group))
+    if answer.outcome in (CallOutcome.DONE, CallOutcome.STALE):
+        fence.asked.discard(key_of(call.resource))
+        desk.hosts.forget_calls(call.resource)
+    else:
+        _kill_host(desk, call)
+    return True
 
 
 def host_ended(desk: Desk, lost: Iterable[HostCall]) -> None:
     """What it was asked to do is asked again, of the next host."""
-    desk.dirty.update(key_of(call.group) for call in lost if call.verb is Verb.FENCE)
+    for call in lost:
+        fence = desk.fences.get(key_of(call.group))
+        if call.verb is Verb.FENCE and fence is not None:
+            fence.asked.discard(key_of(call.resource))
+            desk.dirty.add(key_of(call.group))
 
 
 def said(desk: Desk, proposal: FenceProposal, *, has_succeeded: bool) -> None:
     """The outcome of what this node wanted to say is known."""
     fence = desk.fences.get(key_of(proposal.group))
-    if fence is None or fence.order.number != proposal.report.number:
-        return
+    if fence is None or fence is not proposal.about:
+        return  # said of the group as it was: it is said anew
     fence.is_reporting = False
     if has_succeeded:
         fence.said = proposal.report

@@ -75,6 +75,8 @@ class Owner:
                 desk.dirty.add(name)
             arriving.expect(desk, view, name, assignment if name not in desk.fences else None)
             return
+        if name in desk.fences:
+            return  # it is taken when what was asked of its disks is answered
         record = view.group_of(assignment)
         is_awaited = record is not None and arriving.is_awaited(desk, name, assignment)
         if name in desk.arrivals and not is_awaited:
@@ -154,6 +156,8 @@ class Owner:
         if call.verb is Verb.FENCE:
             fencing.answered(desk, call, answer)
             return
+        if fencing.ended(desk, call, answer):
+            return
         arrival = desk.arrivals.get(key_of(call.group))
         if arrival is not None and call.generation == arrival.generation:
             arriving.answered(desk, arrival, call, answer)
@@ -224,6 +228,8 @@ class Owner:
         if may_act:
             due = desk.due(now.now_ms)
             for name in due:
+                if fencing.has_ended(desk, name, now, plan):
+                    self._take_one(view, name)
                 if name in desk.arrivals:
                     self._plan_arrival(view, name, now, plan)
                 if name not in desk.groups:

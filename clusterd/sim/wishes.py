@@ -242,7 +242,7 @@ def group_options(given: dict[str, str]) -> tuple[dict[str, str], Properties]:
 def claim(cluster: SimCluster, words: tuple[str, ...]) -> Callable[[], bool] | None:
     """What a scenario may claim of wishes and what became of them; None: something else is claimed.
 
-    group web migration ready | migration failed
+    group web migration ready | migration failed | fence ordered|done|failed|none
     group web nowhere | status WORD | no-status WORD | hands-off | order run|hold|release | generation N
     node n1 paused | drain STATE | quarantined
     """
@@ -253,6 +253,8 @@ def claim(cluster: SimCluster, words: tuple[str, ...]) -> Callable[[], bool] | N
             return lambda: _is_ready(cluster, name)
         case ("group", name, "migration", "failed"):
             return lambda: bool((found := cluster.view().report(name)) and found.migration and found.migration.failed)
+        case ("group", name, "fence", word):
+            return lambda: _fence(cluster, name) == word
         case ("group", name, "status", word):
             return lambda: word in _status(cluster, name)
         case ("group", name, "no-status", word):
@@ -277,6 +279,14 @@ def _is_ready(cluster: SimCluster, group: str) -> bool:
     found, assignment = cluster.view().migration(group), cluster.view().assignment(group)
     is_present = found is not None and assignment is not None and found.number == assignment.migration
     return found is not None and is_present and found.state is MigrationState.READY
+
+
+def _fence(cluster: SimCluster, group: str) -> str:
+    """What has become of the storage fence that was ordered last."""
+    order, said = cluster.view().storage_fence(group), cluster.view().storage_fenced(group)
+    if order is None:
+        return "none"
+    return said.state if said is not None and said.number == order.number else "ordered"
 
 
 def _status(cluster: SimCluster, group: str) -> tuple[str, ...]:
