@@ -22,7 +22,6 @@ from clusterd.model.states import (
     RuleKind,
     Wanted,
 )
-from clusterd.model.storage_fences import StorageFenceEntry
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Properties: TypeAlias = Mapping[str, Json]
@@ -383,9 +382,10 @@ class MigrationReport:
     is_moved: bool = False
     """It stands still on the source and is whole at the destination. Final."""
     moved_wall_ms: int = 0
+    """Since when it stands still."""
     took_ms: int = 0
     blackout_ms: int = 0
-    """From the moment at which it was moved until it was online at the destination, by the two nodes' wall clocks."""
+    """From the moment at which it stood still until it was online at the destination, by the two nodes' wall clocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,7 +422,10 @@ class PreparedResource:
 
 @dataclass(frozen=True, slots=True)
 class MigrationRecord:
-    """How far the destination of a live migration says it has come. With a number other than the assignment's: outdated."""
+    """How far the destination of a live migration has come. Written by the destination.
+
+    `number` is the assignment's: what is said about another migration is out of date.
+    """
 
     group: GroupId
     node: NodeId
@@ -491,7 +494,6 @@ Record: TypeAlias = (
     | GroupSetStateRecord
     | ReportRecord
     | MigrationRecord
-    | StorageFenceEntry
     | NodeFactsRecord
     | ResourceTypeRecord
     | EventRecord

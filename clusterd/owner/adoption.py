@@ -22,6 +22,7 @@ from clusterd.owner.hosts import Hosts
 from clusterd.owner.journeys import restored_departure
 from clusterd.owner.machine import Happening, Held
 
+RUNS_NOTHING = "runs-nothing"
 _DEFAULT_SETTINGS = resource_settings(ResourceRecord(ResourceId(""), GroupId(""), ""))
 
 
@@ -154,6 +155,7 @@ def take_group(
             if name not in reports:
                 group.held[name] = replace(group.held[name], fail_id=resource.fail_id, kill_id=resource.kill_id)
     adopt_leftovers(group, adoption)
+    group.idle = frozenset(name for name, each in records.items() if _runs_nothing(view, node, each))
     dependencies = {name: group.dependencies[name] for name in group.held if name in group.dependencies}
     group.order = provider_order(dependencies)
     return group
@@ -192,6 +194,11 @@ def settings_on(view: DatabaseView, node: NodeId, resource: ResourceRecord) -> R
     known = view.get(ResourceTypeRecord, keys.resource_type(resource.type, node))
     own = own_times(known.schema) if known is not None else TypeSettings()
     return resource_settings(resource, type_settings(view.type_settings(resource.type), own))
+
+
+def _runs_nothing(view: DatabaseView, node: NodeId, resource: ResourceRecord) -> bool:
+    known = view.get(ResourceTypeRecord, keys.resource_type(resource.type, node))
+    return known is not None and RUNS_NOTHING in known.abilities
 
 
 def _last_reports(view: DatabaseView, record: GroupRecord) -> dict[str, ResourceReport]:

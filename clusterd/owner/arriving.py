@@ -22,7 +22,7 @@ from clusterd.model.records import (
     ResourceRecord,
     ResourceTypeRecord,
 )
-from clusterd.model.states import MigrationState, Order, Wanted
+from clusterd.model.states import MigrationState, Order, ResourceState, Wanted
 from clusterd.owner.adoption import Adoption, settings_on
 from clusterd.owner.arrival import Arrival
 from clusterd.owner.calling import host_for, raw_call
@@ -33,7 +33,9 @@ from clusterd.owner.plan import Now, OwnerPlan
 
 LIVE_MIGRATION = "live-migration"
 PREPARED_SIZE_MAX = 4096
+QUIET_MS = 1000
 _TEXT_LENGTH_MAX = 300
+_SMOOTH = (ResourceState.OFFLINE, ResourceState.ONLINE_PENDING, ResourceState.ONLINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +218,19 @@ def _say(desk: Desk, view: DatabaseView, arrival: Arrival, now: Now, plan: Owner
 
 def _prepared(arrival: Arrival) -> tuple[PreparedResource, ...]:
     return tuple(PreparedResource(record.name, arrival.texts[name]) for name, record in arrival.records.items())
+
+
+def is_quiet(desk: Desk, group: OwnedGroup, now: Now) -> bool:
+    """Whether the next thing to report of a group that came is that it goes on, which follows at once: what is said before
+    it only keeps everybody busy while it stands still."""
+    is_coming = group.is_arriving and group.is_wanted_here and group.is_confirmed
+    if not is_coming or any(held.state not in _SMOOTH or held.is_hands_off for held in group.held.values()):
+        return False
+    group.quiet_until_ms = group.quiet_until_ms or now.now_ms + QUIET_MS
+    if now.now_ms >= group.quiet_until_ms:
+        return False
+    desk.look_at(group, group.quiet_until_ms)
+    return True
 
 
 # ---- what hosts and the cluster say ----

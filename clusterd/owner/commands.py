@@ -27,8 +27,6 @@ class Verb(StrEnum):
     """Give up a move that is under way; the answer to that says what came of it. Nothing waits for this one's."""
     RESUME = "resume"
     """Go on here with what was moved: the other side will not."""
-    FENCE = "fence"
-    """Make the storage refuse every owner of an older generation. Nothing of it is left in the host afterwards."""
 
 
 class CallOutcome(StrEnum):
@@ -67,7 +65,9 @@ class CallAnswer:
     message: str = ""
     pid: int = 0
     prepared: str = ""
-    """Of a prepare: what the source must know. Of a fence: what was done."""
+    """Of a prepare: what the source must know."""
+    since_ms: int = 0
+    """Of a migrate: for how long it has stood still already. Of an online: for how long it runs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ def online_answered(desk: Desk, group: OwnedGroup, name: str, answer: CallAnswer
     match answer.outcome:
         case CallOutcome.DONE:
             group.held[name] = replace(group.held[name], pid=answer.pid)
+            if group.is_arriving and name not in group.idle:
+                group.went_on_wall_ms = max(group.went_on_wall_ms, now.wall_ms - answer.since_ms)
             apply(desk, group, name, Happening.ONLINE_DONE, answer.message, now)
         case CallOutcome.NOT_ON_THIS_NODE:
             # What it began before it said so is stopped first: only a confirmed stop clears `may_run`.

@@ -146,7 +146,8 @@ def migrate_answered(desk: Desk, group: OwnedGroup, name: str, answer: CallAnswe
     if answer.outcome is CallOutcome.DONE:
         leaving.under_way = ""
         leaving.moved.add(name)
-        leaving.moved_wall_ms = max(1, now.wall_ms)
+        since_wall_ms = max(1, now.wall_ms - answer.since_ms)
+        leaving.moved_wall_ms = min(leaving.moved_wall_ms or since_wall_ms, since_wall_ms)
         return
     because = leaving.stopping or answer.message or "it could not be moved"
     _fall_through(group, leaving, because, now)

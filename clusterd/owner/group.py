@@ -62,6 +62,12 @@ class OwnedGroup:
     departure: Departure | None = None
     arrived: MigrationReport | None = None
     """How the live migration went by which it came here."""
+    went_on_wall_ms: int = 0
+    """Since when everything that came runs here."""
+    quiet_until_ms: int = 0
+    """Until then nothing is reported of a group that arrives but that it goes on, or that something is wrong."""
+    idle: frozenset[str] = frozenset()
+    """Resources for which nothing runs while they are online: nobody waits for them in a live migration."""
     may_continue: bool = False
     """What this node prepared for it is what arrived: it goes on instead of starting afresh."""
     last_report: ReportRecord | None = None
@@ -89,6 +95,11 @@ class OwnedGroup:
         leaving = self.departure
         is_ordered = self.assignment.order is Order.MIGRATE
         return leaving is not None and is_ordered and leaving.number == self.assignment.migration and leaving.is_moved
+
+    @property
+    def is_arriving(self) -> bool:
+        """It came by live migration, and not all of it is online yet."""
+        return self.arrived is not None and self.arrived.is_moved and not self.arrived.blackout_ms
 
     @property
     def wanted(self) -> set[str]:
@@ -144,6 +155,10 @@ def intend(group: OwnedGroup, *, is_node_stopping: bool) -> Intent:
             stays.add(name)
         elif held.state in (ResourceState.OFFLINE, ResourceState.FAILED):
             to_bring.append(name)
+            if held.is_prepared and name in group.idle:
+                stays.add(name)  # it was proven here: what needs it need not wait
+        elif held.state is ResourceState.ONLINE_PENDING and group.is_arriving and name in group.idle:
+            stays.add(name)
     to_take = {
         name: _why_offline(group, name, wanted, is_node_stopping)
         for name in reversed(group.order)
@@ -177,7 +192,10 @@ def _is_down(held: Held) -> bool:
 
 
 def _is_needed(group: OwnedGroup, provider: str, but_for: set[str] | None = None) -> bool:
-    """Whether something that cannot do without `provider` still runs (`but_for` what is not looked at)."""
+    """Whether something that cannot do without `provider` still runs (`but_for` what is not looked at). What stands still
+    here because it has moved needs nothing any more of what moved as well, or of what nothing runs for."""
+    if group.has_moved and group.departure is not None and provider in (group.departure.moved | group.idle):
+        return False
     without = group.online - {provider}
     for name, dependency in group.dependencies.items():
         held = group.held[name]

@@ -5,10 +5,11 @@ from dataclasses import replace
 from clusterd.database import DatabaseView
 from clusterd.model.ids import ResourceId
 from clusterd.model.states import Order, ResourceState
+from clusterd.owner import arriving, departing
 from clusterd.owner.calling import ask, call_of
 from clusterd.owner.commands import KILLED, Verb, host_times
 from clusterd.owner.consequences import apply
-from clusterd.owner.departing import depart, is_moved, is_quiet
+from clusterd.owner.departing import depart, is_moved
 from clusterd.owner.desk import Desk
 from clusterd.owner.group import OwnedGroup, intend, is_empty_here
 from clusterd.owner.hands_off import begin_hands_off, end_hands_off
@@ -177,7 +178,7 @@ def _keep_times(desk: Desk, group: OwnedGroup, name: str, plan: OwnerPlan) -> No
 
 
 def _report(desk: Desk, view: DatabaseView, group: OwnedGroup, now: Now, plan: OwnerPlan) -> None:
-    if group.is_reporting or is_quiet(desk, group, now):
+    if group.is_reporting or departing.is_quiet(desk, group, now) or arriving.is_quiet(desk, group, now):
         return
     if not group.is_confirmed:
         _heed_predecessor(view, group)

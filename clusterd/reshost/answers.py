@@ -21,6 +21,7 @@ def result(
     health: "host_pb2.Health.ValueType" = host_pb2.HEALTH_UNSPECIFIED,
     control_body: bytes = b"",
     prepared: str = "",
+    since_ms: int = 0,
 ) -> host_pb2.CallResult:
     return host_pb2.CallResult(
         outcome=outcome,
@@ -29,6 +30,7 @@ def result(
         health=health,
         control_body=control_body,
         prepared=prepared,
+        since_ms=since_ms,
     )
 
 

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from clusterd.adapters.boot_clock import now_ms
 from clusterd.reshost.answers import failure_of, result
 from clusterd.reshost.plugin_call import PluginCall
 from clusterd.wire import host_pb2
@@ -55,6 +56,7 @@ class LiveMove:
         self._on_progress: OnProgress = _nobody_listens
         self.has_moved = False
         """It stands still here, or is gone already, and is whole at its destination."""
+        self._still_since_ms = 0
 
     def forget(self) -> None:
         self.has_moved = False
@@ -63,7 +65,7 @@ class LiveMove:
         self._on_progress = on_progress
         if self._under_way is None:
             if self.has_moved:
-                return result(host_pb2.OUTCOME_DONE)
+                return self._moved()
             work = self._migrate(call)
             self._under_way = asyncio.get_running_loop().create_task(work, name=f"migrate {self._resource.name}")
             self._under_way.add_done_callback(self._ended)
@@ -85,7 +87,7 @@ class LiveMove:
                 return result(host_pb2.OUTCOME_FAILED, f"{resource.name} is {resource.state} here")
             resource.take_call(call)
             try:
-                await resource.plug(
+                stood_still_ms = await resource.plug(
                     "migrate",
                     self._tell,
                     pending=True,
@@ -96,7 +98,11 @@ class LiveMove:
                 return failure_of(f"migrate of {resource.name}", error)
             resource.quieten()
             resource.state, self.has_moved = "moved", True
-            return result(host_pb2.OUTCOME_DONE)
+            self._still_since_ms = now_ms() - told_ms(stood_still_ms)
+            return self._moved()
+
+    def _moved(self) -> host_pb2.CallResult:
+        return result(host_pb2.OUTCOME_DONE, since_ms=told_ms(now_ms() - self._still_since_ms))
 
     def cancel(self) -> host_pb2.CallResult:
         flight = self._resource.flight
@@ -123,10 +129,15 @@ class LiveMove:
 
 
 def prepared_text(answer: object, name: str) -> str:
-    """What a resource type wants others to know: the source, or whoever reads what a fence did. Raises ValueError."""
+    """What a resource type wants the source to know. Raises ValueError."""
     if not isinstance(answer, str) or len(answer.encode(errors="replace")) > PREPARED_SIZE_MAX:
-        raise ValueError(f"{name} answered no text of at most {PREPARED_SIZE_MAX} bytes")
+        raise ValueError(f"prepare_migration of {name} answered no text of at most {PREPARED_SIZE_MAX} bytes")
     return answer
+
+
+def told_ms(answer: object) -> int:
+    """For how long something is so, in the words of a resource type; 0 when it does not say."""
+    return min(max(answer, 0), MOVE_WITHIN_MS) if isinstance(answer, int) else 0
 
 
 def _nobody_listens(message: str) -> None:

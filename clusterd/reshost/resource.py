@@ -14,7 +14,7 @@ from clusterd.reshost.answers import answered, failure_of, result
 from clusterd.reshost.checks import Checks
 from clusterd.reshost.context import CallContext, Names, Told
 from clusterd.reshost.evidence import left_words
-from clusterd.reshost.live import MIGRATED, LiveMove, prepared_text
+from clusterd.reshost.live import MIGRATED, LiveMove, prepared_text, told_ms
 from clusterd.reshost.output import OutputTail
 from clusterd.reshost.plugin_call import CallHung, PendingTimedOut, PluginCall
 from clusterd.reshost.services import HostServices
@@ -117,14 +117,14 @@ class HostedResource:
                 if not is_prepared:
                     self._type = make()
                     await self.plug("open", on_progress, pending=True)
-                await self.plug("online", on_progress, pending=True)
+                since_ms = told_ms(await self.plug("online", on_progress, pending=True))
                 self._check_main()
             except Exception as error:  # the boundary to plug-in code
                 self.state = "failed"
                 return self._failed_call("online", error)
             self.state = "online"
             self._watch()
-            return result(host_pb2.OUTCOME_DONE, pid=self.pid)
+            return result(host_pb2.OUTCOME_DONE, pid=self.pid, since_ms=since_ms)
 
     async def _online_refusal(self, call: host_pb2.ResourceCall) -> host_pb2.CallResult | None:
         """Why it does not begin, or that it is online already. What an earlier failure left is killed first."""
@@ -149,23 +149,21 @@ class HostedResource:
         properties: Mapping[str, Any],
         on_progress: OnProgress,
     ) -> host_pb2.CallResult:
-        """Make ready to take over what runs elsewhere; or have the storage refuse who is older, of which nothing is left
-        here afterwards. Asked again, it begins anew."""
-        verb = "fence" if call.verb == host_pb2.VERB_FENCE else "prepare_migration"
+        """Make ready to take over what runs elsewhere. Asked again, it begins anew."""
         async with self._lock:
-            if (refusal := await self._online_refusal(call)) is not None:
+            refusal = await self._online_refusal(call)
+            if refusal is not None:
                 return refusal
             self._begin(call, properties)
             try:
                 self._type = make()
                 await self.plug("open", on_progress, pending=True)
-                text = prepared_text(await self.plug(verb, on_progress, pending=True), self.name)
-                self.state, answer = "prepared", result(host_pb2.OUTCOME_DONE, prepared=text)
+                text = prepared_text(await self.plug("prepare_migration", on_progress, pending=True), self.name)
             except Exception as error:  # the boundary to plug-in code
-                self.state, answer = "failed", self._failed_call(verb, error)
-            if verb == "fence" and self._workload is not None and self._in_flight is None:
-                await self._finish(self._workload, on_progress)
-            return answer
+                self.state = "failed"
+                return self._failed_call("prepare_migration", error)
+            self.state = "prepared"
+            return result(host_pb2.OUTCOME_DONE, prepared=text)
 
     async def _abandon(self) -> None:
         """Whatever it was prepared for does not come. What the resource type leaves of it, the kill does not."""
@@ -266,7 +264,9 @@ class HostedResource:
         """Stop at once, beside whatever is in flight."""
         self._stop_watching()
         workload = self._workload
-        if call.reason != MIGRATED:
+        if call.reason == MIGRATED:
+            self.kill_now()  # what stands still has nothing left to end in good order, and its clients wait
+        else:
             self.move.forget()
         if workload is None and not self._lock.locked():
             return result(host_pb2.OUTCOME_DONE)

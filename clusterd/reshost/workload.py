@@ -170,13 +170,21 @@ class Workload:
                 each.child.signal(9)
             if await self.is_empty():
                 break
-            await asyncio.sleep(_LOOK_AGAIN_MS[min(look_count, len(_LOOK_AGAIN_MS) - 1)] / 1000)
+            await self._until_one_ends(_LOOK_AGAIN_MS[min(look_count, len(_LOOK_AGAIN_MS) - 1)])
             look_count += 1
         if self._was_used:
             self._scope.remove()
         for each in self._running:
             each.close()
         return []
+
+    async def _until_one_ends(self, within_ms: int) -> None:
+        """Of the started processes; what these started ends unseen."""
+        endings = [each.child.ended for each in self._running if each.exit is None]
+        if endings:
+            await asyncio.wait(endings, timeout=within_ms / 1000, return_when=asyncio.FIRST_COMPLETED)
+        else:
+            await asyncio.sleep(within_ms / 1000)
 
     def kill_now(self) -> None:
         """SIGKILL without looking: for the end of the lease."""

@@ -215,8 +215,8 @@ class ResourceType:
     """Failure comes as an event (a watched process, `context.failed`), so `looks_alive` need not be polled."""
     abilities: ClassVar[tuple[str, ...]] = ()
     """What it can do beyond its duties: `live-migration`, which needs the four methods at the end of this class;
-    `storage-fence`, which needs `fence`, or `storage-fence:NAME`, if it can only with the property NAME given. `no-effect`
-    is no ability: nothing that it does can be seen from outside the group (it makes a definition usable, say)."""
+    `runs-nothing`, for what is only looked at (a file, a proof): nothing runs, is held or locked while it is online, so in
+    a live migration nobody waits for it at either end."""
     looks_alive_interval_ms: ClassVar[int] = 5000
     is_alive_interval_ms: ClassVar[int] = 60_000
     """How often the two checks are made, unless an operator says something else for the type or the resource."""
@@ -227,7 +227,9 @@ class ResourceType:
     def close(self, context: Context) -> None:
         """Give up what `open` took."""
 
-    def online(self, context: Context) -> None:
+    def online(self, context: Context) -> int | None:
+        """It runs when this returns. One that went on after a live migration may return for how many milliseconds it
+        does: people are told how long it stood still."""
         raise NotImplementedError
 
     def offline(self, context: Context) -> None:
@@ -255,15 +257,6 @@ class ResourceType:
         it lack? Looks, changes nothing, starts nothing, and answers within seconds."""
         raise UnknownControl(question)
 
-    # ---- for disks whose storage itself can refuse an owner ----
-
-    def fence(self, context: Context) -> str:
-        """Make the storage refuse whoever has it under a generation below `context.generation`, also if that one runs and
-        nobody can reach it. Called where the resource is not online, and starts nothing else. On return it is certain,
-        and it stays so when everything of this call is gone: an older owner cannot claim it again, a newer one can.
-        May be repeated; takes seconds at most. Returns what was done, in words (which key, whose, how)."""
-        raise NotImplementedError
-
     # ---- live migration: for types with that ability. The cluster decides; these methods only do ----
     #
     # 1. destination: prepare_migration     2. source: migrate     3. the cluster gives the resource to the destination
@@ -279,9 +272,10 @@ class ResourceType:
         arrived; if nothing did, it starts afresh."""
         raise NotImplementedError
 
-    def migrate(self, context: Context, prepared: str) -> None:
+    def migrate(self, context: Context, prepared: str) -> int | None:
         """On the source: move it to where `prepared` says, telling `context.progress`. On return it is stopped here, and
-        everything is there, ready to go on. After ResourceFailed and CallCancelled it still runs here."""
+        everything is there, ready to go on. After ResourceFailed and CallCancelled it still runs here. Returns for how
+        many milliseconds it has stood still by then, if that is known: people are told how long it did in all."""
         raise NotImplementedError
 
     def resume_after_migration(self, context: Context) -> None:

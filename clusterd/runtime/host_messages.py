@@ -18,7 +18,6 @@ _VERBS = {
     Verb.MIGRATE: host_pb2.VERB_MIGRATE,
     Verb.CANCEL_MIGRATION: host_pb2.VERB_CANCEL_MIGRATION,
     Verb.RESUME: host_pb2.VERB_RESUME,
-    Verb.FENCE: host_pb2.VERB_FENCE,
 }
 _MOVE_KINDS = {MoveKind.QUICK: "save", MoveKind.SHUTDOWN: "shut-down", MoveKind.TURN_OFF: "turn-off"}
 _PREPARED, _MOVED = "prepared", "moved"
@@ -71,7 +70,8 @@ def examine_message(type_name: str, question: str, body: bytes) -> host_pb2.Reso
 
 def answer_of(result: host_pb2.CallResult) -> CallAnswer:
     """Whatever a host cannot do with a call is a failed call, with the host's words."""
-    return CallAnswer(_OUTCOMES.get(result.outcome, CallOutcome.FAILED), result.message, result.pid, result.prepared)
+    outcome = _OUTCOMES.get(result.outcome, CallOutcome.FAILED)
+    return CallAnswer(outcome, result.message, result.pid, result.prepared, result.since_ms)
 
 
 def happening_of(event: host_pb2.ResourceEvent) -> Happening | None:

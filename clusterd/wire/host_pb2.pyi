@@ -48,8 +48,6 @@ class _VerbEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Verb.ValueType],
     """the answer to the migrate says what came of it"""
     VERB_RESUME: _Verb.ValueType  # 13
     """go on here with what was moved"""
-    VERB_FENCE: _Verb.ValueType  # 14
-    """make the storage refuse every owner of an older generation; nothing of it is left here afterwards"""
 
 class Verb(_Verb, metaclass=_VerbEnumTypeWrapper): ...
 
@@ -74,8 +72,6 @@ VERB_CANCEL_MIGRATION: Verb.ValueType  # 12
 """the answer to the migrate says what came of it"""
 VERB_RESUME: Verb.ValueType  # 13
 """go on here with what was moved"""
-VERB_FENCE: Verb.ValueType  # 14
-"""make the storage refuse every owner of an older generation; nothing of it is left here afterwards"""
 Global___Verb: _TypeAlias = Verb  # noqa: Y015
 
 class _Outcome:
@@ -959,6 +955,7 @@ class CallResult(_message.Message):
     PID_FIELD_NUMBER: _builtins.int
     CONTROL_BODY_FIELD_NUMBER: _builtins.int
     PREPARED_FIELD_NUMBER: _builtins.int
+    SINCE_MS_FIELD_NUMBER: _builtins.int
     outcome: Global___Outcome.ValueType
     message: _builtins.str
     """what happened and what to do"""
@@ -967,6 +964,8 @@ class CallResult(_message.Message):
     control_body: _builtins.bytes
     prepared: _builtins.str
     """of a prepare: what the source must know"""
+    since_ms: _builtins.int
+    """of a migrate: for how long it has stood still already; of an online: for how long it runs"""
     def __init__(
         self,
         *,
@@ -976,10 +975,11 @@ class CallResult(_message.Message):
         pid: _builtins.int = ...,
         control_body: _builtins.bytes = ...,
         prepared: _builtins.str = ...,
+        since_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["control_body", b"control_body", "health", b"health", "message", b"message", "outcome", b"outcome", "pid", b"pid", "prepared", b"prepared"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["control_body", b"control_body", "health", b"health", "message", b"message", "outcome", b"outcome", "pid", b"pid", "prepared", b"prepared", "since_ms", b"since_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

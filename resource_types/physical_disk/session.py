@@ -88,7 +88,7 @@ class Session:
         match verb:
             case "arbitrate":
                 self._arbitrate(tell)
-            case "resume" | "fence":
+            case "resume":
                 self._arbitrate(_refuse)
             case "check":
                 self._check()

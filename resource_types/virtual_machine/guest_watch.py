@@ -30,6 +30,9 @@ class GuestWatch:
         """The last error of a disk since `forget_io_error`."""
         self.migration = ""
         """How far QEMU's migration is, in its own word."""
+        self.stood_still_at_s = 0.0
+        """When the guest stood still last, and when it went on: QEMU's own words, by the wall clock."""
+        self.went_on_at_s = 0.0
 
     def tell(self, context: Context, *, shutdown_is_failure: bool) -> None:
         """From here on the cluster is told. What happened before is told now."""
@@ -66,9 +69,9 @@ class GuestWatch:
         error, self.io_error = self.io_error, ""
         return error
 
-    def take(self, event: str, data: Mapping[str, Any]) -> None:
+    def take(self, event: str, data: Mapping[str, Any], at_s: float) -> None:
         with self._changed:
-            self._note(event, data)
+            self._note(event, data, at_s)
             self._changed.notify_all()
 
     def wake(self) -> None:
@@ -93,10 +96,17 @@ class GuestWatch:
         with self._changed:
             self._changed.wait(duration_ms / 1000)
 
+    def stands_still_for_ms(self) -> int:
+        return _passed_ms(self.stood_still_at_s)
+
+    def runs_for_ms(self) -> int:
+        """Since it went on; 0 when it never stood still."""
+        return _passed_ms(self.went_on_at_s) if self.went_on_at_s else 0
+
     def migration_ended(self) -> bool:
         return self.migration in _ENDED_MIGRATIONS
 
-    def _note(self, event: str, data: Mapping[str, Any]) -> None:
+    def _note(self, event: str, data: Mapping[str, Any], at_s: float) -> None:
         match event:
             case "SHUTDOWN" if data.get("guest"):
                 self.is_off = True
@@ -112,10 +122,18 @@ class GuestWatch:
                 self.io_error = f"disk {disk}: a {data.get('operation')} failed: {data.get('reason')}"
                 if self._teller is not None:
                     self._teller.embedded_failure(self.io_error)
+            case "STOP":
+                self.stood_still_at_s = at_s
+            case "RESUME":
+                self.went_on_at_s = at_s
             case "MIGRATION":
                 self.migration = str(data.get("status", ""))
             case _:
                 pass
+
+
+def _passed_ms(at_s: float) -> int:
+    return max(0, round(1000 * (time.time() - at_s)))
 
 
 def _panic_words(data: Mapping[str, Any]) -> str:

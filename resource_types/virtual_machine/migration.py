@@ -131,8 +131,9 @@ def _listened(answer: dict[str, Any]) -> str:
 # ---- on the source ----
 
 
-def send(context: Context, machine: Machine, text: str) -> None:
-    """On return the guest stands still here and is whole there. ResourceFailed, CallCancelled: it still runs here."""
+def send(context: Context, machine: Machine, text: str) -> int:
+    """On return the guest stands still here, since so many milliseconds, and is whole there. ResourceFailed,
+    CallCancelled: it still runs here."""
     prepared = Prepared.read(text)
     _check_fits(context, machine, prepared)
     _set_limits(context, machine)
@@ -145,6 +146,7 @@ def send(context: Context, machine: Machine, text: str) -> None:
         machine.call("migrate", {"uri": prepared.address}, context=context)
         _wait(context, machine, prepared)
         is_sent = machine.was_moved = True
+        return machine.watch.stands_still_for_ms()
     except MonitorError as error:
         raise ResourceFailed(f"migration to {prepared.node} failed: {error}") from error
     finally:

@@ -19,7 +19,8 @@ _READ_SIZE = 1 << 16
 _MESSAGE_SIZE_MAX = 16 << 20
 _LOOK_EVERY_S = 0.05
 
-OnEvent = Callable[[str, Mapping[str, Any]], None]
+OnEvent = Callable[[str, Mapping[str, Any], float], None]
+"""Gets the event's name, its data, and when QEMU says that it was (wall clock, in seconds)."""
 
 
 class MonitorError(ResourceFailed):
@@ -183,7 +184,9 @@ class Monitor:
             self.qemu_version = f"{numbers['major']}.{numbers['minor']}.{numbers['micro']}"
             self._greeted.set()
         elif "event" in message:
-            self._on_event(str(message["event"]), message.get("data") or {})
+            stamp = message["timestamp"]
+            at_s = stamp["seconds"] + stamp["microseconds"] / 1_000_000
+            self._on_event(str(message["event"]), message.get("data") or {}, at_s)
         elif "return" in message or "error" in message:
             with self._lock:
                 call = self._calls.get(message.get("id", 0))

@@ -58,15 +58,16 @@ class VirtualMachine(ResourceType):
 
     # ---- start and stop ----
 
-    def online(self, context: Context) -> None:
+    def online(self, context: Context) -> int:
         machine = self._machine
         if machine is not None and not machine.has_ended and not machine.is_incoming:
-            return
+            return 0
         if machine is not None and migration.has_arrived(machine) and self._has_its_disks(context, machine):
             machine.go_on()
         else:
             self._start(context)
         self._begin_to_tell(context)
+        return self._running().watch.runs_for_ms()
 
     def _start(self, context: Context) -> None:
         self._end(context)
@@ -174,8 +175,8 @@ class VirtualMachine(ResourceType):
         self._machine, prepared = migration.prepare(context, self._definition(context))
         return prepared.text()
 
-    def migrate(self, context: Context, prepared: str) -> None:
-        migration.send(context, self._running(), prepared)
+    def migrate(self, context: Context, prepared: str) -> int:
+        return migration.send(context, self._running(), prepared)
 
     def resume_after_migration(self, context: Context) -> None:
         machine = self._running()
@@ -240,6 +241,7 @@ class VirtualMachine(ResourceType):
             "migration_percent": migration.percent(moving),
             "migration_downtime_ms": moving.get("downtime"),
             "migration_total_ms": moving.get("total-time"),
+            "went_on_at_ms": round(machine.watch.went_on_at_s * 1000) or None,
         }
 
     def _screenshot(self, context: Context) -> bytes:

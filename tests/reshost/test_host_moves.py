@@ -6,6 +6,7 @@ from typing import Any
 
 from clusterd.wire import host_pb2
 from tests.reshost.conftest import Bench
+from tests.reshost.plugins.mover import STOOD_STILL_MS
 
 DONE, FAILED, STALE = host_pb2.OUTCOME_DONE, host_pb2.OUTCOME_FAILED, host_pb2.OUTCOME_STALE
 
@@ -36,6 +37,7 @@ async def test_it_goes_on_where_it_stood_still(bench: Bench, tmp_path: Path) -> 
     moved = await call(bench, "migrate", "here", 1, prepared=prepared.prepared, **given)
     again = await call(bench, "migrate", "here", 1, prepared=prepared.prepared, **given)
     assert (moved.outcome, again.outcome) == (DONE, DONE)
+    assert STOOD_STILL_MS <= moved.since_ms <= again.since_ms < 60_000, "whoever asks later hears of a longer time"
     stood_still_at = last_count(tmp_path)
     assert (await call(bench, "terminate", "here", 1, reason="migrated")).outcome == DONE
     assert await states(bench) == {"here": "moved", "there": "prepared"}, "a new daemon must hear that it moved"

@@ -27,8 +27,8 @@ def prepared(bench: Bench, **properties: Any) -> tuple[Desk, str]:
     return there, there.type.prepare_migration(there.context())
 
 
-def migrate(here: Desk, text: str, context: object = None) -> None:
-    here.type.migrate(context or here.context(), text)
+def migrate(here: Desk, text: str, context: object = None) -> int:
+    return int(here.type.migrate(context or here.context(), text))
 
 
 def kill(desk: Desk, number: int = signal.SIGKILL) -> None:
@@ -59,11 +59,16 @@ def test_memory_goes_along(bench: Bench, network: str) -> None:
     nonce = console.wait_line(10).nonce
     there, text = prepared(bench, migration_network=network)
     assert len(text) < 4096
-    migrate(here, text)
+    began = time.monotonic()
+    stood_still_ms = migrate(here, text)
+    took_ms = (time.monotonic() - began) * 1000
+    assert 0 <= stood_still_ms <= took_ms + 1
     last = console.lines[-1]
     new = bench.console(there)
     assert new.falls_silent(0.1), "nothing runs before the cluster says so"
-    there.online()
+    began = time.monotonic()
+    runs_for_ms = there.type.online(there.context())
+    assert 0 <= runs_for_ms <= (time.monotonic() - began) * 1000 + 1
     first = new.wait_line()
     assert (first.nonce, first.boots) == (nonce, 1)
     assert 0 < first.count - last.count < 5

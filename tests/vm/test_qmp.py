@@ -65,7 +65,7 @@ def server(path: Path) -> Iterator[Server]:
 
 class Heard:
     def __init__(self) -> None:
-        self.events: list[tuple[str, Any]] = []
+        self.events: list[tuple[str, Any, float]] = []
         self.ended = threading.Event()
 
 
@@ -73,7 +73,7 @@ def connected(server: Server, heard: Heard | None = None, within_ms: int = 2000)
     heard = heard or Heard()
     return Monitor(
         server.path,
-        on_event=lambda name, data: heard.events.append((name, data)),
+        on_event=lambda name, data, at_s: heard.events.append((name, data, at_s)),
         on_end=heard.ended.set,
         within_ms=within_ms,
     )
@@ -82,9 +82,11 @@ def connected(server: Server, heard: Heard | None = None, within_ms: int = 2000)
 def test_answers_events_and_version(server: Server) -> None:
     heard = Heard()
     monitor = connected(server, heard)
-    server.answers = [b'{"event": "STOP", "data": {}}\r\n{"event": "RESUME"}\r\n{"return": {"status": "x"}, "id": %d}']
+    stop = b'{"timestamp": {"seconds": 7, "microseconds": 500000}, "event": "STOP", "data": {}}\r\n'
+    resume = b'{"timestamp": {"seconds": 8, "microseconds": 0}, "event": "RESUME"}\r\n'
+    server.answers = [stop + resume + b'{"return": {"status": "x"}, "id": %d}']
     assert monitor.execute("query-status", within_ms=2000) == {"status": "x"}
-    assert heard.events == [("STOP", {}), ("RESUME", {})]
+    assert heard.events == [("STOP", {}, 7.5), ("RESUME", {}, 8.0)]
     assert monitor.qemu_version == "7.2.22"
     monitor.close()
     assert not heard.ended.is_set(), "who closes it knows"
@@ -142,4 +144,4 @@ def test_somebody_else_listens_there(path: Path, greeting: bytes) -> None:
 
 def test_nobody_listens(path: Path) -> None:
     with pytest.raises(MonitorGone, match="cannot be reached"):
-        Monitor(str(path), on_event=lambda name, data: None, on_end=lambda: None, within_ms=100)
+        Monitor(str(path), on_event=lambda name, data, at_s: None, on_end=lambda: None, within_ms=100)

@@ -7,6 +7,8 @@ import time
 from clusterd.resource_api import Context, Health, Property, PropertyKind, ResourceFailed, ResourceType
 
 TICK_S = 0.002
+STOOD_STILL_MS = 7
+"""What it says of itself, for it knows no better."""
 
 
 class Mover(ResourceType):
@@ -48,7 +50,7 @@ class Mover(ResourceType):
         self._memory = os.path.join(context.properties["folder"], f"memory-{context.node}-{time.monotonic_ns()}")
         return self._memory
 
-    def migrate(self, context: Context, prepared: str) -> None:
+    def migrate(self, context: Context, prepared: str) -> int:
         for step in range(10):
             context.progress(f"migrating: {step * 10} %")
             context.pause(context.properties["slow"] // 10)
@@ -58,6 +60,7 @@ class Mover(ResourceType):
         with open(f"{prepared}.part", "w", encoding="ascii") as file:
             file.write(str(self._count))
         os.rename(f"{prepared}.part", prepared)
+        return STOOD_STILL_MS
 
     def resume_after_migration(self, context: Context) -> None:
         self._go_on(context)
