@@ -17,6 +17,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +26,7 @@ from bench.labs import Lab, lab, progress, summary
 from clusterd.checkers import GuestLine
 from tests.disk import tgt as tgt_part
 from tests.disk.tgt import Tgt
-from tests.system.guests import MISSING, WITHIN_S, Guests, mend
+from tests.system.guests import MISSING, WITHIN_S, Guests, guest, mend
 
 KILL_RUNS = 5
 LINUX = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "clusterd" / "guests"
@@ -33,16 +35,27 @@ initial_ramdisk = "{LINUX}/initrd.gz"
 kernel_arguments = "console=ttyS0 quiet panic=-1"
 guest_agent = "virtio"
 """
+PHASES = (
+    "last_of_memory_copied",
+    "source_ended",
+    "release_committed",
+    "assignment_committed",
+    "went_on",
+)
+"""What passes one after the other while the guest stands still."""
 TWELVE = 12
 LINES_LOOKED_AT = 20
 
 
 class Move(NamedTuple):
-    """Request → the guest runs there; how long no line came; and how often one comes otherwise."""
+    """Request → the guest runs there; how long no line came; and how often one comes otherwise. Of a live one also how long
+    its processors stood still by QEMU's own times, as clusterctl tells it, and what that time went for."""
 
     seconds: float
-    still_ms: float
+    silent_ms: float
     line_every_ms: float
+    still_ms: float | None
+    phases_ms: dict[str, float]
 
 
 class Bench:
@@ -87,7 +100,34 @@ class Bench:
             -LINES_LOOKED_AT:
         ]
         every = (earlier[-1] - earlier[0]) / (len(earlier) - 1)
-        return Move((first.at - begun) / 1e9, (first.at - earlier[-1]) / 1e6, every / 1e6)
+        still_ms, phases_ms = self.phases(name, owner, target) if kind == "live" else (None, {})
+        return Move((first.at - begun) / 1e9, (first.at - earlier[-1]) / 1e6, every / 1e6, still_ms, phases_ms)
+
+    def phases(self, name: str, owner: str, target: str) -> tuple[float, dict[str, float]]:
+        """Of a live migration that came to pass: milliseconds from its last instruction here to its first there."""
+        blackout_ms = self.running.group(name)["migration"]["blackout_ms"]
+        chain = self.running.ctl("explain", "group", name)["chain"]
+        went_on_ms = float(guest(self.running, name)["went_on_at_ms"])
+        moments = [
+            went_on_ms - blackout_ms,
+            self.moment(owner, name, "offline-pending"),
+            self.moment(owner, name, "offline"),
+            in_chain(chain, f"gave it to {target}"),
+            in_chain(chain, f"{target} brings {name} online"),
+            went_on_ms,
+        ]
+        return blackout_ms, {
+            phase: after - before for phase, (before, after) in zip(PHASES, pairwise(moments), strict=True)
+        }
+
+    def moment(self, node: str, resource: str, now: str) -> float:
+        """When a resource was in that state last, by that node's log."""
+        log = Path(self.running.ctl("lab", "status")["dir"], node, "daemon.log")
+        for line in reversed(log.read_text(encoding="utf-8").splitlines()):
+            said = json.loads(line) if line.startswith("{") else {}
+            if said.get("event") == "resource.state-changed" and (said["resource"], said["now"]) == (resource, now):
+                return datetime.fromisoformat(said["timestamp"]).timestamp() * 1000
+        raise SystemExit(f"{node} does not say when {resource} was {now}")
 
     def first_after(self, name: str, before: GuestLine) -> GuestLine:
         """Its first line under a newer generation."""
@@ -98,6 +138,12 @@ class Bench:
         for name in names:
             self.running.ctl("group", "offline", name)
             self.running.ctl("group", "delete", name)
+
+
+def in_chain(chain: list[dict[str, str]], ending: str) -> float:
+    """When the last such step of a chain of causes was."""
+    found = next(step["time"] for step in reversed(chain) if step["text"].endswith(ending))
+    return datetime.fromisoformat(found).timestamp() * 1000
 
 
 # ---- the figures ----
@@ -178,15 +224,28 @@ def moves_of(bench: Bench, name: str, kind: str, runs: int) -> list[Move]:
     moves = []
     for number in range(runs):
         moves.append(bench.moved(name, kind))
-        still = f"stood still {moves[-1].still_ms:.0f} ms, has a line every {moves[-1].line_every_ms:.1f} ms"
-        progress(f"{kind} move of {name}, {number + 1} of {runs}: {moves[-1].seconds:.3f} s, {still}")
+        progress(f"{kind} move of {name}, {number + 1} of {runs}: {_words(moves[-1])}")
     return moves
 
 
+def _words(move: Move) -> str:
+    silent = f"no line for {move.silent_ms:.0f} ms, one every {move.line_every_ms:.1f} ms otherwise"
+    if move.still_ms is None:
+        return f"{move.seconds:.3f} s, {silent}"
+    phases = ", ".join(f"{name} {ms:.0f}" for name, ms in move.phases_ms.items())
+    return f"{move.seconds:.3f} s, stood still {move.still_ms:.0f} ms ({phases}), {silent}"
+
+
 def told(name: str, moves: list[Move]) -> dict[str, Any]:
+    still = [each.still_ms for each in moves if each.still_ms is not None]
     return {
         f"{name}_s": summary([each.seconds for each in moves]),
-        f"{name}_blackout_ms": summary([each.still_ms for each in moves], 1),
+        **({f"{name}_blackout_ms": summary(still, 1)} if still else {}),
+        **{
+            f"{name}_blackout_{phase}_ms": summary([each.phases_ms[phase] for each in moves], 1)
+            for phase in (PHASES if still else ())
+        },
+        f"{name}_no_line_ms": summary([each.silent_ms for each in moves], 1),
         f"{name}_line_every_ms": summary([each.line_every_ms for each in moves], 1),
     }
 

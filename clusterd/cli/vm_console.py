@@ -28,9 +28,7 @@ def attach(path: str, *, machine: str, node: str, longest_ms: int | None) -> Non
         if is_two_way:
             click.echo(f"console of {machine} on {node}; Ctrl-] leaves it", err=True)
         with _raw() if is_two_way else contextlib.nullcontext():
-            has_ended = _carry(line, is_two_way=is_two_way, until=until)
-        if has_ended:
-            click.echo("the machine has ended", err=True)
+            _carry(line, is_two_way=is_two_way, until=until)
     finally:
         line.close()
         if is_two_way:
@@ -56,30 +54,23 @@ def _connect(path: str, *, machine: str, node: str) -> socket.socket:
     return line
 
 
-def _carry(line: socket.socket, *, is_two_way: bool, until: float | None) -> bool:
-    """True when the machine ended it."""
+def _carry(line: socket.socket, *, is_two_way: bool, until: float | None) -> None:
     sources: list[int] = [line.fileno(), *([sys.stdin.fileno()] if is_two_way else [])]
     while until is None or time.monotonic() < until:
         ready, _, _ = select.select(sources, [], [], LOOK_AGAIN_S)
         if line.fileno() in ready:
-            try:
-                said = line.recv(CHUNK)
-            except ConnectionError:
-                return True
+            said = line.recv(CHUNK)
             if not said:
-                return True
+                click.echo("the machine has ended", err=True)
+                return
             sys.stdout.buffer.write(said)
             sys.stdout.buffer.flush()
         if is_two_way and sys.stdin.fileno() in ready:
             typed = os.read(sys.stdin.fileno(), CHUNK)
             before, leave, _ = typed.partition(LEAVE)
-            try:
-                line.sendall(before)
-            except ConnectionError:
-                return True
+            line.sendall(before)
             if leave or not typed:
-                return False
-    return False
+                return
 
 
 @contextlib.contextmanager
