@@ -29,7 +29,7 @@ class VirtualMachineConfiguration(ResourceType):
     name = "virtual_machine_configuration"
     version = "1"
     says = "the definition of a virtual machine, and the proof that this node can use it"
-    abilities = ("live-migration", "runs-nothing")
+    abilities = ("live-migration", "no-effect", "runs-nothing")
     properties = (
         Property(
             "definition",

@@ -259,7 +259,8 @@ def _ended(view: DatabaseView, name: str, incarnation: str) -> Answer:
     """Whether it is proven that one run of the node is over."""
     record = find_node(view, name)
     member = view.membership(record.name)
-    is_over = member is None or member.incarnation != incarnation or member.state is MembershipState.DOWN
+    is_other = member is not None and member.incarnation != incarnation
+    is_over = is_other or (member is not None and member.state is MembershipState.DOWN)
     why = f": {member.because}" if member is not None else ""
     return Answer(is_over, f"run {incarnation} of {record.name} is {'over' if is_over else 'not over yet'}{why}")
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from clusterd.database import DatabaseView
+from clusterd.leader.standing import is_over
 from clusterd.model.ids import NodeId, key_of
 from clusterd.model.records import AssignmentRecord, GroupRecord, ReportRecord, ResourceRecord, ResourceReport
 from clusterd.model.states import GroupState, GroupStatus, MembershipState, Order, ResourceState, group_state
@@ -110,9 +111,11 @@ def _doubt(
     if not assignment.owner:
         return _Doubt(ResourceState.OFFLINE, f"no node has it: {assignment.because.text}")
     member = view.membership(assignment.owner)
-    if member is None or member.incarnation != assignment.incarnation or member.state is MembershipState.DOWN:
+    if member is None:
+        return _Doubt(ResourceState.UNKNOWN, f"nothing is known of its owner {assignment.owner}")
+    if is_over(assignment, member):
         cause = f"its owner {assignment.owner} is proven to run nothing of it any more"
-        return _Doubt(ResourceState.OFFLINE, cause, member.since_wall_ms if member is not None else 0)
+        return _Doubt(ResourceState.OFFLINE, cause, member.since_wall_ms)
     if member.state is MembershipState.EXPELLING:
         cause = f"its owner {assignment.owner} is silent, and it is not yet proven that nothing runs there"
         return _Doubt(ResourceState.UNKNOWN, cause)

@@ -17,6 +17,7 @@ from clusterd.api.mutations import carry_out, make_plan
 from clusterd.api.planning import OPERATOR, PLANS
 from clusterd.api.port import ClusterPort
 from clusterd.api.requests import body, flag, json_answer, names_in, request_id, switch_in, text_in, timeout_ms
+from clusterd.api.seen_disks import disks_seen
 from clusterd.api.times import time_text
 from clusterd.api.validating import REPORTS
 from clusterd.api.views import document
@@ -35,6 +36,7 @@ from clusterd.wizard import (
     decode_definitions,
     eligible,
     machine_plan,
+    with_disks,
 )
 from clusterd.wizard.plan import CONFIGURATION_TYPE
 
@@ -71,6 +73,7 @@ class Protecting:
         wanted = Wanted.OFFLINE if given.get("wanted") == "offline" or wish.allows_running else Wanted.ONLINE
         told, around, _ = await self._look([_definition_in(given)], new_disks)
         judged = eligible(_definition_path(given, told), told, around, wish)
+        judged = with_disks(judged, await self._reached(judged, new_disks))
         if judged.refusals:
             report = await self._keep(request, judged, None)
             raise Refused(
@@ -125,6 +128,14 @@ class Protecting:
         copy, status = self._port.view().fork(), self._port.status()
         around = await asyncio.to_thread(surroundings, copy, status, machines, silent, planned)
         return {str(node): each for node, each in told.items()}, around, silent
+
+    async def _reached(self, judged: Eligibility, new_disks: dict[str, dict[str, Json]]) -> dict[str, dict[str, str]]:
+        """What keeps each possible owner from each of its disks now; empty: nothing."""
+        records = {str(each.name): each.private for each in self._port.view().resources()}
+        needed = dict.fromkeys([*new_disks, *(each.resource for each in judged.disks)])
+        properties = {name: new_disks.get(name) or records.get(name, {}) for name in needed}
+        seen = await disks_seen(self._port, [NodeId(each) for each in judged.owners], properties)
+        return {node: {name: each.trouble for name, each in found.items()} for node, found in seen.items()}
 
     async def _ask(self, node: NodeId, question: bytes) -> tuple[NodeDefinitions | None, MachineFacts | None, str]:
         """What a node says, or why it says nothing."""

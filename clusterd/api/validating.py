@@ -1,22 +1,26 @@
 """How is a cluster validated, and where do reports go? I/O. Handlers.
 
 Every node is asked at once what its machine is like; a node that does not answer is a finding, not an end. The disks that
-are online are asked through their owners. Nothing is changed anywhere but one small file that each node writes and forgets.
+are online are asked through their owners, every node looks whether it reaches them, and whether it could run the machines.
+Nothing is changed anywhere but one small file that each node writes and forgets.
 """
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
 
 from clusterd.api.foreseeing import outlook_of
 from clusterd.api.kept_reports import KeptReports
+from clusterd.api.machine_setups import machine_setups
 from clusterd.api.observed import observe_groups
 from clusterd.api.port import ClusterPort
 from clusterd.api.requests import json_answer
+from clusterd.api.seen_disks import DISK_TYPE, disks_seen
 from clusterd.api.times import minute_of_day, time_text
-from clusterd.api.validation_facts import DISK_TYPE, cluster_facts, disk_of
+from clusterd.api.validation_facts import cluster_facts, disk_of
 from clusterd.api.views import document
 from clusterd.leader.capacity import CapacityAnswer, survives
 from clusterd.model.errors import BadInput, ClusterError
@@ -75,10 +79,13 @@ class Validating:
     # ---- asking ----
 
     async def _situation(self) -> Situation:
-        names = [each.name for each in self._port.view().nodes()]
-        answers, disks, capacity = await asyncio.gather(
+        view = self._port.view()
+        names = [each.name for each in view.nodes()]
+        properties = {str(each.name): each.private for each in view.resources() if each.type == DISK_TYPE}
+        answers, disks, seen, capacity = await asyncio.gather(
             asyncio.gather(*(self._ask(each) for each in names)),
             self._disks(),
+            disks_seen(self._port, names, properties),
             self._capacity(),
         )
         told: dict[str, NodeAnswer] = {}
@@ -88,8 +95,9 @@ class Validating:
                 told[name] = answer
             else:
                 silent[name] = answer
-        facts = cluster_facts(self._port.view(), self._port.status(), capacity, disks)
-        return Situation(facts, told, silent)
+        machines = await machine_setups(self._port, told, silent)
+        facts = cluster_facts(self._port.view(), self._port.status(), capacity, disks, seen)
+        return Situation(replace(facts, machines=machines), told, silent)
 
     async def _ask(self, node: NodeId) -> NodeAnswer | str:
         """The node's answer, or why there is none."""

@@ -1,6 +1,7 @@
 """What of the cluster does a validation judge? Pure: from the database and what the answering node knows."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from clusterd.api.group_views import because
 from clusterd.api.node_views import node_state
@@ -12,15 +13,17 @@ from clusterd.model.ids import key_of
 from clusterd.model.records import FenceRecord, ResourceRecord
 from clusterd.model.settings import cluster_settings, node_settings
 from clusterd.model.settings_relations import cluster_notes, cluster_problems
-from clusterd.validation import ClusterFacts, Disk, Group, Node
-
-DISK_TYPE = "physical_disk"
+from clusterd.validation import ClusterFacts, Disk, DiskSeen, Group, Node
 
 
 def cluster_facts(
-    view: DatabaseView, status: NodeStatus, capacity: CapacityAnswer, disks: Sequence[Disk] = ()
+    view: DatabaseView,
+    status: NodeStatus,
+    capacity: CapacityAnswer,
+    disks: Sequence[Disk] = (),
+    seen: Mapping[str, Mapping[str, DiskSeen]] | None = None,
 ) -> ClusterFacts:
-    """`disks` is what their owners said."""
+    """`disks` is what their owners said, `seen` what each node finds of them, by node and disk."""
     record = view.cluster()
     times = cluster_settings(record)
     votes = {peer.node: peer.has_vote for peer in status.peers}
@@ -47,7 +50,7 @@ def cluster_facts(
             for each in view.nodes()
         ),
         groups=groups_of(view, status),
-        disks=tuple(disks),
+        disks=tuple(_placed(view, each, seen) for each in disks),
         fence_agents={each.name: _agents(view.fences(), each.name) for each in view.nodes()},
         types=types_by_node(view),
         type_versions=_versions(view),
@@ -102,6 +105,12 @@ def disk_of(record: ResourceRecord, state: str, said: Mapping[str, object], trou
         holder=str(said.get("key", "")),
         trouble=trouble,
     )
+
+
+def _placed(view: DatabaseView, disk: Disk, seen: Mapping[str, Mapping[str, DiskSeen]] | None) -> Disk:
+    owners = possible_owners(view, view.resources_of(disk.group))
+    found = {node: told[disk.resource] for node, told in (seen or {}).items() if disk.resource in told}
+    return replace(disk, possible_owners=owners, seen=found)
 
 
 def _agents(fences: Sequence[FenceRecord], node: str) -> tuple[str, ...]:

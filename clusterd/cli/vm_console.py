@@ -28,7 +28,9 @@ def attach(path: str, *, machine: str, node: str, longest_ms: int | None) -> Non
         if is_two_way:
             click.echo(f"console of {machine} on {node}; Ctrl-] leaves it", err=True)
         with _raw() if is_two_way else contextlib.nullcontext():
-            _carry(line, is_two_way=is_two_way, until=until)
+            has_ended = _carry(line, is_two_way=is_two_way, until=until)
+        if has_ended:
+            click.echo("the machine has ended", err=True)
     finally:
         line.close()
         if is_two_way:
@@ -54,23 +56,30 @@ def _connect(path: str, *, machine: str, node: str) -> socket.socket:
     return line
 
 
-def _carry(line: socket.socket, *, is_two_way: bool, until: float | None) -> None:
+def _carry(line: socket.socket, *, is_two_way: bool, until: float | None) -> bool:
+    """True when the machine ended it."""
     sources: list[int] = [line.fileno(), *([sys.stdin.fileno()] if is_two_way else [])]
     while until is None or time.monotonic() < until:
         ready, _, _ = select.select(sources, [], [], LOOK_AGAIN_S)
         if line.fileno() in ready:
-            said = line.recv(CHUNK)
+            try:
+                said = line.recv(CHUNK)
+            except ConnectionError:
+                return True
             if not said:
-                click.echo("the machine has ended", err=True)
-                return
+                return True
             sys.stdout.buffer.write(said)
             sys.stdout.buffer.flush()
         if is_two_way and sys.stdin.fileno() in ready:
             typed = os.read(sys.stdin.fileno(), CHUNK)
             before, leave, _ = typed.partition(LEAVE)
-            line.sendall(before)
+            try:
+                line.sendall(before)
+            except ConnectionError:
+                return True
             if leave or not typed:
-                return
+                return False
+    return False
 
 
 @contextlib.contextmanager

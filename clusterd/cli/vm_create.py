@@ -7,7 +7,7 @@ images are built by the project's own scripts (deploy/guests); a lab's nodes see
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ class Template:
     shared: tuple[tuple[str, str], ...] = ()
     """Keys of the definition, and the built files that they name."""
     more: str = ""
+    shown: tuple[str, str] = ("", "")
+    """What of `more` becomes what else when it has a display."""
 
 
 TEMPLATES = {
@@ -54,6 +56,7 @@ TEMPLATES = {
         128,
         shared=(("kernel", "vmlinuz"), ("initial_ramdisk", "initrd.gz")),
         more='kernel_arguments = "console=ttyS0 quiet panic=-1"\nguest_agent = "virtio"\n',
+        shown=("console=ttyS0 quiet", "console=tty0 console=ttyS0"),
     ),
 }
 
@@ -67,6 +70,7 @@ TEMPLATES = {
 @click.option(
     "--folder", type=click.Path(path_type=Path, file_okay=False), help="Where its files go; every node sees it."
 )
+@click.option("--display", "has_display", is_flag=True, help="Give it a display, for screenshots.")
 @click.option("--offline", "stays_offline", is_flag=True, help="Do not start it yet.")
 @mutating
 @click.pass_context
@@ -77,6 +81,7 @@ def create(
     template: str,
     memory_mib: int | None,
     folder: Path | None,
+    has_display: bool,
     stays_offline: bool,
     plan: bool,
     **how: Any,
@@ -85,7 +90,7 @@ def create(
 
     \b
     clusterctl vm create tiny1
-    clusterctl vm create box --template linux --memory 192
+    clusterctl vm create box --template linux --memory 192 --display
     """
     if problem := name_problem(name):
         raise BadInput(f"{name!r}: {problem}")
@@ -94,7 +99,10 @@ def create(
     if definition.exists():
         hint = f"clusterctl vm protect {name} --definition {definition}, or choose another name"
         raise Refused(f"there is a definition {definition} already", hint=hint)
-    made = _make(TEMPLATES[template], name, place, memory_mib)
+    kind = TEMPLATES[template]
+    if has_display:
+        kind = replace(kind, more="display = true\n" + kind.more.replace(*kind.shown))
+    made = _make(kind, name, place, memory_mib)
     body = {"definition": str(definition), "name": name, **({"wanted": "offline"} if stays_offline else {})}
     try:
         ask(ctx, body, yes=True, report=None, plan=plan, **how)

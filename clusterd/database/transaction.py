@@ -26,6 +26,7 @@ from clusterd.model.records import (
     RuleRecord,
     TypeSettingsRecord,
 )
+from clusterd.model.storage_fences import StorageFenceRecord, StorageFenceReport
 from clusterd.wire.records_pb2 import Compare, Put, Transaction
 
 
@@ -55,6 +56,10 @@ def key_for(record: Record) -> str:
             return keys.report(record.group)
         case MigrationRecord():
             return keys.migration(record.group)
+        case StorageFenceRecord():
+            return keys.storage_fence(record.group)
+        case StorageFenceReport():
+            return keys.storage_fenced(record.group)
         case MembershipRecord():
             return keys.membership(record.node)
         case DrainRecord():

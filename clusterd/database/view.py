@@ -32,6 +32,7 @@ from clusterd.model.records import (
     RuleRecord,
     TypeSettingsRecord,
 )
+from clusterd.model.storage_fences import StorageFenceRecord, StorageFenceReport
 
 R = TypeVar("R", bound=Record)
 
@@ -157,6 +158,14 @@ class DatabaseView:
     def migration(self, group_name: str) -> MigrationRecord | None:
         """What the destination last said about a live migration. It may be of an earlier one: compare the number."""
         return self.get(MigrationRecord, keys.migration(group_name))
+
+    def storage_fence(self, group_name: str) -> StorageFenceRecord | None:
+        """The storage fence that the leader ordered last, until the group is assigned anew."""
+        return self.get(StorageFenceRecord, keys.storage_fence(group_name))
+
+    def storage_fenced(self, group_name: str) -> StorageFenceReport | None:
+        """What came of a storage fence. It may be of an earlier order: compare the number."""
+        return self.get(StorageFenceReport, keys.storage_fenced(group_name))
 
     def membership(self, node_name: str) -> MembershipRecord | None:
         return self.get(MembershipRecord, keys.membership(node_name))

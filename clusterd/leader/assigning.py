@@ -55,7 +55,8 @@ class Assigning:
         member = self._view.membership(owner)
         if member is None:
             return []
-        arrives = _arrives(standing, member)
+        fence = self._view.storage_fence(standing.group.name)
+        arrives = fence is None and _arrives(standing, member)
         # What goes on as it ran does not start: it passes no gate.
         wait = self._gates.wait(standing, owner, cause) if standing.is_wanted and not arrives else None
         if cause is PlacementCause.RULE and before is not None and owner == before.owner:
@@ -69,6 +70,8 @@ class Assigning:
             placement.candidates,
         )
         after = self._given(standing, before, member, wait, cause, because)
+        if fence is not None:  # its disks may be claimed under that number
+            after = replace(after, generation=max(after.generation, fence.number + 1))
         if arrives and standing.assignment is not None:
             after = replace(after, migration=standing.assignment.migration)
         if standing.owner:
@@ -283,7 +286,10 @@ def _arrives(standing: Standing, member: MembershipRecord) -> bool:
 
 def _proof(before: AssignmentRecord | None) -> tuple[str, ...]:
     """Where it is proven that nothing of the group runs; also where maintenance would say that it is not to be taken."""
-    return (keys.membership(before.owner), keys.report(before.group)) if before is not None and before.owner else ()
+    if before is None or not before.owner:
+        return ()
+    name = before.group
+    return keys.membership(before.owner), keys.report(name), keys.storage_fence(name), keys.storage_fenced(name)
 
 
 def _last_generation(standing: Standing) -> int:

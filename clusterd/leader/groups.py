@@ -23,12 +23,14 @@ from clusterd.leader.placement import PlacementCause
 from clusterd.leader.proposal import Proposal
 from clusterd.leader.sight import Sight
 from clusterd.leader.standing import Standing, is_left, standing_of
+from clusterd.leader.storage_fence import StorageFences, evidence_text
 from clusterd.leader.waiting import Waiting
 from clusterd.model import keys
 from clusterd.model.events import GROUP_HELD, GROUP_STARTED
 from clusterd.model.ids import NodeId
 from clusterd.model.records import AssignmentRecord, Decision, GroupRecord, Step
-from clusterd.model.states import GroupStatus, MembershipState, Order, ReleaseCause
+from clusterd.model.states import EvidenceKind, GroupStatus, MembershipState, Order, ReleaseCause
+from clusterd.model.storage_fences import StorageFenceReport
 
 _CAUSE_OF_RELEASE = {
     ReleaseCause.NONE: PlacementCause.NODE_LOST,
@@ -54,6 +56,7 @@ class GroupDecisions:
         self._node_count = len(view.nodes())
         self._gates = Gates(view, sight, crowd, sets)
         self._assigning = Assigning(view, crowd, self._gates, self._pen, waiting)
+        self._fences = StorageFences(view, self._pen)
         self._deadlines_cluster_ms: list[int] = []
 
     def decide(self, groups: Iterable[GroupRecord]) -> list[Proposal]:
@@ -64,6 +67,7 @@ class GroupDecisions:
     def deadlines_cluster_ms(self) -> Iterator[int]:
         """When groups that wait must be looked at again."""
         yield from self._deadlines_cluster_ms
+        yield from self._fences.look_again_ms
 
     def _decide(self, standing: Standing) -> Iterable[Proposal]:
         assignment = standing.assignment
@@ -79,6 +83,11 @@ class GroupDecisions:
             return self._take_over(standing, assignment)
         if standing.is_released:
             return self._hand_over(standing, assignment)
+        fenced = self._fences.evidence(standing)
+        if fenced is not None:
+            return self._take_over(standing, assignment, fenced)
+        if (found := self._fences.next_step(standing, assignment)) is not None:
+            return [found]
         if assignment.order is Order.MIGRATE:
             found = attend(standing, assignment, self._view, self._crowd, self._pen)
         elif assignment.order is Order.RELEASE:
@@ -125,11 +134,17 @@ class GroupDecisions:
 
     # ---- the owner is gone, or gave the group up ----
 
-    def _take_over(self, standing: Standing, assignment: AssignmentRecord) -> list[Proposal]:
+    def _take_over(
+        self, standing: Standing, assignment: AssignmentRecord, fenced: StorageFenceReport | None = None
+    ) -> list[Proposal]:
+        """`fenced`: its owner was not proven to have ended, but the storage refuses it."""
         member = standing.member
-        steps = member.steps if member is not None and member.state is MembershipState.DOWN else ()
+        steps = member.steps if member is not None and (fenced or member.state is MembershipState.DOWN) else ()
         why = f"its owner {assignment.owner} was lost"
-        if member is not None and member.evidence is not None:
+        if fenced is not None:
+            why += f" ({EvidenceKind.FENCED}: {evidence_text(fenced)})"
+            steps += (Step(fenced.since_wall_ms, f"evidence ({EvidenceKind.FENCED}): {evidence_text(fenced)}"),)
+        elif member is not None and member.evidence is not None:
             why += f" ({member.evidence.kind}: {member.evidence.text})"
         if standing.is_hands_off or (standing.hands_off is not None and standing.has_status(GroupStatus.HANDS_OFF)):
             return self._keep_hands_off(standing, assignment, why, steps)

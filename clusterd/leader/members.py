@@ -5,6 +5,9 @@
 
 The evidence is what lets another node take over (docs/INVARIANTS.md): *stopped* (a guard named and ended the incarnation),
 *fenced* (a fence agent confirmed that this run ended) or *expired* (no later lease can exist and the last one ran out).
+
+A membership outlives its node: one that was taken out of the cluster is expelled like one that is lost, what it had waits for
+evidence like anything else, and the evidence stays.
 """
 
 from collections.abc import Iterator
@@ -18,7 +21,7 @@ from clusterd.leader.sight import Sight
 from clusterd.membership import Suspicion
 from clusterd.model import keys
 from clusterd.model.events import NODE_ENDED, NODE_EXPELLED, NODE_JOINED, NODE_QUARANTINED, Event
-from clusterd.model.ids import Incarnation, NodeId
+from clusterd.model.ids import Incarnation, NodeId, key_of
 from clusterd.model.records import EventRecord, Evidence, MembershipRecord, NodeRecord, Step
 from clusterd.model.states import EvidenceKind, MembershipState
 
@@ -29,17 +32,26 @@ def decide_members(view: DatabaseView, sight: Sight) -> tuple[list[Proposal], li
     proposals: list[Proposal] = []
     wishes: list[FenceWish] = []
     is_cold = is_cold_start(view, sight)
-    for node in view.nodes():
-        record = view.membership(node.name) or MembershipRecord(node.name, MembershipState.JOINING)
+    for record in _memberships(view):
+        node = view.node(record.node)
         after = _next_membership(record, node, view, sight)
         if after is not None:
             proposal = _propose(view, sight, before=record, after=after)
             if is_cold and after.state is MembershipState.UP:
-                form(proposal.draft, view, sight, node.name)
+                form(proposal.draft, view, sight, record.node)
             proposals.append(proposal)
         else:
             wishes.extend(_fence_wishes(record, node, sight))
     return proposals, wishes
+
+
+def _memberships(view: DatabaseView) -> list[MembershipRecord]:
+    """What is agreed about every node, in join order; after them about those that were taken out of the cluster."""
+    nodes = view.nodes()
+    present = {key_of(node.name) for node in nodes}
+    gone = [record for _, record in view.items(MembershipRecord) if key_of(record.node) not in present]
+    found = (view.membership(node.name) or MembershipRecord(node.name, MembershipState.JOINING) for node in nodes)
+    return [*found, *gone]
 
 
 def expired_at_ms(record: MembershipRecord, entry_index: int, sight: Sight) -> int | None:
@@ -62,13 +74,12 @@ def expired_at_ms(record: MembershipRecord, entry_index: int, sight: Sight) -> i
 
 def member_deadlines_ms(view: DatabaseView, sight: Sight) -> Iterator[int]:
     """When to look again although nothing happened."""
-    for node in view.nodes():
-        record = view.membership(node.name)
-        if record and record.state is MembershipState.EXPELLING:
-            at_ms = expired_at_ms(record, view.revision_of(keys.membership(node.name)), sight)
+    for record in _memberships(view):
+        if record.state is MembershipState.EXPELLING:
+            at_ms = expired_at_ms(record, view.revision_of(keys.membership(record.node)), sight)
             if at_ms is not None:
                 yield at_ms
-        if record and record.quarantined_until_cluster_ms > sight.cluster_ms:
+        if record.quarantined_until_cluster_ms > sight.cluster_ms:
             yield sight.now_ms + record.quarantined_until_cluster_ms - sight.cluster_ms
 
 
@@ -76,8 +87,9 @@ def member_deadlines_ms(view: DatabaseView, sight: Sight) -> Iterator[int]:
 
 
 def _next_membership(
-    record: MembershipRecord, node: NodeRecord, view: DatabaseView, sight: Sight
+    record: MembershipRecord, node: NodeRecord | None, view: DatabaseView, sight: Sight
 ) -> MembershipRecord | None:
+    """`node` None: it was taken out of the cluster."""
     match record.state:
         case MembershipState.UP | MembershipState.EXPELLING:
             evidence = _evidence(record, view, sight)
@@ -85,7 +97,9 @@ def _next_membership(
                 return _ended(record, evidence, view, sight)
             return _expelled(record, node, sight) if record.state is MembershipState.UP else None
         case MembershipState.DOWN | MembershipState.JOINING:
-            return None if is_quarantined(record, node, sight) else _admitted(record, node, sight)
+            if node is None or is_quarantined(record, node, sight):
+                return None
+            return _admitted(record, node, sight)
 
 
 def _admitted(record: MembershipRecord, node: NodeRecord, sight: Sight) -> MembershipRecord | None:
@@ -112,10 +126,13 @@ def _admitted(record: MembershipRecord, node: NodeRecord, sight: Sight) -> Membe
     )
 
 
-def _expelled(record: MembershipRecord, node: NodeRecord, sight: Sight) -> MembershipRecord | None:
+def _expelled(record: MembershipRecord, node: NodeRecord | None, sight: Sight) -> MembershipRecord | None:
     is_me = record.node == sight.me
     suspicion = None if is_me else _suspicion(record.node, record.incarnation, sight, is_admitted=True)
-    if node.fence_id and node.fence_id == record.incarnation:
+    if node is None:
+        silent_ms = sight.detector.age_ms(record.node, sight.now_ms)
+        because = "it was taken out of the cluster"
+    elif node.fence_id and node.fence_id == record.incarnation:
         silent_ms = sight.detector.age_ms(record.node, sight.now_ms)
         because = "an operator asked to end its run"
     elif suspicion is not None:
@@ -220,14 +237,14 @@ def _evidence(record: MembershipRecord, view: DatabaseView, sight: Sight) -> Evi
     return Evidence(EvidenceKind.EXPIRED, text, sight.wall_of(expired_ms))
 
 
-def _fence_wishes(record: MembershipRecord, node: NodeRecord, sight: Sight) -> Iterator[FenceWish]:
+def _fence_wishes(record: MembershipRecord, node: NodeRecord | None, sight: Sight) -> Iterator[FenceWish]:
     """A broken link or a suspicion is a reason to look; only a committed expelling is a reason to shoot."""
     agent = sight.fence_agents.get(record.node)
     if agent is None or record.node == sight.me or not record.run_id:
         return
     if record.state is MembershipState.EXPELLING:
         # A node that is heard obeys its own lease; only one that is silent, or that an operator named, is shot.
-        is_named = node.fence_id == record.incarnation
+        is_named = node is not None and node.fence_id == record.incarnation
         if is_named or sight.detector.age_ms(record.node, sight.now_ms) > sight.settings.silence_max_ms:
             yield FenceWish(record.node, record.run_id, "off", agent)
     elif record.state is MembershipState.UP and record.node in sight.broken_links:

@@ -50,6 +50,7 @@ class Pen:
         draft = Draft(self._view).replace(after).expect(keys.group(group))
         for key in also:
             draft.expect(key)
+        self._end_storage_fence(draft, after)
         if kind is not None:
             draft.event(
                 EventRecord(
@@ -64,6 +65,14 @@ class Pen:
                 )
             )
         return Proposal(f"group/{group}", draft)
+
+    def _end_storage_fence(self, draft: Draft, after: AssignmentRecord) -> None:
+        """What was ordered about a generation that is over is forgotten with the next one, which is above its number."""
+        fence = self._view.storage_fence(after.group)
+        if fence is not None and after.generation > fence.number:
+            for key in (keys.storage_fence(after.group), keys.storage_fenced(after.group)):
+                if self._view.revision_of(key):
+                    draft.delete(key)
 
     def release(
         self,

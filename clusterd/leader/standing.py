@@ -113,7 +113,11 @@ class Standing:
 
 
 def is_over(assignment: AssignmentRecord, member: MembershipRecord | None) -> bool:
-    """Whether it is proven that the incarnation which the assignment names runs nothing any more."""
+    """Whether it is proven that the incarnation which the assignment names runs nothing any more.
+
+    Of a node without a membership nothing is proven. No owner is without one: a group is given only to an admitted node, and
+    a membership is never deleted, not even with its node (`members` ends what that still runs first).
+    """
     if member is None:
         return False
     return member.incarnation != assignment.incarnation or member.state is MembershipState.DOWN

@@ -44,7 +44,7 @@ class Waiting:
             changed = {
                 key.removeprefix(prefix)
                 for _, key in changes
-                if (prefix := keys.prefix_of(key)) in (keys.ASSIGNMENT, keys.GROUP)
+                if (prefix := keys.prefix_of(key)) in (keys.ASSIGNMENT, keys.GROUP, keys.STORAGE_FENCE)
             }
         for name in changed:
             self._look(view, GroupId(name))
@@ -82,6 +82,7 @@ class Waiting:
             or bool(assignment.status)
             or bool(assignment.drained_from)
             or bool(assignment.blocked_until_cluster_ms)
+            or view.storage_fence(name) is not None
         )
         is_succeeding = group is not None and assignment is None and view.assignment(name) is not None
         is_leaving = (

@@ -103,6 +103,18 @@ MIGRATION_MOVED = _event("migration.moved", "info", "A running group went on at 
 MIGRATION_FAILED = _event(
     "migration.failed", "warning", "A live migration fell through: the group runs where it was.", "group", "because"
 )
+STORAGE_FENCE_ORDERED = _event(
+    "storage-fence.ordered",
+    "warning",
+    "A node is to make the storage of a group refuse its lost owner.",
+    "group",
+    "because",
+)
+STORAGE_FENCED = _event("storage.fenced", "info", "The storage of a group refuses its lost owner.", "group")
+STORAGE_FENCE_FAILED = _event(
+    "storage-fence.failed", "warning", "The storage of a group could not be made to refuse its lost owner.", "group",
+    "because",
+)  # fmt: skip
 MOVE_GIVEN_UP = _event("move.given-up", "warning", "A move was not carried out.", "group", "because")
 DRAIN_BEGUN = _event("drain.begun", "info", "The groups of a node begin to leave it.", "node")
 DRAIN_COMPLETED = _event("drain.completed", "info", "A drained node has no groups any more.", "node")

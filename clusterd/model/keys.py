@@ -25,6 +25,7 @@ from clusterd.model.records import (
     RuleRecord,
     TypeSettingsRecord,
 )
+from clusterd.model.storage_fences import StorageFenceRecord, StorageFenceReport
 
 CLUSTER = "cluster"
 NODE = "node/"
@@ -39,6 +40,8 @@ GROUP_SET_STATE = "group_set_state/"
 ASSIGNMENT = "assignment/"
 REPORT = "report/"
 MIGRATION = "migration/"
+STORAGE_FENCE = "storage_fence/"
+STORAGE_FENCED = "storage_fenced/"
 MEMBERSHIP = "membership/"
 DRAIN = "drain/"
 FORMATION = "formation"
@@ -59,6 +62,8 @@ RECORD_OF_PREFIX: dict[str, type[Record]] = {
     ASSIGNMENT: AssignmentRecord,
     REPORT: ReportRecord,
     MIGRATION: MigrationRecord,
+    STORAGE_FENCE: StorageFenceRecord,
+    STORAGE_FENCED: StorageFenceReport,
     MEMBERSHIP: MembershipRecord,
     DRAIN: DrainRecord,
     FORMATION: FormationRecord,
@@ -119,6 +124,14 @@ def report(group_name: str) -> str:
 
 def migration(group_name: str) -> str:
     return MIGRATION + key_of(group_name)
+
+
+def storage_fence(group_name: str) -> str:
+    return STORAGE_FENCE + key_of(group_name)
+
+
+def storage_fenced(group_name: str) -> str:
+    return STORAGE_FENCED + key_of(group_name)
 
 
 def membership(node_name: str) -> str:

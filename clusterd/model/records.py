@@ -22,6 +22,7 @@ from clusterd.model.states import (
     RuleKind,
     Wanted,
 )
+from clusterd.model.storage_fences import StorageFenceEntry
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Properties: TypeAlias = Mapping[str, Json]
@@ -422,10 +423,7 @@ class PreparedResource:
 
 @dataclass(frozen=True, slots=True)
 class MigrationRecord:
-    """How far the destination of a live migration has come. Written by the destination.
-
-    `number` is the assignment's: what is said about another migration is out of date.
-    """
+    """How far the destination of a live migration says it has come. With a number other than the assignment's: outdated."""
 
     group: GroupId
     node: NodeId
@@ -494,6 +492,7 @@ Record: TypeAlias = (
     | GroupSetStateRecord
     | ReportRecord
     | MigrationRecord
+    | StorageFenceEntry
     | NodeFactsRecord
     | ResourceTypeRecord
     | EventRecord

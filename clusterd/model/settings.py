@@ -90,6 +90,7 @@ class GroupSettings:
     preferred_site: str = ""
     is_locked: bool = False
     balancing: str = "live"
+    storage_is_sole_effect: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +189,7 @@ def group_settings(record: GroupRecord, node_count: int) -> GroupSettings:
         preferred_site=str(values["preferred_site"]),
         is_locked=bool(values["locked_from_moving"]),
         balancing=str(values["balancing"]),
+        storage_is_sole_effect=bool(values["storage_is_sole_effect"]),
     )
 
 

@@ -79,6 +79,12 @@ SETTINGS: tuple[Setting, ...] = (
         "Whether asked moves, failback, drain and balancing leave the group where it is; a failover does not.",
     ),
     Setting(
+        Scope.GROUP, "storage_is_sole_effect", "StorageIsSoleEffect", Kind.SWITCH, False,
+        "Whether the disks of the group are all that it affects the outside by, so that making their storage refuse a "
+        "lost owner is as good as ending it: the group then comes back as soon as that is done. For nothing that "
+        "answers on a network.",
+    ),
+    Setting(
         Scope.GROUP, "balancing", "Balancing", Kind.CHOICE, "live",
         "Whether the group may be moved to even out the load: never, only when it can move live, or also with an "
         "interruption.",

@@ -77,6 +77,13 @@ class MigrationState(StrEnum):
     FAILED = "failed"
 
 
+class StorageFenceState(StrEnum):
+    """What came of making the storage of a group refuse its old owner."""
+
+    DONE = "done"
+    FAILED = "failed"
+
+
 class ReleaseCause(StrEnum):
     """Why an owner was told to give a group up, which decides where it goes then."""
 

@@ -21,6 +21,7 @@ _EVERYTHING = (
     keys.CLUSTER, keys.NODE, keys.MEMBERSHIP, keys.FENCE, keys.RESOURCE_TYPE, keys.RULE, keys.GROUP_SET,
     keys.GROUP_SET_STATE, keys.DRAIN, keys.FORMATION, keys.FACTS,
 )  # fmt: skip
+_FENCED = (keys.STORAGE_FENCE, keys.STORAGE_FENCED)
 BALANCE_AGAIN_MS = 30 * 60_000
 BALANCE_AFTER_JOIN_MS = 60_000
 
@@ -62,7 +63,7 @@ class Leading:
             return
         for key in changed:
             prefix = keys.prefix_of(key)
-            if prefix in (keys.GROUP, keys.ASSIGNMENT, keys.REPORT, keys.MIGRATION):
+            if prefix in (keys.GROUP, keys.ASSIGNMENT, keys.REPORT, keys.MIGRATION, *_FENCED):
                 self._dirty.add(GroupId(key.removeprefix(prefix)))
             elif prefix == keys.RESOURCE:
                 record = self._node.replica.view.get(ResourceRecord, key)

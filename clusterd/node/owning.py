@@ -19,7 +19,7 @@ from clusterd.node import events as happened
 from clusterd.node.effects import Effect, EndIncarnation, Left, RenewLease
 from clusterd.node.proposals import ForOwner
 from clusterd.node.publishing import Publishing
-from clusterd.owner import MigrationProposal, Owner, ReportProposal
+from clusterd.owner import Owner, OwnerProposal
 
 if TYPE_CHECKING:
     from clusterd.node.node import Node
@@ -37,7 +37,7 @@ class Owning:
         self._had_lease = False
         self._told_to_end = Incarnation("")
         self._publishing = Publishing(node)
-        self._settling: list[tuple[int, ReportProposal | MigrationProposal, bool]] = []
+        self._settling: list[tuple[int, OwnerProposal, bool]] = []
         self._leave_by_ms: int | None = None
         self._leave_because = ""
         self._has_left = False
@@ -109,7 +109,7 @@ class Owning:
         groups: set[GroupId] = set()
         for key in changed:
             prefix = keys.prefix_of(key)
-            if prefix in (keys.GROUP, keys.ASSIGNMENT, keys.MIGRATION):
+            if prefix in (keys.GROUP, keys.ASSIGNMENT, keys.MIGRATION, keys.STORAGE_FENCE):
                 groups.add(GroupId(key.removeprefix(prefix)))
             elif prefix == keys.RESOURCE:
                 record = view.get(ResourceRecord, key)
@@ -134,7 +134,7 @@ class Owning:
         if self._had_read:
             self.owner.take(self._node.replica.view, None if groups is None else sorted(groups))
 
-    def reported(self, proposal: ReportProposal | MigrationProposal, *, has_succeeded: bool, revision: int) -> None:
+    def reported(self, proposal: OwnerProposal, *, has_succeeded: bool, revision: int) -> None:
         """A report's outcome is known. The next one rests on it, so it waits until this node has applied that far."""
         self._settling.append((revision, proposal, has_succeeded))
         self._settle_reports()
@@ -254,7 +254,7 @@ class Owning:
         effects: list[Effect] = [*plan.starts, *plan.kills, *plan.calls]
         for effect in effects:
             self._node.do(effect)
-        proposals: list[ReportProposal | MigrationProposal] = [*plan.reports, *plan.migrations]
+        proposals: list[OwnerProposal] = [*plan.reports, *plan.migrations, *plan.fences]
         for proposal in proposals:
             transaction = proposal.draft.build(self._node.next_request_id())
             self._node.submit(ForOwner(proposal), transaction, now_ms)

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from clusterd.model.errors import ClusterError, NoQuorum, UnknownOutcome
 from clusterd.model.ids import NodeId
-from clusterd.owner import MigrationProposal, ReportProposal
+from clusterd.owner import OwnerProposal
 from clusterd.wire.records_pb2 import Transaction, TransactionResult
 
 SEND_AGAIN_MS = 1000
@@ -38,9 +38,9 @@ class ForLeader:
 
 @dataclass(frozen=True, slots=True)
 class ForOwner:
-    """A report of this node as owner, or as the destination of a live migration."""
+    """A report of this node as owner, as the destination of a live migration, or of a storage fence."""
 
-    proposal: ReportProposal | MigrationProposal
+    proposal: OwnerProposal
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,16 @@
 
 from clusterd.owner.arriving import MigrationProposal
 from clusterd.owner.commands import CallAnswer, CallOutcome, HostCall, Hosted, KillHost, StartHost, Verb
+from clusterd.owner.fencing import FenceProposal
 from clusterd.owner.machine import Happening
-from clusterd.owner.owner import Owner
+from clusterd.owner.owner import Owner, OwnerProposal
 from clusterd.owner.plan import Now, OwnerPlan
 from clusterd.owner.reports import ReportProposal
 
 __all__ = [
     "CallAnswer",
     "CallOutcome",
+    "FenceProposal",
     "Happening",
     "HostCall",
     "Hosted",
@@ -18,6 +20,7 @@ __all__ = [
     "Now",
     "Owner",
     "OwnerPlan",
+    "OwnerProposal",
     "ReportProposal",
     "StartHost",
     "Verb",

@@ -27,6 +27,8 @@ class Verb(StrEnum):
     """Give up a move that is under way; the answer to that says what came of it. Nothing waits for this one's."""
     RESUME = "resume"
     """Go on here with what was moved: the other side will not."""
+    FENCE = "fence"
+    """Make the storage refuse every owner of an older generation. Nothing of it is left in the host afterwards."""
 
 
 class CallOutcome(StrEnum):
@@ -65,7 +67,7 @@ class CallAnswer:
     message: str = ""
     pid: int = 0
     prepared: str = ""
-    """Of a prepare: what the source must know."""
+    """Of a prepare: what the source must know. Of a fence: what was done."""
     since_ms: int = 0
     """Of a migrate: for how long it has stood still already. Of an online: for how long it runs."""
 

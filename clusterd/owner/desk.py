@@ -6,6 +6,7 @@ from clusterd.model.events import STALE_REFUSED, Note, note
 from clusterd.model.ids import Incarnation, NodeId, key_of
 from clusterd.owner.arrival import Arrival
 from clusterd.owner.commands import KillHost
+from clusterd.owner.fence_order import FenceOrder
 from clusterd.owner.group import OwnedGroup
 from clusterd.owner.hosts import Hosts
 from clusterd.owner.machine import Held
@@ -23,6 +24,8 @@ class Desk:
     """By folded resource name."""
     arrivals: dict[str, Arrival] = field(default_factory=dict)
     """Groups that are to migrate here, by key."""
+    fences: dict[str, FenceOrder] = field(default_factory=dict)
+    """Groups whose storage is to refuse their owner, by key."""
     dirty: set[str] = field(default_factory=set)
     look_again_ms: dict[str, int] = field(default_factory=dict)
     stop_again_ms: dict[str, int] = field(default_factory=dict)
@@ -41,7 +44,7 @@ class Desk:
         self.groups, self.group_of = {}, {}
         self.dirty, self.look_again_ms, self.stop_again_ms = set(), {}, {}
         self.told = {}
-        self.arrivals = {}
+        self.arrivals, self.fences = {}, {}
 
     def find(self, name: str) -> tuple[OwnedGroup | None, Held | None]:
         """The group that holds a resource, and the resource in its hands."""
@@ -72,7 +75,7 @@ class Desk:
             if at_ms <= now_ms:
                 del self.look_again_ms[name]
                 self.dirty.add(name)
-        due, self.dirty = sorted(self.dirty & (set(self.groups) | set(self.arrivals))), set()
+        due, self.dirty = sorted(self.dirty & (self.groups.keys() | self.arrivals.keys() | self.fences.keys())), set()
         return due
 
     def count_stale(self, what: str) -> None:

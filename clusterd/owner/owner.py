@@ -6,6 +6,7 @@ compares and returns calls, reports, and when to look again. Planning twice with
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 from clusterd.database import DatabaseView
 from clusterd.model import keys
@@ -13,7 +14,7 @@ from clusterd.model.events import HOST_ENDED, HOST_HUNG, HOST_STARTED, note
 from clusterd.model.ids import GroupId, Incarnation, NodeId, ResourceId, key_of
 from clusterd.model.records import AssignmentRecord
 from clusterd.model.states import ResourceState
-from clusterd.owner import arriving
+from clusterd.owner import arriving, fencing
 from clusterd.owner.adoption import Adoption, adopt_late, take_group
 from clusterd.owner.commands import SHARED_HOST, CallAnswer, CallOutcome, Hosted, StartHost, Verb
 from clusterd.owner.consequences import apply, complained, online_answered, stop_answered
@@ -24,6 +25,8 @@ from clusterd.owner.machine import Happening
 from clusterd.owner.plan import Now, OwnerPlan
 from clusterd.owner.planning import plan_group
 from clusterd.owner.reports import ReportProposal
+
+OwnerProposal: TypeAlias = ReportProposal | arriving.MigrationProposal | fencing.FenceProposal
 
 
 class Owner:
@@ -59,6 +62,7 @@ class Owner:
             assigned = (key.removeprefix(keys.ASSIGNMENT) for key, _ in view.items(AssignmentRecord))
             names = sorted({*assigned, *self._desk.groups, *self._desk.arrivals})
         for name in names:
+            fencing.expect(self._desk, view, name)
             self._take_one(view, name)
 
     def _take_one(self, view: DatabaseView, name: str) -> None:
@@ -69,8 +73,10 @@ class Owner:
             if known is not None:
                 known.is_given_up = True
                 desk.dirty.add(name)
-            arriving.expect(desk, view, name, assignment)
+            arriving.expect(desk, view, name, assignment if name not in desk.fences else None)
             return
+        if name in desk.fences:
+            return  # it is taken when what was asked of its disks is answered
         record = view.group_of(assignment)
         is_awaited = record is not None and arriving.is_awaited(desk, name, assignment)
         if name in desk.arrivals and not is_awaited:
@@ -89,7 +95,7 @@ class Owner:
 
     def mark_all(self) -> None:
         """Look at every group at the next plan."""
-        self._desk.dirty.update(self._desk.groups, self._desk.arrivals)
+        self._desk.dirty.update(self._desk.groups, self._desk.arrivals, self._desk.fences)
 
     # ---- what hosts say ----
 
@@ -109,6 +115,7 @@ class Owner:
         served, lost = desk.hosts.ended(host)
         self._adoption.host_ended(served)
         arriving.host_ended(desk, served, because)
+        fencing.host_ended(desk, lost)
         guilty = {call.resource for call in lost if because.startswith("killed: hung") and call.resource in because}
         if not guilty and len(lost) == 1:
             guilty = {lost[0].resource}
@@ -145,6 +152,11 @@ class Owner:
         desk = self._desk
         call = desk.hosts.answered(call_id)
         if call is None:
+            return
+        if call.verb is Verb.FENCE:
+            fencing.answered(desk, call, answer)
+            return
+        if fencing.ended(desk, call, answer):
             return
         arrival = desk.arrivals.get(key_of(call.group))
         if arrival is not None and call.generation == arrival.generation:
@@ -185,12 +197,13 @@ class Owner:
         place = {name: at for group in self._desk.groups.values() for at, name in enumerate(group.order)}
         return sorted(names, key=lambda name: (place.get(name, 0), name))
 
-    def reported(
-        self, group: GroupId, *, has_succeeded: bool, proposal: ReportProposal | arriving.MigrationProposal
-    ) -> None:
+    def reported(self, group: GroupId, *, has_succeeded: bool, proposal: OwnerProposal) -> None:
         """The outcome of a report's commit is known."""
         if isinstance(proposal, arriving.MigrationProposal):
             arriving.said(self._desk, proposal, has_succeeded=has_succeeded)
+            return
+        if isinstance(proposal, fencing.FenceProposal):
+            fencing.said(self._desk, proposal, has_succeeded=has_succeeded)
             return
         owned = self._desk.groups.get(key_of(group))
         if owned is None or owned.assignment.generation != proposal.report.generation:
@@ -213,7 +226,10 @@ class Owner:
             plan.notes.append(note(HOST_HUNG, host=kill.host, resource=call.resource, call=call.verb))
         may_act = may_run and desk.hosts.are_all_known
         if may_act:
-            for name in desk.due(now.now_ms):
+            due = desk.due(now.now_ms)
+            for name in due:
+                if fencing.has_ended(desk, name, now, plan):
+                    self._take_one(view, name)
                 if name in desk.arrivals:
                     self._plan_arrival(view, name, now, plan)
                 if name not in desk.groups:
@@ -222,6 +238,9 @@ class Owner:
                 plan_group(desk, view, group, now, plan)
                 if group.is_given_up:
                     self._forget_if_empty(view, group)
+            for name in due:
+                if name in desk.fences:
+                    fencing.plan_fence(desk, view, name, now, plan)
             plan.calls.extend(self._adoption.orphan_calls(desk.groups, desk.hosts, desk.incarnation, now.now_ms))
         look_again = desk.look_again_ms.values() if may_act else ()
         for at_ms in (desk.hosts.next_deadline_ms(), *look_again):

@@ -9,6 +9,7 @@ from clusterd.owner.reports import ReportProposal
 
 if TYPE_CHECKING:
     from clusterd.owner.arriving import MigrationProposal
+    from clusterd.owner.fencing import FenceProposal
 
 
 @dataclass(slots=True)
@@ -20,6 +21,7 @@ class OwnerPlan:
     kills: list[KillHost] = field(default_factory=list)
     reports: list[ReportProposal] = field(default_factory=list)
     migrations: "list[MigrationProposal]" = field(default_factory=list)
+    fences: "list[FenceProposal]" = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     next_look_ms: int | None = None
 

@@ -23,7 +23,7 @@ from clusterd.wire import host_pb2
 RESOURCE_COUNT_MAX = 4096
 GENERATION_MAX = 1 << 63
 EXAMINE_WITHIN_MS = 10_000
-_REPEATABLE = (host_pb2.VERB_OPEN, host_pb2.VERB_ONLINE, host_pb2.VERB_PREPARE)
+_REPEATABLE = (host_pb2.VERB_OPEN, host_pb2.VERB_ONLINE, host_pb2.VERB_PREPARE, host_pb2.VERB_FENCE)
 
 
 class Host:
@@ -136,7 +136,7 @@ class Host:
             case host_pb2.VERB_TERMINATE:
                 self._see(call)
                 return await resource.terminate(call)
-            case host_pb2.VERB_PREPARE:
+            case host_pb2.VERB_PREPARE | host_pb2.VERB_FENCE:
                 return await self._prepare(call, resource, on_progress)
             case host_pb2.VERB_MIGRATE | host_pb2.VERB_CANCEL_MIGRATION | host_pb2.VERB_RESUME:
                 return await _move(call, resource, on_progress)

@@ -129,9 +129,9 @@ class LiveMove:
 
 
 def prepared_text(answer: object, name: str) -> str:
-    """What a resource type wants the source to know. Raises ValueError."""
+    """What a resource type wants others to know: the source, or whoever reads what a fence did. Raises ValueError."""
     if not isinstance(answer, str) or len(answer.encode(errors="replace")) > PREPARED_SIZE_MAX:
-        raise ValueError(f"prepare_migration of {name} answered no text of at most {PREPARED_SIZE_MAX} bytes")
+        raise ValueError(f"{name} answered no text of at most {PREPARED_SIZE_MAX} bytes")
     return answer
 
 

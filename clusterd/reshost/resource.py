@@ -149,21 +149,23 @@ class HostedResource:
         properties: Mapping[str, Any],
         on_progress: OnProgress,
     ) -> host_pb2.CallResult:
-        """Make ready to take over what runs elsewhere. Asked again, it begins anew."""
+        """Make ready to take over what runs elsewhere; or have the storage refuse who is older, of which nothing is left
+        here afterwards. Asked again, it begins anew."""
+        verb = "fence" if call.verb == host_pb2.VERB_FENCE else "prepare_migration"
         async with self._lock:
-            refusal = await self._online_refusal(call)
-            if refusal is not None:
+            if (refusal := await self._online_refusal(call)) is not None:
                 return refusal
             self._begin(call, properties)
             try:
                 self._type = make()
                 await self.plug("open", on_progress, pending=True)
-                text = prepared_text(await self.plug("prepare_migration", on_progress, pending=True), self.name)
+                text = prepared_text(await self.plug(verb, on_progress, pending=True), self.name)
+                self.state, answer = "prepared", result(host_pb2.OUTCOME_DONE, prepared=text)
             except Exception as error:  # the boundary to plug-in code
-                self.state = "failed"
-                return self._failed_call("prepare_migration", error)
-            self.state = "prepared"
-            return result(host_pb2.OUTCOME_DONE, prepared=text)
+                self.state, answer = "failed", self._failed_call(verb, error)
+            if verb == "fence" and self._workload is not None and self._in_flight is None:
+                await self._finish(self._workload, on_progress)
+            return answer
 
     async def _abandon(self) -> None:
         """Whatever it was prepared for does not come. What the resource type leaves of it, the kill does not."""

@@ -215,6 +215,8 @@ class ResourceType:
     """Failure comes as an event (a watched process, `context.failed`), so `looks_alive` need not be polled."""
     abilities: ClassVar[tuple[str, ...]] = ()
     """What it can do beyond its duties: `live-migration`, which needs the four methods at the end of this class;
+    `storage-fence`, which needs `fence`, or `storage-fence:NAME`, if it can only with the property NAME given. `no-effect`
+    is no ability: nothing that it does can be seen from outside the group (it makes a definition usable, say).
     `runs-nothing`, for what is only looked at (a file, a proof): nothing runs, is held or locked while it is online, so in
     a live migration nobody waits for it at either end."""
     looks_alive_interval_ms: ClassVar[int] = 5000
@@ -256,6 +258,15 @@ class ResourceType:
         """A question about this node rather than about one resource: what is here that could become one, and what would
         it lack? Looks, changes nothing, starts nothing, and answers within seconds."""
         raise UnknownControl(question)
+
+    # ---- for disks whose storage itself can refuse an owner ----
+
+    def fence(self, context: Context) -> str:
+        """Make the storage refuse whoever has it under a generation below `context.generation`, also if that one runs and
+        nobody can reach it. Called where the resource is not online, and starts nothing else. On return it is certain,
+        and it stays so when everything of this call is gone: an older owner cannot claim it again, a newer one can.
+        May be repeated; takes seconds at most. Returns what was done, in words (which key, whose, how)."""
+        raise NotImplementedError
 
     # ---- live migration: for types with that ability. The cluster decides; these methods only do ----
     #

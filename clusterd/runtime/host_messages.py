@@ -18,6 +18,7 @@ _VERBS = {
     Verb.MIGRATE: host_pb2.VERB_MIGRATE,
     Verb.CANCEL_MIGRATION: host_pb2.VERB_CANCEL_MIGRATION,
     Verb.RESUME: host_pb2.VERB_RESUME,
+    Verb.FENCE: host_pb2.VERB_FENCE,
 }
 _MOVE_KINDS = {MoveKind.QUICK: "save", MoveKind.SHUTDOWN: "shut-down", MoveKind.TURN_OFF: "turn-off"}
 _PREPARED, _MOVED = "prepared", "moved"

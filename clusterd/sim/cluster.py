@@ -27,9 +27,10 @@ from clusterd.model.settings import PROFILES
 from clusterd.model.states import GroupState, ResourceState, group_state
 from clusterd.node import effects as do
 from clusterd.node import events as happened
-from clusterd.sim.host import Dials
+from clusterd.sim.host import DISK, Dials
 from clusterd.sim.machine import Disk, Machine
 from clusterd.sim.network import Network
+from clusterd.sim.storage import Storage
 from clusterd.sim.timeline import Timeline
 from clusterd.sim.workloads import Ledger
 from clusterd.wire.consensus_pb2 import Configuration, HardState, SnapshotMeta
@@ -79,6 +80,7 @@ class SimCluster:
         self.rng = random.Random(settings.seed)
         self.timeline = Timeline()
         self.ledger = Ledger()
+        self.storage = Storage()
         self.dials: dict[str, Dials] = {}
         self.trace: list[NotedAt] = []
         self.events: list[EventAt] = []
@@ -241,8 +243,13 @@ class SimCluster:
         properties: Properties | None = None,
         group_properties: Properties | None = None,
         live: Collection[str] = (),
+        disks: Collection[str] = (),
     ) -> TransactionResult | None:
-        """A group with resources, given as name → dependency expression; those in `live` can migrate live."""
+        """A group with resources, given as name → dependency expression; those in `live` can migrate live, and those in
+        `disks` are shared disks."""
+        if (group_properties or {}).get("storage_is_sole_effect"):
+            self.storage.declare(name, disks)
+        types = {**dict.fromkeys(live, "virtual_machine"), **dict.fromkeys(disks, DISK)}
 
         def build(draft: Draft) -> None:
             owners = tuple(NodeId(each) for each in preferred)
@@ -255,7 +262,7 @@ class SimCluster:
                     ResourceRecord(
                         ResourceId(resource),
                         GroupId(name),
-                        "virtual_machine" if resource in live else "generic_service",
+                        types.get(resource, "generic_service"),
                         depends_on=depends_on,
                         properties=properties or {},
                     )
@@ -328,7 +335,7 @@ class SimCluster:
 
     def overlaps(self) -> list[Overlap]:
         return overlaps(
-            Life(f"{run.group}/{run.resource}", run.node, run.generation, run.started_us, run.ended_us)
+            Life(f"{run.group}/{run.resource}", run.node, run.generation, run.started_us, self.storage.ended_us(run))
             for run in self.ledger.runs
         )
 

@@ -9,6 +9,7 @@ from clusterd.model.states import ResourceState
 from clusterd.owner import CallAnswer, CallOutcome, Happening, HostCall, Hosted, Verb
 from clusterd.sim import migrating
 from clusterd.sim.migrating import Move
+from clusterd.sim.storage import Storage
 from clusterd.sim.timeline import Timeline
 from clusterd.sim.workloads import Ledger, Memory, Run
 
@@ -34,6 +35,16 @@ class Dials:
     fails_migrate: bool = False
     never_prepares: bool = False
     never_migrates: bool = False
+    fence_ms: int = 15
+    fails_fence_on: frozenset[str] = frozenset()
+    never_fences: bool = False
+    forgets_claim: bool = False
+    """Its storage does not keep the claim of a fence: only to see that somebody notices."""
+
+
+DISK = "physical_disk"
+LOSS_SEEN_MS = 300
+"""How long it takes an owner to notice that its disk was claimed by another."""
 
 
 @dataclass(slots=True)
@@ -64,6 +75,7 @@ class SimHost:
     incarnation: Incarnation
     timeline: Timeline
     ledger: Ledger
+    storage: Storage
     dials: dict[str, Dials]
     rng: random.Random
     answer: Callable[[int, CallAnswer], None]
@@ -104,6 +116,8 @@ class SimHost:
                 migrating.cancel(self, call)
             case Verb.RESUME:
                 migrating.resume(self, call)
+            case Verb.FENCE:
+                self._fence(call)
             case _:
                 self._stop(call)
 
@@ -216,12 +230,49 @@ class SimHost:
             hosted.state = ResourceState.FAILED
             self.answer(call.call_id, CallAnswer(CallOutcome.FAILED, "it refuses to start"))
             return
+        if call.type == DISK and not self._claim(hosted):
+            hosted.state = ResourceState.FAILED
+            self.answer(call.call_id, CallAnswer(CallOutcome.FAILED, "somebody newer holds the disk"))
+            return
         hosted.state = ResourceState.ONLINE
         if dials.starts_late_ms:
             self.timeline.after_ms(dials.starts_late_ms, lambda: self._start(hosted))
         else:
             self._start(hosted)
         self.answer(call.call_id, CallAnswer(CallOutcome.DONE, "", 1))
+
+    def _claim(self, hosted: HostedWorkload) -> bool:
+        """Take the disk. It is lost, and a host that is not frozen sees it soon, when somebody newer does."""
+        call = hosted.call
+
+        def lost() -> None:
+            if self.is_alive and self.hosted.get(call.resource) is hosted:
+                self.fail_workload(call.resource)
+
+        if not self.storage.claim(call.resource, call.generation, self.timeline.now_us):
+            return False
+        self.storage.use(call.resource, call.generation, lambda: self.later(LOSS_SEEN_MS, lost))
+        return True
+
+    def _fence(self, call: HostCall) -> None:
+        """Claim the disk for nobody's use, so that its storage refuses whoever is older."""
+        dials = self.dials_of(call)
+
+        def done() -> None:
+            if not self.is_alive:
+                return
+            if self.node in dials.fails_fence_on:
+                self.answer(call.call_id, CallAnswer(CallOutcome.FAILED, "the storage does not answer"))
+            elif not self.storage.claim(call.resource, call.generation, self.timeline.now_us):
+                self.answer(call.call_id, CallAnswer(CallOutcome.FAILED, "somebody newer holds the disk"))
+            else:
+                if dials.forgets_claim:
+                    self.storage.forget(call.resource, self.timeline.now_us)
+                text = f"claimed under generation {call.generation}"
+                self.answer(call.call_id, CallAnswer(CallOutcome.DONE, prepared=text))
+
+        if not dials.never_fences:
+            self.later(dials.fence_ms, done)
 
     def _start(self, hosted: HostedWorkload) -> None:
         if self.is_alive and self.hosted.get(hosted.call.resource) is hosted and hosted.run is None:

@@ -14,7 +14,7 @@ from clusterd.node import effects as do
 from clusterd.node import events as happened
 from clusterd.owner import HostCall, KillHost, StartHost
 from clusterd.sim.guard import SimGuard
-from clusterd.sim.host import SimHost
+from clusterd.sim.host import DISK, SimHost
 from clusterd.wire.consensus_pb2 import Entry, HardState
 
 if TYPE_CHECKING:
@@ -301,6 +301,7 @@ class Machine:
             incarnation,
             self.cluster.timeline,
             self.cluster.ledger,
+            self.cluster.storage,
             self.cluster.dials,
             self.rng,
             answer=lambda call_id, answer: self.feed(happened.CallAnswered(call_id, answer)),
@@ -315,7 +316,8 @@ class Machine:
     def _host_up(self, host: SimHost) -> None:
         plain = tuple(ResourceTypeRecord(name, self.name, "1") for name in ("generic_service", "generic_script"))
         able = ResourceTypeRecord("virtual_machine", self.name, "1", abilities=("live-migration",))
-        types = (*plain, able)
+        disk = ResourceTypeRecord(DISK, self.name, "1", abilities=("storage-fence",))
+        types = (*plain, able, disk)
         self.feed(happened.HostUp(host.name, host.pid, host.inventory(), types))
 
     def _kill_host(self, effect: KillHost) -> None:

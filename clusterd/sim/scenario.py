@@ -4,7 +4,7 @@ A scenario is a text: a comment with the intent, commands, `----`, and the trace
 commands in virtual time and returns the trace: commands, decisions of the cluster, and what really ran, in order.
 
     # A killed owner is replaced on the next preferred node.
-    group web preferred=n1,n2 resources=data,server(data)        live=server: that one can migrate live
+    group web preferred=n1,n2 resources=data,server(data)        live=server, disks=data: can migrate live, is a shared disk
     until group web online on n1
     kill n1
     until group web online on n2 within 10s
@@ -147,6 +147,7 @@ class _Teller:
         for match in _RESOURCE.finditer(given.pop("resources", name)):
             resources[match["name"]] = _expression(match["depends"] or "")
         live = frozenset(given.pop("live", "").split(","))
+        disks = frozenset(given.pop("disks", "").split(","))
         given, group_properties = group_options(given)
         result = self.cluster.add_group(
             name,
@@ -155,6 +156,7 @@ class _Teller:
             properties=_properties(given),
             group_properties=group_properties,
             live=live,
+            disks=disks & resources.keys(),
         )
         if result is None or not result.succeeded:
             raise ScenarioFailed("the group was not committed")
@@ -170,7 +172,8 @@ class _Teller:
 
     def _do_assert(self, *words: str) -> None:
         if not self._claim(words)():
-            raise ScenarioFailed(f"not {' '.join(words)}: {self.cluster.overlaps()} {self.cluster.ledger.outdated}")
+            why = (self.cluster.overlaps(), self.cluster.ledger.outdated, self.cluster.storage.intrusions)
+            raise ScenarioFailed(f"not {' '.join(words)}: {why}")
 
     def _claim(self, words: tuple[str, ...]) -> Callable[[], bool]:
         cluster = self.cluster
@@ -179,7 +182,7 @@ class _Teller:
             return found
         match words:
             case ("one-copy",):
-                return lambda: not cluster.overlaps() and not cluster.ledger.outdated
+                return lambda: not (cluster.overlaps() or cluster.ledger.outdated or cluster.storage.intrusions)
             case ("committed",):
                 return self._is_committed
             case ("leader",):
@@ -258,7 +261,7 @@ class _Teller:
         given: dict[str, object] = {}
         for option in options:
             key, _, value = option.partition("=")
-            given[key] = frozenset(value.split(",")) if key == "not_here_on" else (int(value) if value else True)
+            given[key] = frozenset(value.split(",")) if key.endswith("_on") else (int(value) if value else True)
         self.cluster.dials[resource] = Dials(**given)  # type: ignore[arg-type]  # names are checked by the call itself
 
     def _do_fail(self, resource: str) -> None:

@@ -2,6 +2,7 @@
 
     pause n1 | drain n1 [target=n2] [force] [retry] | resume n1 [failback=none|immediate|policy] | clear-quarantine n1
     fence-node n1                                               end its present run
+    delete-node n1                                              take it out of the configuration
     maintain cluster | node n1 | group web | resource a         end-maintenance …the same
     set cluster|node n1|group web|resource a|group-set s|type generic_service  name=value …
     rule apart different-node web,db [disabled]                 delete-rule apart
@@ -124,6 +125,9 @@ class Wishes:
         clear_id = self._new_id("clear")
         self._change(NodeRecord, keys.node(name), lambda node: replace(node, clear_quarantine_id=clear_id))
 
+    def _do_delete_node(self, name: str) -> None:
+        self._commit(lambda draft, view: draft.delete(keys.node(name)))
+
     def _do_fence_node(self, name: str) -> None:
         member = self._cluster.view().membership(name)
         if member is None:
@@ -238,7 +242,7 @@ def group_options(given: dict[str, str]) -> tuple[dict[str, str], Properties]:
 def claim(cluster: SimCluster, words: tuple[str, ...]) -> Callable[[], bool] | None:
     """What a scenario may claim of wishes and what became of them; None: something else is claimed.
 
-    group web migration ready | migration failed
+    group web migration ready | migration failed | fence ordered|done|failed|none
     group web nowhere | status WORD | no-status WORD | hands-off | order run|hold|release | generation N
     node n1 paused | drain STATE | quarantined
     """
@@ -249,6 +253,8 @@ def claim(cluster: SimCluster, words: tuple[str, ...]) -> Callable[[], bool] | N
             return lambda: _is_ready(cluster, name)
         case ("group", name, "migration", "failed"):
             return lambda: bool((found := cluster.view().report(name)) and found.migration and found.migration.failed)
+        case ("group", name, "fence", word):
+            return lambda: _fence(cluster, name) == word
         case ("group", name, "status", word):
             return lambda: word in _status(cluster, name)
         case ("group", name, "no-status", word):
@@ -273,6 +279,14 @@ def _is_ready(cluster: SimCluster, group: str) -> bool:
     found, assignment = cluster.view().migration(group), cluster.view().assignment(group)
     is_present = found is not None and assignment is not None and found.number == assignment.migration
     return found is not None and is_present and found.state is MigrationState.READY
+
+
+def _fence(cluster: SimCluster, group: str) -> str:
+    """What has become of the storage fence that was ordered last."""
+    order, said = cluster.view().storage_fence(group), cluster.view().storage_fenced(group)
+    if order is None:
+        return "none"
+    return said.state if said is not None and said.number == order.number else "ordered"
 
 
 def _status(cluster: SimCluster, group: str) -> tuple[str, ...]:

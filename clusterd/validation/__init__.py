@@ -6,6 +6,7 @@
 
 from clusterd.validation.facts import (
     Certificate,
+    DiskSeen,
     FenceFacts,
     Filesystem,
     Hypervisor,
@@ -14,11 +15,12 @@ from clusterd.validation.facts import (
     NodeAnswer,
     PeerFacts,
     decode,
+    decode_disks,
     encode,
 )
 from clusterd.validation.report import html_of
 from clusterd.validation.run import BadChoice, choose, judge, outcome_class, report_view
-from clusterd.validation.situation import ClusterFacts, Disk, Group, Node, Situation
+from clusterd.validation.situation import ClusterFacts, Disk, Group, MachineSetup, Node, Situation
 from clusterd.validation.verdicts import Category, Finding, OutcomeClass, Result, Test, Verdict
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "Certificate",
     "ClusterFacts",
     "Disk",
+    "DiskSeen",
     "FenceFacts",
     "Filesystem",
     "Finding",
@@ -34,6 +37,7 @@ __all__ = [
     "Hypervisor",
     "Interface",
     "MachineFacts",
+    "MachineSetup",
     "Node",
     "NodeAnswer",
     "OutcomeClass",
@@ -44,6 +48,7 @@ __all__ = [
     "Verdict",
     "choose",
     "decode",
+    "decode_disks",
     "encode",
     "html_of",
     "judge",

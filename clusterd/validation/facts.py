@@ -92,6 +92,19 @@ class MachineFacts(msgspec.Struct, frozen=True):
     hypervisor: Hypervisor = Hypervisor()
 
 
+class DiskSeen(msgspec.Struct, frozen=True):
+    """A disk of the cluster, as one node finds it beside whoever uses it."""
+
+    trouble: str = ""
+    """Why it cannot be used from there; then the rest is not known."""
+    size_bytes: int = 0
+    ids: tuple[str, ...] = ()
+    """What it is called by its maker; an image has no such name."""
+    holder: str = ""
+    """Whose claim is on it."""
+    read_us: int | None = None
+
+
 class PeerFacts(msgspec.Struct, frozen=True):
     """What one node measured of another over their link."""
 
@@ -131,6 +144,15 @@ def encode(answer: NodeAnswer) -> bytes:
 def decode(data: bytes) -> NodeAnswer:
     """Raises ValueError for what is no answer."""
     return msgspec.json.decode(data, type=NodeAnswer)
+
+
+class _DisksSeen(msgspec.Struct, frozen=True):
+    disks: dict[str, DiskSeen]
+
+
+def decode_disks(data: bytes) -> dict[str, DiskSeen]:
+    """One node's answer about disks, by resource. Raises ValueError for what is no such answer."""
+    return msgspec.json.decode(data, type=_DisksSeen).disks
 
 
 def encode_machine(machine: MachineFacts) -> bytes:

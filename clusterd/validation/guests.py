@@ -7,6 +7,11 @@ from clusterd.validation.situation import Situation
 from clusterd.validation.verdicts import Category, Finding, Test, Verdict, failed, passed, warned
 
 FLAGS_SHOWN_MAX = 12
+_NEEDED_FLAGS = (
+    ("64 bit", frozenset({"lm"})),
+    ("hardware virtualisation (vmx or svm)", frozenset({"vmx", "svm"})),
+    ("no-execute (nx)", frozenset({"nx"})),
+)
 
 
 def _hosts(situation: Situation) -> Iterator[tuple[str, MachineFacts]]:
@@ -107,6 +112,44 @@ def _memory(situation: Situation) -> list[Finding]:
     return found
 
 
+def _definitions(situation: Situation) -> list[Finding]:
+    """What the wizard asks before it protects a machine: definitions are edited, and files moved, afterwards too."""
+    found = []
+    for each in situation.cluster.machines:
+        if each.problems:
+            advice = f"the machine would not start everywhere: mend it in {each.definition}, or where its files lie"
+            found.append(failed(each.resource, "; ".join(each.problems), advice))
+        elif each.notes:
+            advice = f"it works, with that limit; clusterctl explain resource {each.resource}"
+            found.append(warned(each.resource, "; ".join(each.notes), advice))
+        else:
+            saw = f"{each.definition} and all its files can be used on {', '.join(each.owners)}"
+            found.append(passed(each.resource, saw))
+    return found
+
+
+def _virtualization(situation: Situation) -> list[Finding]:
+    """What a machine needs to run guests by its processor, as far as the processor says."""
+    found = []
+    for node, machine in _hosts(situation):
+        flags = set(machine.processor_flags)
+        if not flags or machine.architecture != "x86_64":
+            continue
+        lacks = [says for says, names in _NEEDED_FLAGS if not flags & names]
+        if lacks:
+            advice = "switch it on in the firmware; without it guests are emulated, or refuse to start"
+            found.append(
+                (warned if situation.has_machine_groups else _noted)(node, f"it lacks {', '.join(lacks)}", advice)
+            )
+        else:
+            found.append(passed(node, "64 bit, hardware virtualisation, no-execute"))
+    return found
+
+
+def _noted(about: str, saw: str, _: str) -> Finding:
+    return passed(about, f"{saw}; no group has a machine")
+
+
 def _bridges(situation: Situation) -> list[Finding]:
     names: dict[str, list[str]] = {}
     hosts = [node for node, _ in _hosts(situation)]
@@ -141,6 +184,20 @@ def _shown(flags: set[str]) -> str:
 TESTS = (
     Test("hypervisor", Category.MACHINES, "Hypervisor", "QEMU is where machines may run.", _hypervisor),
     Test("accelerator", Category.MACHINES, "Accelerator", "Whether the processor itself runs guests.", _accelerator),
+    Test(
+        "processors",
+        Category.MACHINES,
+        "Processors for guests",
+        "64 bit, hardware virtualisation and no-execute.",
+        _virtualization,
+    ),
+    Test(
+        "definitions",
+        Category.MACHINES,
+        "Definitions and their files",
+        "Each possible owner reads the definition and looks for everything that it names.",
+        _definitions,
+    ),
     Test(
         "same-hypervisor",
         Category.MACHINES,

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from clusterd.validation.facts import MachineFacts, NodeAnswer
+from clusterd.validation.facts import DiskSeen, MachineFacts, NodeAnswer
 from clusterd.validation.verdicts import Finding, passed
 
 
@@ -49,6 +49,20 @@ class Disk:
     is_reserved: bool = False
     holder: str = ""
     trouble: str = ""
+    possible_owners: tuple[str, ...] = ()
+    seen: Mapping[str, DiskSeen] = field(default_factory=dict)
+    """By node; a node that is not there was not asked or said nothing at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class MachineSetup:
+    """A definition that a resource protects, judged again on its possible owners."""
+
+    resource: str
+    definition: str
+    owners: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +84,7 @@ class ClusterFacts:
     nodes: tuple[Node, ...] = ()
     groups: tuple[Group, ...] = ()
     disks: tuple[Disk, ...] = ()
+    machines: tuple[MachineSetup, ...] = ()
     fence_agents: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Agents that serve a node, by node."""
     types: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -1,11 +1,14 @@
 """Does storage keep what it is given, and only from its owner? Pure."""
 
-from clusterd.validation.facts import Filesystem
+from collections import Counter
+
+from clusterd.validation.facts import DiskSeen, Filesystem
 from clusterd.validation.situation import Disk, Situation
 from clusterd.validation.verdicts import Category, Finding, Test, failed, passed, warned
 
 FREE_LEAST_MIB = 200
 FREE_WARNING_MIB = 1024
+READ_WARNING_MS = 1000
 _VOLATILE = frozenset({"tmpfs", "ramfs"})
 _NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.glusterfs", "fuse.sshfs"})
 
@@ -84,6 +87,51 @@ def _reservation(disk: Disk) -> Finding:
     return passed(about, f"reserved by {disk.holder}" if disk.holder else "reserved by its owner")
 
 
+def _reachable(situation: Situation) -> list[Finding]:
+    """A takeover needs the way to the disk at the worst moment: it is tried now, beside whoever uses it."""
+    return [each for disk in situation.cluster.disks for each in _reached(disk)]
+
+
+def _reached(disk: Disk) -> list[Finding]:
+    seen = {node: disk.seen[node] for node in disk.possible_owners if node in disk.seen}
+    names = Counter(_identity(each) for each in seen.values() if not each.trouble)
+    usual = names.most_common(1)[0][0] if names else ""
+    found = []
+    for node, each in seen.items():
+        about = f"{disk.resource} from {node}"
+        if each.trouble:
+            advice = "a takeover there would fail: mend the way to it, or take the node out of the possible owners"
+            found.append(failed(about, each.trouble, advice))
+        elif _identity(each) != usual:
+            saw = f"{_identity(each)}, where most nodes find {usual}"
+            found.append(failed(about, saw, "it is another disk there: correct the path, or what is connected to it"))
+        else:
+            found.append(passed(about, usual))
+    return found
+
+
+def _identity(seen: DiskSeen) -> str:
+    """What must be the same on every node. An image has no name of its own: its claim tells it from others."""
+    size = f"{seen.size_bytes // (1 << 20)} MiB"
+    if seen.ids:
+        return f"{seen.ids[0]}, {size}"
+    return f"{size}, claimed by {seen.holder}" if seen.holder else f"{size}, claimed by nobody"
+
+
+def _read_latency(situation: Situation) -> list[Finding]:
+    found = []
+    for disk in situation.cluster.disks:
+        for node, each in disk.seen.items():
+            if each.read_us is None or each.trouble:
+                continue
+            about, saw = f"{disk.resource} from {node}", f"{each.read_us / 1000:.1f} ms for one read"
+            if each.read_us >= READ_WARNING_MS * 1000:
+                found.append(warned(about, saw, "guests stand still meanwhile: look at the storage and the way to it"))
+            else:
+                found.append(passed(about, saw))
+    return found
+
+
 def _guarantees(situation: Situation) -> list[Finding]:
     found = []
     for disk in situation.cluster.disks:
@@ -115,6 +163,20 @@ TESTS = (
         "Reservations of cluster disks",
         "What the owners of disks that are online say; no disk is touched.",
         _reservations,
+    ),
+    Test(
+        "disks-reachable",
+        Category.STORAGE,
+        "Disks from every possible owner",
+        "Each opens the disk beside whoever uses it, and says which one it finds; nothing is claimed or written.",
+        _reachable,
+    ),
+    Test(
+        "disk-latency",
+        Category.STORAGE,
+        "Latency of cluster disks",
+        "One read from each possible owner.",
+        _read_latency,
     ),
     Test(
         "disk-guarantees",

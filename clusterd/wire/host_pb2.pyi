@@ -48,6 +48,8 @@ class _VerbEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Verb.ValueType],
     """the answer to the migrate says what came of it"""
     VERB_RESUME: _Verb.ValueType  # 13
     """go on here with what was moved"""
+    VERB_FENCE: _Verb.ValueType  # 14
+    """make the storage refuse every owner of an older generation; nothing of it is left here afterwards"""
 
 class Verb(_Verb, metaclass=_VerbEnumTypeWrapper): ...
 
@@ -72,6 +74,8 @@ VERB_CANCEL_MIGRATION: Verb.ValueType  # 12
 """the answer to the migrate says what came of it"""
 VERB_RESUME: Verb.ValueType  # 13
 """go on here with what was moved"""
+VERB_FENCE: Verb.ValueType  # 14
+"""make the storage refuse every owner of an older generation; nothing of it is left here afterwards"""
 Global___Verb: _TypeAlias = Verb  # noqa: Y015
 
 class _Outcome:

@@ -1383,6 +1383,132 @@ class MigrationRecord(_message.Message):
 Global___MigrationRecord: _TypeAlias = MigrationRecord  # noqa: Y015
 
 @_typing.final
+class StorageFenceRecord(_message.Message):
+    """Written by the leader: a node is to make the storage refuse the owner that a group has."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    NODE_INCARNATION_FIELD_NUMBER: _builtins.int
+    TRIED_FIELD_NUMBER: _builtins.int
+    ORDERED_CLUSTER_MS_FIELD_NUMBER: _builtins.int
+    SINCE_WALL_MS_FIELD_NUMBER: _builtins.int
+    BECAUSE_FIELD_NUMBER: _builtins.int
+    group: _builtins.str
+    generation: _builtins.int
+    """of the assignment that is to end"""
+    owner: _builtins.str
+    incarnation: _builtins.str
+    """of the owner"""
+    number: _builtins.int
+    """the generation under which the storage is claimed; no other claim has it"""
+    node: _builtins.str
+    """who is to do it; empty: it was given up"""
+    node_incarnation: _builtins.str
+    ordered_cluster_ms: _builtins.int
+    since_wall_ms: _builtins.int
+    because: _builtins.str
+    @_builtins.property
+    def tried(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """nodes, in order, this one included"""
+
+    def __init__(
+        self,
+        *,
+        group: _builtins.str = ...,
+        generation: _builtins.int = ...,
+        owner: _builtins.str = ...,
+        incarnation: _builtins.str = ...,
+        number: _builtins.int = ...,
+        node: _builtins.str = ...,
+        node_incarnation: _builtins.str = ...,
+        tried: _abc.Iterable[_builtins.str] | None = ...,
+        ordered_cluster_ms: _builtins.int = ...,
+        since_wall_ms: _builtins.int = ...,
+        because: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["because", b"because", "generation", b"generation", "group", b"group", "incarnation", b"incarnation", "node", b"node", "node_incarnation", b"node_incarnation", "number", b"number", "ordered_cluster_ms", b"ordered_cluster_ms", "owner", b"owner", "since_wall_ms", b"since_wall_ms", "tried", b"tried"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StorageFenceRecord: _TypeAlias = StorageFenceRecord  # noqa: Y015
+
+@_typing.final
+class FencedDisk(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    text: _builtins.str
+    """what the resource type says of it"""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FencedDisk: _TypeAlias = FencedDisk  # noqa: Y015
+
+@_typing.final
+class StorageFenceReport(_message.Message):
+    """Written by the node that was told to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    DISKS_FIELD_NUMBER: _builtins.int
+    BECAUSE_FIELD_NUMBER: _builtins.int
+    SINCE_WALL_MS_FIELD_NUMBER: _builtins.int
+    group: _builtins.str
+    node: _builtins.str
+    incarnation: _builtins.str
+    number: _builtins.int
+    """of the order"""
+    state: _builtins.str
+    """done, failed"""
+    because: _builtins.str
+    since_wall_ms: _builtins.int
+    @_builtins.property
+    def disks(self) -> _containers.RepeatedCompositeFieldContainer[Global___FencedDisk]: ...
+    def __init__(
+        self,
+        *,
+        group: _builtins.str = ...,
+        node: _builtins.str = ...,
+        incarnation: _builtins.str = ...,
+        number: _builtins.int = ...,
+        state: _builtins.str = ...,
+        disks: _abc.Iterable[Global___FencedDisk] | None = ...,
+        because: _builtins.str = ...,
+        since_wall_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["because", b"because", "disks", b"disks", "group", b"group", "incarnation", b"incarnation", "node", b"node", "number", b"number", "since_wall_ms", b"since_wall_ms", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StorageFenceReport: _TypeAlias = StorageFenceReport  # noqa: Y015
+
+@_typing.final
 class NodeFactsRecord(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

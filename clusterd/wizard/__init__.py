@@ -4,7 +4,7 @@
 machine on the nodes that may own it, and `plan` says which group, resources and dependencies it gets.
 """
 
-from clusterd.wizard.eligibility import Eligibility, Wish, eligible
+from clusterd.wizard.eligibility import Eligibility, Wish, eligible, with_disks
 from clusterd.wizard.facts import DefinitionFacts, FileFacts, NodeDefinitions, decode_definitions
 from clusterd.wizard.plan import MachinePlan, PlannedResource, machine_plan
 from clusterd.wizard.surroundings import ClusterDisk, HostFacts, Surroundings
@@ -23,4 +23,5 @@ __all__ = [
     "decode_definitions",
     "eligible",
     "machine_plan",
+    "with_disks",
 ]

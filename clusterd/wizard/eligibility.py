@@ -6,7 +6,7 @@ cluster, files that no other node has) is refused.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from clusterd.wizard.facts import DefinitionFacts, FileFacts, NodeDefinitions
 from clusterd.wizard.storage import Placed, disk_under, disks_around, placed
@@ -24,6 +24,8 @@ class Wish:
     disks: tuple[str, ...] = ()
     """Disk resources that belong to it although no file says so."""
     allows_running: bool = False
+    is_protected: bool = False
+    """It is a machine of the cluster, looked at again: that it runs and takes its room is no finding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,17 @@ def eligible(path: str, told: Mapping[str, NodeDefinitions], around: Surrounding
     return _Judgement(path, told, around, wish).result()
 
 
+def with_disks(judged: Eligibility, troubles: Mapping[str, Mapping[str, str]]) -> Eligibility:
+    """The same, refused for each disk that a possible owner does not reach. `troubles`: by node and disk, empty: none."""
+    nodes: dict[tuple[str, str], list[str]] = {}
+    for node, by_disk in troubles.items():
+        for disk, trouble in by_disk.items():
+            if trouble:
+                nodes.setdefault((disk, trouble), []).append(node)
+    told = (f"disk {disk} cannot be used from {', '.join(on)}: {trouble}" for (disk, trouble), on in nodes.items())
+    return replace(judged, refusals=(*judged.refusals, *told))
+
+
 class _Judgement:
     def __init__(self, path: str, told: Mapping[str, NodeDefinitions], around: Surroundings, wish: Wish) -> None:
         self._path = path
@@ -68,7 +81,7 @@ class _Judgement:
         name = next((each.name for each in self._facts.values() if each), self._path)
         if not readable:
             self._refuse_unreadable()
-            return Eligibility(name, self._path, refusals=tuple(self._refusals))
+            return Eligibility(name, self._path, refusals=tuple(self._refusals), warnings=tuple(self._warnings))
         best = next(iter(readable.values()))
         self._check_protected()
         self._check_same(readable)
@@ -126,10 +139,11 @@ class _Judgement:
         else:
             disk = disk_under(self._path, list(self._told), self._around)
             where = f": it is on disk {disk.resource}, bring that online first" if disk else ""
-            self._refusals.append(f"no node has the definition {self._path}{where}")
+            found = self._warnings if disk and self._wish.is_protected else self._refusals
+            found.append(f"no node has the definition {self._path}{where}")
 
     def _check_protected(self) -> None:
-        if self._path in self._around.protected:
+        if self._path in self._around.protected and not self._wish.is_protected:
             self._refusals.append(f"resource {self._around.protected[self._path]} protects it already")
 
     def _check_same(self, readable: Mapping[str, DefinitionFacts]) -> None:
@@ -268,8 +282,8 @@ class _Judgement:
 
     def _check_running(self, readable: Mapping[str, DefinitionFacts]) -> bool:
         users = sorted(node for node, facts in readable.items() if any(each.is_in_use for each in facts.files))
-        if not users:
-            return False
+        if not users or self._wish.is_protected:
+            return bool(users)
         text = f"a QEMU has its disk open on {', '.join(users)}"
         if self._wish.allows_running:
             hint = "shut it down there before the group is brought online; two cannot have the disk"
@@ -296,6 +310,8 @@ class _Judgement:
 
     def _check_room(self, owners: Sequence[str], definition: DefinitionFacts) -> None:
         """Room now; what it takes on a node after a loss is for `clusterctl capacity`."""
+        if self._wish.is_protected:
+            return
         full = [
             host
             for host in map(self._around.host, owners)

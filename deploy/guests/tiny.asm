@@ -21,7 +21,7 @@
 ;   p  panic (pvpanic)     r  reset     o  power off
 ;
 ; On COM2 it answers every line with {"return": {}}, which is all of the guest agent's protocol that a ping needs.
-; The ACPI power button makes it say BYE and switch itself off.
+; Where it has a display, that shows one line of greeting. The ACPI power button makes it say BYE and switch itself off.
 
         bits 16
         org 0x7c00
@@ -162,6 +162,13 @@ second: mov al, 1                       ; both ports get their queues of 16 char
         out dx, ax
         mov dx, PM_ENABLE
         out dx, ax
+        mov si, text_hello              ; for a screenshot; without a display nothing comes of it
+.show:  lodsb
+        mov ah, 0x0e
+        mov bx, 7
+        int 0x10
+        cmp byte [si], 0
+        jne .show
         rdtsc
         mov [nonce], eax
         mov bx, BOOTS
@@ -335,5 +342,7 @@ hang:   cli
 idle:   cli
         hlt
         jmp idle
+
+text_hello:     db 13, 10, 'tiny guest: see its console', 0
 
         times 1024 - ($ - $$) db 0

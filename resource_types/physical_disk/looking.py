@@ -12,12 +12,12 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from clusterd.resource_api import effective, schema_of
+from clusterd.resource_api import effective, schema_of, validate
 from resource_types.physical_disk.back_end import BackEnd, IoFailed, Lost, PathLost
 from resource_types.physical_disk.image import LEASE_SUFFIX
 from resource_types.physical_disk.keys import shown
 from resource_types.physical_disk.lease import BLOCK_BYTES, Damaged, decode
-from resource_types.physical_disk.properties import PROPERTIES, kind_and_place
+from resource_types.physical_disk.properties import EXACTLY_ONE, PROPERTIES, kind_and_place
 from resource_types.physical_disk.session import BootClock, Config, back_end
 
 DISKS_MAX = 256
@@ -46,8 +46,11 @@ def look_at_disks(body: bytes) -> bytes:
 
 
 def _seen(given: Mapping[str, Any], *, node: str, name: str) -> dict[str, Any]:
+    schema = schema_of(PROPERTIES, exactly_one=EXACTLY_ONE)
+    if problems := validate(given, schema):
+        return {"trouble": "; ".join(str(each) for each in problems)}
     try:
-        properties = effective(given, schema_of(PROPERTIES))
+        properties = effective(given, schema)
         kind, where = kind_and_place(properties, node=node, resource=f"{name}/look")
         if kind == "image":
             return _image_seen(where["path"])

@@ -43,7 +43,7 @@ class PhysicalDisk(ResourceType):
     says = "a disk that one node at a time may write: SCSI with persistent reservations, or an image with a lease"
     properties = PROPERTIES
     exactly_one = EXACTLY_ONE
-    abilities = ("live-migration",)
+    abilities = ("live-migration", "storage-fence:iscsi", "storage-fence:device")
 
     def __init__(self) -> None:
         self._mounting: Mounting | None = None
@@ -124,6 +124,22 @@ class PhysicalDisk(ResourceType):
             raise UnknownControl(question)
         return look_at_disks(body)
 
+    # ---- taken from an owner that nobody can reach ----
+
+    def fence(self, context: Context) -> str:
+        """Claimed, and never served: what is left is the key and the reservation, which outlast the session."""
+        if context.properties["image"] is not None:
+            raise ResourceFailed(f"{described(context.properties)} is an image: its storage refuses nobody")
+        place = _place(context)
+        link = SessionLink(place.control)
+        try:
+            self._start_session(context, place, link, is_to_be_used=False)
+            self._expect_volume(context, link)
+            self._asked(context, "fence")
+            return _fenced_words(self._asked(context, "status"))
+        finally:
+            context.processes.kill()
+
     # ---- live migration ----
 
     def prepare_migration(self, context: Context) -> str:
@@ -161,8 +177,9 @@ class PhysicalDisk(ResourceType):
 
     # ---- up ----
 
-    def _start_session(self, context: Context, place: Places, link: SessionLink) -> None:
-        if mount_point(context) and (lacks := missing()):
+    def _start_session(self, context: Context, place: Places, link: SessionLink, *, is_to_be_used: bool = True) -> None:
+        is_mounted = is_to_be_used and bool(mount_point(context))
+        if is_mounted and (lacks := missing()):
             raise NotOnThisNode(lacks)
         if link.is_there():
             raise ResourceFailed(f"another session process serves this disk on {context.node} ({place.folder}): end it")
@@ -170,7 +187,7 @@ class PhysicalDisk(ResourceType):
             make_folder(place)
         except OSError as error:
             raise ResourceFailed(f"the folder for the disk's sockets cannot be made: {error}") from error
-        if not mount_point(context):
+        if not is_mounted:
             self._run_session(context, place, link)
             return
         with starting(context, place, mount_point(context)):
@@ -291,6 +308,12 @@ class PhysicalDisk(ResourceType):
 
 def _place(context: Context) -> Places:
     return places(context.cluster, context.node, context.resource)
+
+
+def _fenced_words(seen: dict[str, Any]) -> str:
+    """What a fence did, of the session's status."""
+    ended = [f"key {each['key']} was ended ({each['how']})" for each in seen["preempted"]]
+    return "; ".join((*ended, f"it is held under key {seen['key']}"))
 
 
 def _json(answer: dict[str, Any]) -> bytes:

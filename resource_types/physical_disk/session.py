@@ -88,7 +88,7 @@ class Session:
         match verb:
             case "arbitrate":
                 self._arbitrate(tell)
-            case "resume":
+            case "resume" | "fence":
                 self._arbitrate(_refuse)
             case "check":
                 self._check()

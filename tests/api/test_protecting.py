@@ -28,6 +28,8 @@ class Nodes:
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
+        self.looked: list[Any] = []
+        self.disks: dict[str, Any] = {}
         self.definitions: list[dict[str, Any]] = [self.definition("shop", PATH)]
 
     @staticmethod
@@ -40,6 +42,10 @@ class Nodes:
         return {"name": name, "path": path, "memory_mib": 256, "cores": 1, "files": files, **changed}
 
     def answer(self, node: NodeId, type_name: str, question: str, body: bytes) -> bytes:
+        if (type_name, question) == ("physical_disk", "disks"):
+            self.looked.append(json.loads(body))
+            seen = {name: self.disks.get(name, {"size_bytes": 512}) for name in self.looked[-1]["disks"]}
+            return json.dumps({"disks": seen}).encode()
         assert (type_name, question) == ("virtual_machine_configuration", "definitions")
         self.asked.append(json.loads(body))
         return json.dumps({"machine": node, "definitions": self.definitions}).encode()
@@ -142,6 +148,20 @@ async def test_it_joins_the_group_of_its_disk(client: TestClient, cluster: Prete
     machine = cluster.view().resource("till")
     assert machine is not None and machine.depends_on == "[till-configuration] and [store]"
     assert any("joins group stores" in note for note in found["notes"])
+
+
+async def test_a_disk_that_no_owner_reaches_is_refused(
+    client: TestClient, cluster: PretendCluster, nodes: Nodes
+) -> None:
+    nodes.disks["shop-disk"] = {"trouble": "/i: No such file or directory"}
+    body = {"name": "shop", "definition": PATH, "new_disks": {"shop-disk": {"image": "/i"}}}
+    refused = await post(client, "/v1/machines", body)
+    assert refused["http"] == 422
+    told = "disk shop-disk cannot be used from n1, n2, n3: /i: No such file or directory"
+    assert told in refused["error"]["message"]
+    assert cluster.view().group("shop") is None
+    assert sorted(each["node"] for each in nodes.looked) == ["n1", "n2", "n3"]
+    assert nodes.looked[0]["disks"] == {"shop-disk": {"image": "/i"}}
 
 
 @pytest.mark.usefixtures("nodes")

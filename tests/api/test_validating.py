@@ -14,7 +14,7 @@ from clusterd.database import Draft
 from clusterd.model.errors import NotFound, UnknownOutcome
 from clusterd.model.ids import GroupId, NodeId, ResourceId
 from clusterd.model.records import ResourceRecord
-from clusterd.validation import MachineFacts, NodeAnswer, PeerFacts, encode
+from clusterd.validation import Hypervisor, MachineFacts, NodeAnswer, PeerFacts, encode
 
 
 def facts(node: NodeId) -> bytes:
@@ -93,6 +93,55 @@ async def test_a_disk_is_asked_through_its_owner(client: TestClient, answering: 
     found = await get(client, "/v1/validation", only="storage")
     assert test_of(found, "reservations")["verdict"] == "failure"
     assert test_of(found, "disk-guarantees")["verdict"] == "warning"
+
+
+async def test_every_node_looks_for_the_disks(client: TestClient, answering: PretendCluster) -> None:
+    await apply(client)
+    disk = ResourceRecord(ResourceId("disk"), GroupId("web"), "physical_disk", private={"image": "/shared/disk.img"})
+    answering.write(Draft(answering.view()).put(disk))
+    asked: list[tuple[str, str, object]] = []
+
+    def looks(node: NodeId, type_name: str, question: str, body: bytes) -> bytes:
+        asked.append((type_name, question, json.loads(body)))
+        if node == "n2":
+            raise UnknownOutcome("its host did not answer in time")
+        return json.dumps({"disks": {"disk": {"size_bytes": 1 << 20, "holder": "c1-7", "read_us": 90}}}).encode()
+
+    answering.type_answers = looks
+    found = await get(client, "/v1/validation", only="storage")
+    assert sorted(each["node"] for _, _, each in asked) == ["n1", "n2", "n3"]  # type: ignore[index]
+    assert asked[0][:2] == ("physical_disk", "disks")
+    assert asked[0][2]["disks"] == {"disk": {"image": "/shared/disk.img"}}  # type: ignore[index]
+    told = {each["about"]: (each["verdict"], each["saw"]) for each in test_of(found, "disks-reachable")["findings"]}
+    assert told["disk from n1"] == ("pass", "1 MiB, claimed by c1-7")
+    assert told["disk from n2"][0] == "failure"
+    assert "its host did not answer in time" in told["disk from n2"][1]
+    assert test_of(found, "disk-latency")["verdict"] == "pass"
+
+
+async def test_protected_machines_are_judged_again(client: TestClient, answering: PretendCluster) -> None:
+    await apply(client)
+    path = "/srv/shop.toml"
+    record = ResourceRecord(
+        ResourceId("conf"), GroupId("web"), "virtual_machine_configuration", private={"definition": path}
+    )
+    answering.write(Draft(answering.view()).put(record))
+    machine = MachineFacts(kernel="6.1", boot_id="one", hypervisor=Hypervisor("7.2", "/q"))
+    answering.node_answers["facts"] = lambda node: encode(NodeAnswer(machine, containment="cgroup"))
+
+    def looks(node: NodeId, type_name: str, question: str, body: bytes) -> bytes:
+        assert json.loads(body) == {"definitions": [path]}
+        if node == "n3":
+            return json.dumps({"definitions": [{"name": "shop", "path": path, "trouble": f"no {path}"}]}).encode()
+        share = {"role": "definition", "path": path, "file_system": "nfs4", "source": "s:/m", "is_in_use": True}
+        return json.dumps({"machine": "m", "definitions": [{"name": "shop", "path": path, "files": [share]}]}).encode()
+
+    answering.type_answers = looks
+    found = await get(client, "/v1/validation", only="definitions")
+    (told,) = test_of(found, "definitions")["findings"]
+    assert (told["about"], told["verdict"]) == ("conf", "failure")
+    assert f"definition {path} is not to be had on n3" in told["saw"]
+    assert "protects it already" not in told["saw"] and "has its disk open" not in told["saw"]
 
 
 async def test_the_report_is_kept(cluster: PretendCluster, tmp_path: Path) -> None:

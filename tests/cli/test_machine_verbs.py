@@ -192,6 +192,9 @@ def test_create_needs_a_folder_that_every_node_sees(clusterctl: Run, tmp_path: P
     done = clusterctl("vm", "create", "tiny1", "--folder", str(tmp_path), "--memory", "3")
     assert done.code == 0, done.err
     assert "memory_mib = 3" in (tmp_path / "tiny1.toml").read_text()
+    assert "display" not in (tmp_path / "tiny1.toml").read_text()
+    shown = clusterctl("vm", "create", "shown1", "--folder", str(tmp_path), "--display", "--offline")
+    assert (shown.code, "display = true" in (tmp_path / "shown1.toml").read_text()) == (0, True), shown.err
     again = clusterctl("vm", "create", "tiny1", "--folder", str(tmp_path))
     assert (again.code, "there is a definition" in again.err) == (3, True)
     planned = clusterctl("vm", "create", "tiny2", "--folder", str(tmp_path), "--plan")

@@ -90,6 +90,11 @@ def test_no_scsi_device(tmp_path: Path) -> None:
     assert "No such file" in seen({"device": f"{tmp_path}/none"})["trouble"]
 
 
+def test_properties_that_are_no_disk() -> None:
+    assert "colour: no such property" in seen({"image": "/x", "colour": "red"})["trouble"]
+    assert "exactly one of" in seen({})["trouble"]
+
+
 def test_another_question() -> None:
     with pytest.raises(UnknownControl):
         PhysicalDisk.examine("colours", b"{}")

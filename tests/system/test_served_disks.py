@@ -164,7 +164,7 @@ def test_a_machine_on_a_mounted_disk_moves_quick(running: Lab, guests: Guests, t
     running.apply({"groups": [{**made, "resources": [disk, *made["resources"]]}]})
     try:
         before = guests.goes_on(name)
-        with pytest.raises(SystemExit, match="3: .*as it has a mount_point"):
+        with pytest.raises(SystemExit, match=r"3: .*as it has a mount_point"):
             running.ctl("group", "move", name, "n2", "--kind", "live")
         assert guests.goes_on(name).generation == before.generation
         running.ctl("node", "drain", "n1")

@@ -1,5 +1,6 @@
 """Does each test say what it should of one thing that is wrong, and nothing of a cluster that is well?"""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,11 +9,13 @@ from told_by_nodes import DAY_MS, NAMES, WALL_MS, findings, machine, verdict, we
 from clusterd.validation import (
     Certificate,
     Disk,
+    DiskSeen,
     FenceFacts,
     Filesystem,
     Group,
     Hypervisor,
     Interface,
+    MachineSetup,
     Node,
     PeerFacts,
     Situation,
@@ -90,10 +93,11 @@ MACHINES: list[tuple[str, dict[str, Any], str, Verdict]] = [
     ("a certificate that is gone", {"certificates": (Certificate("c", trouble="gone"),)}, "certificates", FAILURE),
     ("no QEMU", {"hypervisor": Hypervisor()}, "hypervisor", FAILURE),
     ("no qemu-img", {"hypervisor": Hypervisor("7.2", "/q", False, True)}, "hypervisor", WARNING),
+    ("no hardware virtualisation", {"processor_flags": ("lm", "nx")}, "processors", WARNING),
     ("no KVM", {"hypervisor": Hypervisor("7.2", "/q", True, False)}, "accelerator", WARNING),
     ("another QEMU", {"hypervisor": Hypervisor("8.0", "/q", True, True)}, "same-hypervisor", WARNING),
     ("another maker", {"processor_vendor": "AuthenticAMD"}, "same-vendor", FAILURE),
-    ("a missing feature", {"processor_flags": ("nx",)}, "same-features", WARNING),
+    ("a missing feature", {"processor_flags": ("lm", "nx")}, "same-features", WARNING),
     ("a machine too small", {"memory_mib": 500}, "machine-memory", FAILURE),
     (
         "a bridge of its own",
@@ -132,6 +136,11 @@ def test_one_node_says_something_else(says: str, changed: dict[str, Any], test: 
     assert verdict(with_answer(well(), 1, **changed), test) is expected
 
 
+def _disk(usual: DiskSeen | None = None, **seen: DiskSeen) -> Disk:
+    """All nodes find the same; those named find something else."""
+    return Disk("d", "g", possible_owners=NAMES, seen=dict.fromkeys(NAMES, usual or DiskSeen(ids=("naa.1",))) | seen)
+
+
 CLUSTERS: list[tuple[str, dict[str, Any], str, Verdict]] = [
     ("two votes", {"nodes": (Node("n1"), Node("n2"))}, "quorum-votes", WARNING),
     ("one vote", {"nodes": (Node("n1"),)}, "quorum-votes", WARNING),
@@ -152,6 +161,43 @@ CLUSTERS: list[tuple[str, dict[str, Any], str, Verdict]] = [
     ("a disk that is held", {"disks": (Disk("d", "g", is_reserved=True),)}, "reservations", PASS),
     ("a disk that fences", {"disks": (Disk("d", "g", guarantee="storage"),)}, "disk-guarantees", PASS),
     ("a disk that trusts", {"disks": (Disk("d", "g", guarantee="cooperative"),)}, "disk-guarantees", WARNING),
+    ("a disk that all see", {"disks": (_disk(),)}, "disks-reachable", PASS),
+    (
+        "a disk that one does not see",
+        {
+            "disks": (
+                _disk(
+                    n3=DiskSeen("no route"),
+                ),
+            )
+        },
+        "disks-reachable",
+        FAILURE,
+    ),
+    (
+        "a disk that nobody needs to see there",
+        {"disks": (replace(_disk(n3=DiskSeen("no route")), possible_owners=("n1", "n2")),)},
+        "disks-reachable",
+        PASS,
+    ),
+    ("another disk on one node", {"disks": (_disk(n3=DiskSeen(ids=("naa.2",))),)}, "disks-reachable", FAILURE),
+    ("an image of another size", {"disks": (_disk(n3=DiskSeen(size_bytes=1)),)}, "disks-reachable", FAILURE),
+    (
+        "an image that is another file on one node",
+        {"disks": (_disk(DiskSeen(holder="c1-7"), n3=DiskSeen()),)},
+        "disks-reachable",
+        FAILURE,
+    ),
+    ("a slow disk of the cluster", {"disks": (_disk(n2=DiskSeen(read_us=1_500_000)),)}, "disk-latency", WARNING),
+    ("a quick disk of the cluster", {"disks": (_disk(DiskSeen(read_us=300)),)}, "disk-latency", PASS),
+    ("a definition that is well", {"machines": (MachineSetup("shop", "/s.toml"),)}, "definitions", PASS),
+    (
+        "a definition that a node lacks",
+        {"machines": (MachineSetup("shop", "/s.toml", problems=("gone on n2",)),)},
+        "definitions",
+        FAILURE,
+    ),
+    ("a definition with a limit", {"machines": (MachineSetup("s", "/s", notes=("quick",)),)}, "definitions", WARNING),
     ("a machine of unknown size", {"groups": (Group("s", types=("virtual_machine",)),)}, "machine-memory", WARNING),
 ]
 

@@ -40,7 +40,7 @@ def machine(number: int, **changed: Any) -> MachineFacts:
         memory_available_mib=8_000,
         cores=8,
         processor_vendor="GenuineIntel",
-        processor_flags=("nx", "svm"),
+        processor_flags=("lm", "nx", "svm"),
         control_groups="v2",
         open_files_max=20_000,
         processes_max=20_000,

@@ -13,6 +13,7 @@ from clusterd.wizard import (
     Surroundings,
     Wish,
     eligible,
+    with_disks,
 )
 
 SHOP_DISK = ClusterDisk("shop-disk", "shop", mount_point="/srv/machines")
@@ -253,3 +254,9 @@ def test_a_disk_that_the_definition_names_comes_along(group: str) -> None:
     found = judged(told(SERVED), Surroundings(hosts(), (disk,)))
     assert (found.refusals, found.warnings) == ((), ())
     assert ([each.resource for each in found.disks], found.group) == (["Raw-Disk"], group)
+
+
+def test_a_disk_that_an_owner_does_not_reach() -> None:
+    found = with_disks(judged(), {"n1": {"raw": ""}, "n2": {"raw": "no route"}, "n3": {"raw": "no route"}})
+    assert found.refusals == ("disk raw cannot be used from n2, n3: no route",)
+    assert with_disks(judged(), {"n1": {"raw": ""}}).refusals == ()
