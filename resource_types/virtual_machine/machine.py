@@ -10,6 +10,7 @@ from clusterd.resource_api import CallCancelled, Context, NotOnThisNode, Process
 from resource_types.machine_definition import Definition
 from resource_types.virtual_machine.command_line import QEMU, Places, command_line
 from resource_types.virtual_machine.guest_watch import GuestWatch
+from resource_types.virtual_machine.held_disks import HeldDisks
 from resource_types.virtual_machine.qmp import Monitor, MonitorError, MonitorGone, MonitorRefused
 from resource_types.virtual_machine.run_folder import RunFolder
 
@@ -26,8 +27,11 @@ FINALIZED_LOOK_S = 0.001
 class Machine:
     """One QEMU, from its start to its end. `start` makes it; whoever has it calls `end`."""
 
-    def __init__(self, context: Context, definition: Definition, folder: RunFolder, process: Process) -> None:
+    def __init__(
+        self, context: Context, definition: Definition, folder: RunFolder, process: Process, held: HeldDisks
+    ) -> None:
         self.definition, self.folder, self.process = definition, folder, process
+        self._held = held
         self.watch = GuestWatch()
         self.is_incoming = False
         """It waits for memory from elsewhere, or has it and was not continued."""
@@ -119,6 +123,7 @@ class Machine:
         self._monitor.close()
         self.watch.wake()
         self.folder.remove()
+        self._held.release()
 
     def _connect(self, context: Context) -> Monitor:
         while True:
@@ -139,6 +144,15 @@ def start(context: Context, definition: Definition, *, is_incoming: bool = False
     """A QEMU that runs the guest, or with `is_incoming` waits for its memory. Raises ResourceFailed."""
     if shutil.which(QEMU) is None:
         raise NotOnThisNode(f"there is no {QEMU} on {context.node}; install the package qemu-system-x86")
+    held = HeldDisks(context.resource, definition)
+    try:
+        return _start(context, definition, held, is_incoming=is_incoming)
+    except BaseException:
+        held.release()
+        raise
+
+
+def _start(context: Context, definition: Definition, held: HeldDisks, *, is_incoming: bool) -> Machine:
     folder = RunFolder(context.properties["run_folder"], context.resource)
     try:
         command = command_line(
@@ -152,7 +166,7 @@ def start(context: Context, definition: Definition, *, is_incoming: bool = False
         )
         process = context.processes.start(command, watch=True)
         try:
-            machine = Machine(context, definition, folder, process)
+            machine = Machine(context, definition, folder, process, held)
             machine.is_incoming = is_incoming
             machine.call("migrate-set-capabilities", {"capabilities": _CAPABILITIES}, context=context)
             return machine

@@ -61,9 +61,9 @@ class Bench:
         self._consoles.append(Console(path))
         return self._consoles[-1]
 
-    def started(self, node: str = "n1", **properties: Any) -> tuple[Desk, Console]:
+    def started(self, node: str = "n1", resource: str = "vm", **properties: Any) -> tuple[Desk, Console]:
         """A machine whose guest runs."""
-        desk = self.machine(node, **properties)
+        desk = self.machine(node, resource, **properties)
         desk.online()
         console = self.console(desk)
         console.wait_line()

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from clusterd.resource_api import Health
+from clusterd.resource_api import Health, ResourceFailed
 from resource_types.physical_disk.places import make_folder, places
+from resource_types.virtual_machine.held_disks import USER_SUFFIX
 from tests.vm.conftest import Bench, needs_qemu
 from tests.vm.desk import Desk
 
@@ -22,7 +23,16 @@ class Served:
         self.resource = f"disk-{bench.folder.name}"
         self.place = places("trial", "n1", self.resource)
         make_folder(self.place)
-        command = ["qemu-nbd", "--persistent", "--socket", self.place.nbd, "--format", "raw", str(bench.image)]
+        command = [
+            "qemu-nbd",
+            "--persistent",
+            "--shared=4",
+            "--socket",
+            self.place.nbd,
+            "--format",
+            "raw",
+            str(bench.image),
+        ]
         self.server = subprocess.Popen(command)
         until = time.monotonic() + 10
         while not Path(self.place.nbd).exists():
@@ -35,7 +45,8 @@ class Served:
 
     def close(self) -> None:
         self.cut()
-        Path(self.place.nbd).unlink(missing_ok=True)
+        for path in (self.place.nbd, self.place.nbd + USER_SUFFIX):
+            Path(path).unlink(missing_ok=True)
         Path(self.place.folder).rmdir()
 
 
@@ -86,3 +97,28 @@ def test_saved_state_on_a_served_disk(bench: Bench, served: Served) -> None:
     desk.offline()
     desk.online()
     assert bench.console(desk).wait_line().nonce == nonce
+
+
+def test_two_machines_on_one_disk(bench: Bench, served: Served) -> None:
+    """QEMU's locks say nothing here. Who comes later is refused, and told who has it, until that one is offline."""
+    first, _ = bench.started(resource="first")
+    second = bench.machine(resource="second")
+    for _ in range(2):
+        with pytest.raises(ResourceFailed, match="is used by first: a disk has one machine"):
+            second.online()
+    first.offline()
+    second.online()
+    with pytest.raises(ResourceFailed, match="is used by second"):
+        first.online()
+    second.terminate()
+    first.online()
+
+
+def test_two_machines_on_one_disk_that_both_share(bench: Bench, served: Served) -> None:
+    text = bench.definition.read_text()
+    bench.definition.write_text(f'{text}mode = "shared"\n')
+    bench.machine(resource="first").online()
+    bench.machine(resource="second").online()
+    bench.definition.write_text(text)
+    with pytest.raises(ResourceFailed, match="is used by"):
+        bench.machine(resource="third").online()
