@@ -333,6 +333,12 @@ class Raft:
         leading = self._core.leading
         return tuple(sorted(peer for peer, each in leading.peers.items() if each.is_amnesiac)) if leading else ()
 
+    @property
+    def transfers_to(self) -> NodeId | None:
+        """On the leader: who was offered the leadership, and has neither taken it nor let the time for it pass."""
+        leading = self._core.leading
+        return leading.transfer_to if leading else None
+
     def match_index_of(self, peer: NodeId) -> int:
         """On the leader: up to where `peer` has the log on disk, as far as known; 0 otherwise."""
         leading = self._core.leading

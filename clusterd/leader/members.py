@@ -6,8 +6,8 @@
 The evidence is what lets another node take over (docs/INVARIANTS.md): *stopped* (a guard named and ended the incarnation),
 *fenced* (a fence agent confirmed that this run ended) or *expired* (no later lease can exist and the last one ran out).
 
-A membership outlives its node: one that was taken out of the cluster is expelled like one that is lost, what it had waits for
-evidence like anything else, and the evidence stays.
+A membership outlives its node: one that was taken out of the cluster is expelled like one that is lost, and what it had
+waits for evidence like anything else. The evidence stays.
 """
 
 from collections.abc import Iterator

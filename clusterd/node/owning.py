@@ -17,6 +17,7 @@ from clusterd.model.records import ResourceRecord
 from clusterd.model.states import MembershipState
 from clusterd.node import events as happened
 from clusterd.node.effects import Effect, EndIncarnation, Left, RenewLease
+from clusterd.node.handing_over import HandingOver
 from clusterd.node.proposals import ForOwner
 from clusterd.node.publishing import Publishing
 from clusterd.owner import Owner, OwnerProposal
@@ -41,6 +42,7 @@ class Owning:
         self._leave_by_ms: int | None = None
         self._leave_because = ""
         self._has_left = False
+        self._handing_over = HandingOver(node)
         self._had_read = False
         self._is_due = True
         self.next_look_ms: int | None = None
@@ -276,7 +278,8 @@ class Owning:
     def _leave_if_done(self, now_ms: int) -> None:
         if self._leave_by_ms is None or self._has_left:
             return
-        is_done = self.owner.is_empty and self.owner.is_everything_reported
+        is_handed_over = self._handing_over.is_over(now_ms)
+        is_done = self.owner.is_empty and self.owner.is_everything_reported and is_handed_over
         if is_done or not self.holds_lease(now_ms) or now_ms >= self._leave_by_ms:
             self._has_left = True
             self._node.do(Left(self._leave_because))
