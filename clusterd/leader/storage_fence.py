@@ -46,13 +46,8 @@ class StorageFences:
         if order is None or said is None or not _is_answer(said, order) or said.state is not StorageFenceState.DONE:
             return None
         found = self._sole_effect(standing, order.node)
-        fenced = {key_of(each.name) for each in said.disks}
-        is_whole = fenced == {key_of(each.name) for each in found.disks}
-        return (
-            said
-            if self._is_declared(standing) and not found.obstacle and is_whole and self._is_fresh(standing)
-            else None
-        )
+        is_about_it = _is_whole(said, found) and not found.obstacle and self._is_fresh(standing)
+        return said if self._is_declared(standing) and is_about_it else None
 
     def next_step(self, standing: Standing, assignment: AssignmentRecord) -> Proposal | None:
         """Order the fence, give it to another node, or give it up."""
@@ -206,6 +201,11 @@ class StorageFences:
 def evidence_text(said: StorageFenceReport) -> str:
     """What the fence proves, for people."""
     return f"{said.node} made the storage refuse it: " + "; ".join(f"{each.name}: {each.text}" for each in said.disks)
+
+
+def _is_whole(said: StorageFenceReport, found: SoleEffect) -> bool:
+    """Whether it was said of every disk that the group has."""
+    return {key_of(each.name) for each in said.disks} == {key_of(each.name) for each in found.disks}
 
 
 def _is_answer(said: StorageFenceReport, order: StorageFenceRecord) -> bool:

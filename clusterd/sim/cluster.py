@@ -31,6 +31,7 @@ from clusterd.sim.host import DISK, Dials
 from clusterd.sim.machine import Disk, Machine
 from clusterd.sim.network import Network
 from clusterd.sim.storage import Storage
+from clusterd.sim.takeovers import Takeovers
 from clusterd.sim.timeline import Timeline
 from clusterd.sim.workloads import Ledger
 from clusterd.wire.consensus_pb2 import Configuration, HardState, SnapshotMeta
@@ -81,6 +82,7 @@ class SimCluster:
         self.timeline = Timeline()
         self.ledger = Ledger()
         self.storage = Storage()
+        self.takeovers = Takeovers(self.storage)
         self.dials: dict[str, Dials] = {}
         self.trace: list[NotedAt] = []
         self.events: list[EventAt] = []
@@ -335,9 +337,14 @@ class SimCluster:
 
     def overlaps(self) -> list[Overlap]:
         return overlaps(
-            Life(f"{run.group}/{run.resource}", run.node, run.generation, run.started_us, self.storage.ended_us(run))
+            Life(f"{run.group}/{run.resource}", run.node, run.generation, run.started_us, ended_us)
             for run in self.ledger.runs
+            if (ended_us := self.storage.ended_us(run)) is None or ended_us > run.started_us
         )
+
+    def breaches(self) -> list[str]:
+        """What else was promised of the one copy, and was not kept."""
+        return [*self.ledger.outdated, *self.storage.intrusions, *self.takeovers.breaches]
 
     # ---- what machines ask of their surroundings ----
 
@@ -350,11 +357,13 @@ class SimCluster:
         if note.event is LEADER_ELECTED:
             self.leaders.setdefault(note.get("term"), set()).add(name)
 
-    def applied(self, database: Database) -> None:
+    def applied(self, view: DatabaseView) -> None:
         """Some node's database is at its revision now; what nobody had applied before becomes part of the timeline."""
+        database = view.database
         if database.revision <= self._seen_revision:
             return
         for revision, key in database.changes_since(self._seen_revision) or ():
+            self.takeovers.look(view, key)
             item = database.get(key) if key.startswith(keys.EVENT) else None
             if item is not None:
                 self.events.append(EventAt(self.timeline.now_us, revision, codec.decode(EventRecord, item.value)))

@@ -248,7 +248,7 @@ class Machine:
                 self.cluster.left(self, effect.because)
             case do.Applied():
                 if self.node is not None:
-                    self.cluster.applied(self.node.replica.database)
+                    self.cluster.applied(self.node.replica.view)
 
     def _local(self, act: Callable[[], None]) -> None:
         self.cluster.timeline.after_ms(LOCAL_MS, lambda: self._to_guard(act))

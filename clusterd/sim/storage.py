@@ -59,12 +59,18 @@ class Storage:
         """The claim is not kept: whoever comes next gets the disk."""
         self._disks[disk].claims.append((now_us, 0))
 
+    def refuses(self, group: str, generation: int) -> bool:
+        """Whether a group affects nothing but its disks, and every one of them takes no writes of that generation."""
+        disks = self._sole.get(group, frozenset())
+        return bool(disks) and all(self._refused_us(disk, generation) is not None for disk in disks)
+
     def ended_us(self, run: Run) -> int | None:
-        """Until when a life of a workload could affect anything outside."""
+        """Until when a life of a workload could affect anything outside: a disk itself, or what writes to all of them."""
         disks = self._sole.get(run.group)
         if not disks:
             return run.ended_us
-        refused = [self._refused_us(disk, run.generation) for disk in disks]
+        mine = [run.resource] if run.resource in disks else sorted(disks)
+        refused = [self._refused_us(disk, run.generation) for disk in mine]
         ends = [run.ended_us, None if None in refused else max(each for each in refused if each is not None)]
         return min((each for each in ends if each is not None), default=None)
 

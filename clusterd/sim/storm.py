@@ -26,6 +26,12 @@ _DEPENDENCIES = (
     {"{g}-a": "", "{g}-b": "", "{g}-c": "([{g}-a] or [{g}-b])"},
     {"{g}-a": "", "{g}-b": "[{g}-a]", "{g}-c": "[{g}-b]", "{g}-d": "[{g}-a] and [{g}-c]"},
 )
+_ON_DISKS = (
+    {"{g}-a": "", "{g}-b": "[{g}-a]"},
+    {"{g}-a": "", "{g}-b": "", "{g}-c": "[{g}-a] and [{g}-b]"},
+    {"{g}-a": "", "{g}-b": "", "{g}-c": "[{g}-a] and [{g}-b]", "{g}-d": "[{g}-c]"},
+)
+"""Groups that affect nothing but their disks: all that depends on nothing."""
 _PATIENT = {"restart_period": 4000, "retry_period_on_failure": 8000, "pending_timeout": 3000, "deadlock_timeout": 2000}
 
 
@@ -44,6 +50,8 @@ class Weather:
     """Whether everything can migrate live, and is asked to."""
     operators: bool = False
     """Whether somebody drains, moves, maintains and changes rules in the midst of it."""
+    on_disks: bool = False
+    """Whether every group declares that its disks are its sole effect. Then whole machines freeze as well."""
 
 
 # A node that is lost every other second, and a cluster that is down every minute, are what a storm is made of.
@@ -94,13 +102,18 @@ class Storm:
         cluster = self.cluster
         cluster.start()
         cluster.run_for(3000)
+        shapes = _ON_DISKS if self.weather.on_disks else _DEPENDENCIES
         for number in range(self.weather.groups):
-            shape = self.rng.choice(_DEPENDENCIES)
+            shape = self.rng.choice(shapes)
             group = f"g{number}"
             resources = {name.format(g=group): text.format(g=group) for name, text in shape.items()}
             preferred = tuple(self.rng.sample(cluster.names, self.rng.randint(0, 3)))
             live = tuple(resources) if self.weather.live else ()
-            cluster.add_group(group, resources, preferred=preferred, properties=_PATIENT, live=live)
+            disks = tuple(name for name, text in resources.items() if not text) if self.weather.on_disks else ()
+            own = {"storage_is_sole_effect": True} if disks else None
+            cluster.add_group(
+                group, resources, preferred=preferred, properties=_PATIENT, group_properties=own, live=live, disks=disks
+            )
 
     def blow(self) -> None:
         until_ms = self.cluster.timeline.now_ms + self.weather.duration_ms
@@ -147,7 +160,7 @@ class Storm:
         """Every broken promise of the whole run."""
         cluster = self.cluster
         found = [f"two copies: {each}" for each in cluster.overlaps()]
-        found += [f"out of date: {each}" for each in cluster.ledger.outdated]
+        found += cluster.breaches()
         found += [f"two leaders in term {term}: {sorted(who)}" for term, who in cluster.leaders.items() if len(who) > 1]
         for name, machine in cluster.machines.items():
             if machine.node is None:
@@ -202,6 +215,10 @@ class Storm:
 
     def _kill(self) -> str:
         name, what = self._any(), self.rng.choice(("node", "node", "daemon", "daemon", "guard", "host"))
+        if what == "node":
+            self._frozen.pop((name, "node"), None)
+        elif (name, "node") in self._frozen:
+            return ""
         if what in ("node", "daemon"):
             self._frozen.pop((name, "daemon"), None)
         if what in ("node", "guard"):
@@ -223,10 +240,11 @@ class Storm:
         return f"stop {name}"
 
     def _freeze(self) -> str:
-        name, what = self._any(), self.rng.choice(("daemon", "daemon", "guard", "host"))
-        # Guard and hosts frozen together is a frozen machine: no timer can stop that one, only a fence agent.
-        other = {"guard": "host", "host": "guard"}.get(what, "")
-        if (name, other) in self._frozen:
+        whole = ("node", "node") if self.weather.on_disks else ()
+        name, what = self._any(), self.rng.choice(("daemon", "daemon", "guard", "host", *whole))
+        # Guard and hosts frozen together is a frozen machine: no timer can stop that one, only a fence agent or storage.
+        others = {"guard": ("host",), "host": ("guard",), "node": ("daemon", "guard", "host")}.get(what, ())
+        if any((name, other) in self._frozen for other in (*others, "node")):
             return ""
         self.cluster.freeze(name, what)
         self._frozen[name, what] = 1
@@ -336,9 +354,19 @@ class Storm:
             if self.weather.live
             else ()
         )
+        of_fences = (
+            (
+                Dials(fence_ms=rng.choice((1, 300, 3000))),
+                Dials(fails_fence_on=frozenset({self._any()})),
+                Dials(never_fences=True),
+            )
+            if self.weather.on_disks
+            else ()
+        )
         dials = rng.choice(
             (
                 *of_moves,
+                *of_fences,
                 Dials(),
                 Dials(online_ms=rng.choice((1, 500, 2500)), offline_ms=rng.choice((1, 300, 2000))),
                 Dials(fails_online=True),

@@ -15,6 +15,8 @@ ABILITIES: Mapping[str, tuple[str, ...]] = {
     "definition": ("no-effect",),
 }
 ISCSI: Properties = {"iscsi": {"unit": 1}}
+DEVICE: Properties = {"device": "/dev/sda"}
+IMAGE: Properties = {"image": "/a"}
 
 
 def record(name: str, type_name: str, depends_on: str = "", private: Properties | None = None) -> ResourceRecord:
@@ -28,10 +30,14 @@ CASES: dict[str, tuple[tuple[ResourceRecord, ...], str]] = {
     "a disk alone": ((record("a", "lun"),), ""),
     "a machine on its disk": ((record("a", "disk", private=ISCSI), record("vm", "machine", "[a]")), ""),
     "named in other letters": ((record("A", "disk", private=ISCSI), record("vm", "machine", "[a]")), ""),
-    "a block device": ((record("a", "disk", private={"device": "/dev/sda"}), record("vm", "machine", "[a]")), ""),
-    "an image": ((record("a", "disk", private={"image": "/a"}), record("vm", "machine", "[a]")), "the storage behind a does not"),
+    "a block device": ((record("a", "disk", private=DEVICE), record("vm", "machine", "[a]")), ""),
+    "an image": ((record("a", "disk", private=IMAGE), record("vm", "machine", "[a]")), "the storage behind a does not"),
     "an image beside a unit": (
-        (record("a", "disk", private=ISCSI), record("b", "disk", private={"image": "/b"}), record("vm", "machine", "[a] and [b]")),
+        (
+            record("a", "disk", private=ISCSI),
+            record("b", "disk", private=IMAGE),
+            record("vm", "machine", "[a] and [b]"),
+        ),
         "the storage behind b does not",
     ),
     "a disk of which nothing is said": ((record("a", "disk"),), "the storage behind a does not"),

@@ -45,6 +45,16 @@ def test_storm_of_migrations_and_wishes(seed: int) -> None:
     assert complaints(seed, Weather(duration_ms=30_000, mending=4, live=True, operators=True)) == ""
 
 
+@pytest.mark.parametrize("seed", range(6000, 6008))
+def test_storm_of_frozen_machines_over_shared_disks(seed: int) -> None:
+    assert complaints(seed, Weather(duration_ms=30_000, mending=3, on_disks=True)) == ""
+
+
+@pytest.mark.parametrize("seed", range(6100, 6103))
+def test_storm_over_shared_disks_with_wishes(seed: int) -> None:
+    assert complaints(seed, Weather(duration_ms=30_000, mending=4, on_disks=True, operators=True)) == ""
+
+
 @pytest.mark.parametrize("name", sorted(KEPT))
 def test_kept(name: str) -> None:
     seed, weather = KEPT[name]

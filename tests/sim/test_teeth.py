@@ -5,12 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from clusterd.leader import members
+from clusterd.leader import members, storage_fence
+from clusterd.leader.standing import Standing
 from clusterd.membership import Acknowledger
 from clusterd.model.settings import ClusterSettings
-from clusterd.model.states import MembershipState
+from clusterd.model.states import MembershipState, StorageFenceState
+from clusterd.model.storage_fences import StorageFenceReport
 from clusterd.node.presence import Presence
+from clusterd.owner.fence_order import FenceOrder
 from clusterd.sim import SimCluster, SimSettings
+from clusterd.sim.host import Dials
 from clusterd.sim.storm import Storm, Weather
 
 SEEDS = range(60)
@@ -123,3 +127,66 @@ def _one_way_deafness() -> int:
         if found:
             break
     return found
+
+
+# ---- groups whose disks are their sole effect ----
+
+ON_DISKS = Weather(duration_ms=30_000, mending=3, on_disks=True)
+
+
+def seeds_until_breaches() -> int | None:
+    """How many storms of machines that freeze as a whole it takes; None: too many."""
+    for seed in SEEDS:
+        storm = Storm(seed, ON_DISKS, settings=with_long_leases)
+        storm.prepare()
+        storm.blow()
+        if storm.cluster.breaches() or storm.cluster.overlaps():
+            return seed + 1
+    return None
+
+
+def test_with_one_disk_of_several_taken_an_owner_still_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not _cut_off_with_two_disks(Dials(fence_ms=1))
+    monkeypatch.setattr(FenceOrder, "is_done", property(lambda self: bool(self.texts)))
+    monkeypatch.setattr(storage_fence, "_is_whole", lambda said, found: True)
+    assert _cut_off_with_two_disks(Dials(fence_ms=1))
+
+
+def test_with_an_order_for_evidence_an_owner_still_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The group is taken before anybody said that the disks refuse its owner."""
+
+    def at_once(self: storage_fence.StorageFences, standing: Standing) -> StorageFenceReport | None:
+        order = self._present(standing.assignment)
+        if order is None:
+            return None
+        return StorageFenceReport(order.group, order.node, order.node_incarnation, order.number, StorageFenceState.DONE)
+
+    monkeypatch.setattr(storage_fence.StorageFences, "evidence", at_once)
+    assert seeds_until_breaches() is not None
+
+
+def test_with_a_claim_that_is_not_kept_an_owner_comes_back() -> None:
+    """Its disk failed, and is started again there under its old generation before the new owner has claimed it."""
+    assert _cut_off_with_two_disks(Dials(fence_ms=1, forgets_claim=True))
+
+
+def _cut_off_with_two_disks(first: Dials) -> list[str]:
+    """The owner lives on for a while; its first disk is taken at once, and the second takes seconds."""
+    cluster = SimCluster(SimSettings(seed=3, properties={"run_lease": 10_000}))
+    cluster.start()
+    cluster.run_for(3000)
+    cluster.add_group(
+        "vms",
+        {"one": "", "two": "", "vm": "[one] and [two]"},
+        preferred=("n3", "n2"),
+        properties={"restart_delay": 0},
+        group_properties={"storage_is_sole_effect": True},
+        disks=("one", "two"),
+    )
+    assert cluster.run_until(lambda: cluster.is_online("vms", on="n3"))
+    cluster.dials["one"] = first
+    cluster.dials["two"] = Dials(fence_ms=5000)
+    cluster.isolate("n3")
+    assert cluster.run_until(lambda: cluster.view("n2").storage_fence("vms") is not None)
+    cluster.run_for(9000)
+    return cluster.breaches()
