@@ -2,12 +2,12 @@
 
 group web online [on n2]     group web settled | nowhere | hands-off | hands-on | deleted     group web moved by ID
 resource db failed [on n2]   resource db failed by ID | killed by ID | hands-off | hands-on
-node n1 up | down | paused   node n1 drained [by ID] | trusted | hands-off | hands-on | ended RUN
+node n1 up | down | paused   node n1 drained [by ID] | resumed | trusted | hands-off | hands-on | ended RUN
 cluster healthy              cluster hands-off | hands-on
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from clusterd.api.finding import find_group, find_node, find_resource, observe
 from clusterd.api.group_views import because, next_action
@@ -16,6 +16,7 @@ from clusterd.api.migrating import LEAVING, migration_text
 from clusterd.api.node_views import current_drain, drain_text, is_quarantined, node_state, pause_view
 from clusterd.api.observed import ObservedGroup, ObservedResource, observe_groups
 from clusterd.api.port import NodeStatus
+from clusterd.api.resuming import still_to_come
 from clusterd.api.views import status_document
 from clusterd.database import DatabaseView
 from clusterd.leader.migration import GIVEN_UP
@@ -43,7 +44,7 @@ HANDS = ("hands-off", "hands-on")
 _WORDS: dict[str, tuple[str, ...]] = {
     "group": (*GroupState, "settled", "nowhere", "deleted", "moved", *HANDS),
     "resource": (*ResourceState, "killed", *HANDS),
-    "node": (*NodeState, "drained", "trusted", "ended", *HANDS),
+    "node": (*NodeState, "drained", "resumed", "trusted", "ended", *HANDS),
     "cluster": ("healthy", *HANDS),
 }
 
@@ -122,6 +123,8 @@ def _node_condition(name: str, rest: list[str]) -> Condition | None:
             return lambda view, _: _drained(view, name, "")
         case ["drained", "by", request_id]:
             return lambda view, _: _drained(view, name, request_id)
+        case ["resumed"]:
+            return lambda view, status: _resumed(view, status, name)
         case ["trusted"]:
             return lambda view, status: _trusted(view, status, name)
         case ["ended", incarnation]:
@@ -230,8 +233,14 @@ def _node(view: DatabaseView, name: str, state: str) -> Answer:
     why = f": {member.because}" if member and member.because else ""
     if pause is not None and now == NodeState.PAUSED.value:
         why = f": {pause['by'] or 'an operator'} paused it at {pause['since']}"
-    is_reached = record.pause is not None if state == NodeState.PAUSED else now == state
-    return Answer(is_reached, f"node {record.name} is {now}{why}")
+    return Answer(now == state, f"node {record.name} is {now}{why}")
+
+
+def _resumed(view: DatabaseView, status: NodeStatus, name: str) -> Answer:
+    """Whether the node may gain groups again, and has back what of the drained ones was to come back."""
+    up = _node(view, name, NodeState.UP)
+    to_come = still_to_come(view, status, name) if up.is_reached else []
+    return replace(up, is_reached=up.is_reached and not to_come, now="; ".join([up.now, *to_come]))
 
 
 def _drained(view: DatabaseView, name: str, request_id: str) -> Answer:

@@ -47,7 +47,8 @@ def node_pause(name: str) -> Planner:
 
     def plan(view: DatabaseView, asked: Asked) -> Plan:
         record = find_node(view, name)
-        made = Plan(Draft(view), wait_for=[f"node {record.name} paused"])
+        is_up = node_state(view.membership(record.name)) is NodeState.UP
+        made = Plan(Draft(view), wait_for=[f"node {record.name} paused"] if is_up else [])
         if record.pause is not None:
             what = drain_text(view, record) if record.pause.is_drain else "it is paused"
             made.notes.append(f"{record.name} is paused already: {what}")
@@ -95,7 +96,7 @@ def node_resume(name: str, failback: FailbackMode) -> Planner:
             made.notes.append(f"{record.name} is not paused")
             return made
         is_up = node_state(view.membership(record.name)) is NodeState.UP
-        made.wait_for = [f"node {record.name} up"] if is_up else []
+        made.wait_for = [f"node {record.name} resumed"] if is_up else []
         request = ResumeRequest(asked.request_id, failback, asked.wall_ms, asked.by)
         made.draft.replace(replace(record, pause=None, resume=request))
         made.add("update", "node", record.name, "paused: yes → no", f"failback: {failback}")

@@ -80,9 +80,9 @@ def _considered(view: DatabaseView, groups: Collection[GroupId] | None, memory: 
 
 def _drains(view: DatabaseView, sight: Sight, crowd: Crowd) -> Iterator[Proposal]:
     for node in view.nodes():
-        if node.pause is None or not node.pause.is_drain:
-            continue
-        owned = [found for each in crowd.held_by(node.name) if (found := view.group(each)) is not None]
+        is_drain = node.pause is not None and node.pause.is_drain
+        held = crowd.held_by(node.name) if is_drain else ()
+        owned = [found for each in held if (found := view.group(each)) is not None]
         count = len(view.nodes())
         standings = [standing_of(view, group, count) for group in owned]
         here = [each for each in standings if key_of(each.owner) == key_of(node.name)]

@@ -27,11 +27,10 @@ _LEAVING = (Order.RELEASE, Order.MIGRATE)
 def decide_drain(
     node: NodeRecord, standings: Sequence[Standing], view: DatabaseView, crowd: Crowd, sight: Sight
 ) -> Proposal | None:
-    """Begin, complete or give up the drain of `node`; `standings` are the groups that it owns, first to leave first."""
-    pause = node.pause
+    """Begin, complete, give up or end the drain of `node`; `standings` are the groups that it owns, first to leave first."""
+    pause, record = node.pause, view.drain(node.name)
     if pause is None or not pause.is_drain:
-        return None
-    record = view.drain(node.name)
+        return _called_off(node, record, view)
     if record is None or record.pause_id != pause.id:
         begun = DrainRecord(
             node.name,
@@ -57,6 +56,15 @@ def decide_drain(
         text = "; ".join(f"{each.group}: {each.reason}" for each in failed)
         return _write(view, sight, node, given_up, DRAIN_FAILED, f"{node.name} could not be emptied", text)
     return None
+
+
+def _called_off(node: NodeRecord, record: DrainRecord | None, view: DatabaseView) -> Proposal | None:
+    """Nobody wants it emptied any more. Who asked for that has said so in the timeline."""
+    if record is None or record.state is not DrainState.IN_PROGRESS:
+        return None
+    resume_id = node.resume.id if node.resume is not None and node.pause is None else ""
+    ended = replace(record, state=DrainState.ENDED, resume_id=resume_id)
+    return Proposal(f"drain/{node.name}", Draft(view).replace(ended).expect(keys.node(node.name)))
 
 
 def drain_away(

@@ -317,7 +317,7 @@ class DrainRecord:
     failed: tuple[DrainFailure, ...] = ()
     since_wall_ms: int = 0
     resume_id: str = ""
-    """The last request to resume that was heeded."""
+    """The request to resume that ended it before everything had left."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,6 +139,8 @@ class DrainState(StrEnum):
     IN_PROGRESS = "in-progress"
     COMPLETED = "completed"
     FAILED = "failed"
+    ENDED = "ended"
+    """It was called off before everything had left: the node was resumed, or its pause turned into a plain one."""
 
 
 class FailbackMode(StrEnum):

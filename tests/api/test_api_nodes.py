@@ -10,7 +10,7 @@ from pretend_cluster import PretendCluster
 from clusterd.database import Draft
 from clusterd.model.ids import GroupId, NodeId
 from clusterd.model.records import DrainFailure, DrainRecord, Maintenance, PauseRequest
-from clusterd.model.states import DrainState, FailbackMode, MembershipState
+from clusterd.model.states import DrainState, FailbackMode, MembershipState, Order, ReleaseCause
 
 
 async def node(client: TestClient, name: str) -> dict:
@@ -27,7 +27,7 @@ async def test_a_pause_stands_until_it_is_resumed(client: TestClient, cluster: P
     again = await post(client, "/v1/nodes/n1/pause")
     assert (again["changed"], again["notes"]) == (False, ["n1 is paused already: it is paused"])
     found = await post(client, "/v1/nodes/n1/resume", {"failback": "policy"})
-    assert found["wait_for"] == ["node n1 up"]
+    assert found["wait_for"] == ["node n1 resumed"]
     record = cluster.view().node("n1")
     assert record.pause is None
     assert record.resume.failback is FailbackMode.POLICY
@@ -245,3 +245,40 @@ async def test_odd_bodies_are_refused(client: TestClient, cluster: PretendCluste
         assert found["http"] == 400
         told = found["error"]["message"]
         assert word in told or "there is no 'to'" in told, told
+
+
+async def test_a_node_that_is_down_is_not_waited_for_as_paused(client: TestClient, cluster: PretendCluster) -> None:
+    cluster.lose("n1")
+    found = await post(client, "/v1/nodes/n1/pause")
+    assert (found["changed"], found["wait_for"]) == (True, [])
+    waited = await post(client, "/v1/wait", {"for": "node n1 paused", "timeout_ms": 0})
+    assert (waited["reached"], waited["impossible"]) == (False, False)
+    assert waited["conditions"][0]["now"].startswith("node n1 is down")
+
+
+RETURNS = [
+    # What of the group that was drained from n1, and what is said of it (empty: it is not waited for).
+    ("not begun", {"owner": "n2", "drained_from": "n1"}, "web has not begun to leave n2 yet"),
+    (
+        "leaving",
+        {"owner": "n2", "order": Order.RELEASE, "release_cause": ReleaseCause.FAILBACK, "target": "n1"},
+        "web is leaving n2",
+    ),
+    ("leaving for another reason", {"owner": "n2", "order": Order.RELEASE, "target": "n3"}, ""),
+    ("not asked back", {"owner": "n2"}, ""),
+    ("back", {"owner": "n1"}, ""),
+]
+
+
+@pytest.mark.parametrize(("name", "decided", "told"), RETURNS, ids=[each[0] for each in RETURNS])
+async def test_a_resume_waits_for_what_comes_back(
+    client: TestClient, cluster: PretendCluster, name: str, decided: dict, told: str
+) -> None:
+    await apply(client)
+    cluster.acts = False
+    drain = DrainRecord(NodeId("n1"), "p1", DrainState.COMPLETED, (GroupId("web"),))
+    cluster.write(Draft(cluster.view()).put(drain))
+    cluster.decide("web", incarnation=cluster.view().membership(decided["owner"]).incarnation, **decided)
+    waited = await post(client, "/v1/wait", {"for": "node n1 resumed", "timeout_ms": 0})
+    now = waited["conditions"][0]["now"].partition("; ")[2]
+    assert (waited["reached"], now) == (not told, told)
