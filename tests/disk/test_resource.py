@@ -47,7 +47,9 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, A
 @contextlib.contextmanager
 def one_at_a_time() -> Iterator[None]:
     """The suite's resource has one name, so its sockets have one place on this machine."""
-    with open(os.path.join(tempfile.gettempdir(), "clusterd-disk-conformance"), "w", encoding="utf-8") as file:
+    with open(
+        os.path.join(tempfile.gettempdir(), f"clusterd-disk-conformance-{os.geteuid()}"), "w", encoding="utf-8"
+    ) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
