@@ -22,6 +22,7 @@ from clusterd.leader.preempt import victims
 from clusterd.model import codec, keys
 from clusterd.model.ids import GroupId, NodeId
 from clusterd.model.records import AssignmentRecord, DrainRecord, EventRecord, GroupRecord, MembershipRecord, Record
+from clusterd.model.storage_fences import StorageFenceRecord
 from tests.decisions.snapshot import BadCase, Snapshot
 
 ROUNDS_MAX = 20
@@ -184,6 +185,8 @@ def _proposal(view: DatabaseView, proposal: Proposal) -> Iterator[str]:
 
 def _change(before: Record | None, after: Record, key: str) -> Iterable[str]:
     match after:
+        case StorageFenceRecord():
+            yield f"{key}: {after.node or 'nobody'} under {after.number} against {after.owner}: {after.because}"
         case AssignmentRecord():
             was = before if isinstance(before, AssignmentRecord) else None
             yield f"{after.group}: {_assigned(was)} -> {_assigned(after)}"

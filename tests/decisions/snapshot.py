@@ -2,7 +2,7 @@
 
     nodes a b c                                  several nodes, up and well
     node a [down|joining|expelling] [leaving|other-run] [paused|drained] [maintenance] [memory=MiB] [cores=N] [domain=…]
-           [quarantined=LOSSES] [types=x,y] [live=x,y] [processor=%] [used=%] [property=value …]
+           [quarantined=LOSSES] [types=x,y] [live=x,y] [disks=x,y] [processor=%] [used=%] [property=value …]
     cluster [maintenance] [property=value …]
     group web [on=a] [state=online] [wanted=offline] [preferred=a,b] [possible=a,b] [type=t] [memory=MiB] [cores=N]
               [resources=data,server(data)|none] [classes=x,y] [order=run] [to=b] [status=…] [move=b|best]
@@ -147,9 +147,10 @@ class Snapshot:
         given = {renamed.get(key, key): value for key, value in given.items()}
         if facts := _taken(given, "memory_found", "cores_found"):
             self.put(NodeFactsRecord(name, int(facts.get("memory_found", 0)), int(facts.get("cores_found", 0))))
-        live = _list(given.pop("live", ""))
-        for kind in sorted({*_list(given.pop("types", "")), *live}):
-            self.put(ResourceTypeRecord(kind, name, abilities=("live-migration",) if kind in live else ()))
+        live, disks = _list(given.pop("live", "")), _list(given.pop("disks", ""))
+        for kind in sorted({*_list(given.pop("types", "")), *live, *disks}):
+            can = {"live-migration": kind in live, "storage-fence": kind in disks}
+            self.put(ResourceTypeRecord(kind, name, abilities=tuple(each for each in can if can[each])))
         load = _taken(given, "processor", "used")
         if load:
             self._loads[name] = NodeLoad(int(load.get("processor", 0)), int(load.get("used", 0)))

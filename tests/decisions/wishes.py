@@ -8,6 +8,7 @@ fail web [never-online]     recover web    its owner asks for another node, or a
 history web [failovers=-10min,-5h] [passed=a,b] [moved=a] [drained=a]
 lose a [expired|fenced|stopped]     back a     cold          a node is down, or up in a new run; the cluster forms
 prove a                              its guard says that its run ended, which the leader has not noticed yet
+refuse web [disks=x,y] [failed]      the node that was told to makes the storage refuse the group's owner, or cannot
 obey [web …]                         owners do what they were told, and say so
 run                                  the leader and all owners go on until nobody has anything to do
 """
@@ -29,7 +30,16 @@ from clusterd.model.records import (
     ResourceReport,
     ResumeRequest,
 )
-from clusterd.model.states import EvidenceKind, FailbackMode, MembershipState, Order, ResourceState, Wanted
+from clusterd.model.states import (
+    EvidenceKind,
+    FailbackMode,
+    MembershipState,
+    Order,
+    ResourceState,
+    StorageFenceState,
+    Wanted,
+)
+from clusterd.model.storage_fences import FencedDisk, StorageFenceReport
 from tests.decisions.questions import ROUNDS_MAX, Questions
 from tests.decisions.snapshot import BEGIN_WALL_MS, MAINTENANCE, BadCase, Snapshot
 
@@ -208,6 +218,24 @@ class Wishes:
         report = self._report(self._assignment(flags[0]))
         online = self._all(flags[0], ResourceState.ONLINE)
         self._snapshot.put(replace(report, resources=online, failed_over_by=ResourceId(""), was_online=True))
+
+    def _do_refuse(self, flags: list[str], given: dict[str, str]) -> None:
+        order = self._snapshot.view.storage_fence(flags[0])
+        assert order is not None
+        state = StorageFenceState.FAILED if "failed" in flags else StorageFenceState.DONE
+        disks = tuple(FencedDisk(ResourceId(each), "claimed") for each in given.get("disks", "").split(","))
+        self._snapshot.put(
+            StorageFenceReport(
+                order.group,
+                order.node,
+                order.node_incarnation,
+                order.number,
+                state,
+                disks if state is StorageFenceState.DONE else (),
+                "the storage does not answer" if state is StorageFenceState.FAILED else "",
+                BEGIN_WALL_MS,
+            )
+        )
 
     def _do_obey(self, flags: list[str], _: dict[str, str]) -> None:
         self._obey(set(flags))
