@@ -171,8 +171,10 @@ def failed_for_good(group: ObservedGroup, status: NodeStatus) -> str:
     A timed retry after an hour counts as nothing. Until the owner knows what was asked for last, everything is open.
     """
     assignment, report = group.assignment, group.report
-    if assignment is None or report is None or group.state is not GroupState.FAILED:
+    if assignment is None or report is None:
         return ""
+    if group.state is not GroupState.FAILED and not assignment.blocked_until_cluster_ms:
+        return ""  # what no node can run is offline, and another node is still to be tried
     if assignment.order is Order.RELEASE or report.reset_id != group.record.reset_id:
         return ""
     if report.failed_over_by and not assignment.blocked_until_cluster_ms:
@@ -188,8 +190,11 @@ def failed_for_good(group: ObservedGroup, status: NodeStatus) -> str:
 
 def _is_hopeless(resource: ObservedResource) -> bool:
     is_wanted = resource.wanted_state is ResourceState.ONLINE
-    is_failed = resource.state is ResourceState.FAILED and resource.report is not None
-    return is_wanted and is_failed and resource.report is not None and resource.report.next_action in _RESTS
+    if resource.report is None or not is_wanted:
+        return False
+    if resource.state is ResourceState.OFFLINE:
+        return resource.report.next_action == "retry"
+    return resource.state is ResourceState.FAILED and resource.report.next_action in _RESTS
 
 
 _RESTS = frozenset({"", "retry", "rest"})

@@ -191,8 +191,8 @@ def _waiting_notes(group: ObservedGroup) -> list[str]:
 
 
 def _rests(resource: ObservedResource) -> bool:
-    """It ended by itself and waits for somebody to start it."""
-    return resource.report is not None and resource.report.next_action == REST
+    """It ended by itself and waits for somebody to start it, or no node could run it and it waits for a late retry."""
+    return resource.report is not None and resource.report.next_action in (REST, "retry")
 
 
 def _put_group(plan: Plan, asked: Asked, before: GroupRecord, after: GroupRecord, what: str) -> None:

@@ -127,6 +127,28 @@ async def test_a_group_that_failed_for_good_ends_the_wait_at_once(client: TestCl
     assert (await post(client, "/v1/wait", {"for": "group web failed"}))["reached"] is True
 
 
+async def test_what_no_node_can_run_is_tried_again_when_somebody_asks(
+    client: TestClient, cluster: PretendCluster
+) -> None:
+    """It is offline, not failed: no node lacked the will. While the leader still has nodes to try, the wait goes on."""
+    await apply(client)
+    cluster.acts = False
+    cluster.report("web", "web-server", state=ResourceState.OFFLINE, cause="no libiscsi", next_action="retry")
+    found = await post(client, "/v1/wait", {"for": "group web online", "timeout_ms": 0})
+    assert found["impossible"] is False
+    cluster.decide("web", blocked_until_cluster_ms=1)
+    found = await post(client, "/v1/wait", {"for": "group web online"})
+    assert found["impossible"] is True
+    assert "is not tried again now: web-server: no libiscsi" in found["conditions"][0]["now"]
+    for path in ("/v1/groups/web/online", "/v1/resources/web-server/online"):
+        before = cluster.view().group("web")
+        asked = await post(client, path)
+        after = cluster.view().group("web")
+        assert before is not None and after is not None
+        assert after.reset_id not in ("", before.reset_id), "the owner forgets the failure, and tries"
+        assert "failures and counters are forgotten" in str(asked["changes"])
+
+
 @pytest.mark.parametrize("reason", ["a restart is planned", "the leader decides", "asked for again", "it leaves"])
 async def test_while_something_may_still_come_of_it_the_wait_goes_on(
     client: TestClient, cluster: PretendCluster, reason: str
