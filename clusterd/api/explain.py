@@ -10,7 +10,7 @@ from typing import Any
 from clusterd.api.causes import Reason, brief, why_group_is_not_running, why_resource_is_not_running
 from clusterd.api.finding import find_node, find_resource, observe
 from clusterd.api.group_views import Document, because, group_view, next_action, restarts_view
-from clusterd.api.node_views import evidence_view, node_view
+from clusterd.api.node_views import evidence_view, is_without_guard, node_view
 from clusterd.api.observed import ObservedGroup, ObservedResource, observe_group
 from clusterd.api.port import NodeStatus
 from clusterd.api.returning import why_not_back
@@ -280,6 +280,8 @@ def _exits(view: DatabaseView, status: NodeStatus, name: NodeId) -> list[str | N
 def _node_next(view: DatabaseView, status: NodeStatus, is_expelling: bool, shown: Document) -> str:
     if is_expelling:
         return "its groups move as soon as it is proven that it runs nothing: by its guard, a fence agent, or its lease"
+    if is_without_guard(status, view.membership(NodeId(shown["name"]))):
+        return "it runs groups again as soon as its guard is back: start the node again"
     if shown["state"] == "down":
         left = [each for each in shown["groups"] if not _is_wanted_offline(view, status, each)]
         if left:

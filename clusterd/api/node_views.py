@@ -6,8 +6,10 @@ from clusterd.api.maintenance import maintenance_view, node_hands_off
 from clusterd.api.port import NodeStatus, PeerStatus
 from clusterd.api.times import time_text, wall_of
 from clusterd.database import DatabaseView
+from clusterd.leader import quarantine
 from clusterd.model.durations import rough_text
 from clusterd.model.records import DrainRecord, MembershipRecord, NodeRecord
+from clusterd.model.settings import cluster_settings
 from clusterd.model.settings_catalogue import Scope, setting
 from clusterd.model.states import DrainState, MembershipState, NodeState
 from clusterd.model.states import NodeStatus as NodeWord
@@ -24,7 +26,7 @@ def node_view(view: DatabaseView, status: NodeStatus, record: NodeRecord) -> dic
     peer = next((each for each in status.peers if each.node == record.name), None)
     is_self = record.name == status.node
     owned = groups_owned(view, record)
-    quarantine = member.quarantined_until_cluster_ms if member and is_quarantined(member, record, status) else 0
+    quarantined_until = member.quarantined_until_cluster_ms if member and is_quarantined(member, record, status) else 0
     return {
         "name": record.name,
         "state": node_state(member, record).value,
@@ -43,9 +45,17 @@ def node_view(view: DatabaseView, status: NodeStatus, record: NodeRecord) -> dic
         "evidence": evidence_view(member),
         "paused": pause_view(record),
         "drain": drain_view(view, record),
-        "quarantined_until": time_text(wall_of(status, quarantine)) if quarantine else None,
+        "quarantined_until": time_text(wall_of(status, quarantined_until)) if quarantined_until else None,
+        "not_quarantined_because": _why_not_quarantined(view, status, member),
         "maintenance": _maintenance(view, record),
     }
+
+
+def _why_not_quarantined(view: DatabaseView, status: NodeStatus, member: MembershipRecord | None) -> str:
+    threshold = cluster_settings(view.cluster()).quarantine_threshold
+    if member is None:
+        return ""
+    return quarantine.why_not_quarantined(member, view, threshold=threshold, cluster_ms=status.cluster_ms)
 
 
 def groups_owned(view: DatabaseView, record: NodeRecord) -> list[str]:
@@ -78,6 +88,7 @@ def status_words(view: DatabaseView, status: NodeStatus, record: NodeRecord) -> 
         and peer is not None
         and not peer.is_reachable
         and state in (NodeState.UP, NodeState.PAUSED),
+        "no-guard": is_without_guard(status, member),
         NodeWord.QUARANTINED.value: is_quarantined(member, record, status),
         "paused": record.pause is not None and state is not NodeState.PAUSED,
         _DRAIN_WORDS[drain.state].value if drain else "": drain is not None,
@@ -93,9 +104,7 @@ def avoids_placement(record: NodeRecord) -> bool:
 
 def is_quarantined(member: MembershipRecord | None, record: NodeRecord | None, status: NodeStatus) -> bool:
     """Kept out for now: neither is the time over, nor has somebody ended it."""
-    if member is None or member.quarantined_until_cluster_ms <= status.cluster_ms:
-        return False
-    return record is None or record.clear_quarantine_id == member.clear_quarantine_id
+    return member is not None and quarantine.is_quarantined(member, record, status.cluster_ms)
 
 
 def current_drain(view: DatabaseView, record: NodeRecord) -> DrainRecord | None:
@@ -186,7 +195,21 @@ def _because(view: DatabaseView, status: NodeStatus, record: NodeRecord) -> str:
     if is_quarantined(member, record, status):
         left = rough_text(member.quarantined_until_cluster_ms - status.cluster_ms)
         parts.append(f"it was lost {len(member.exits)} times within an hour and gets nothing for another {left}")
+    if is_without_guard(status, member):
+        parts.append(f"{member.because}; its daemon is there and {_what_it_does(status, record)}, but its guard is not")
     return "; ".join(parts) or member.because
+
+
+def is_without_guard(status: NodeStatus, member: MembershipRecord | None) -> bool:
+    """It counts as down because nothing can run there, and yet its daemon is heard."""
+    if member is None or member.state is not MembershipState.DOWN:
+        return False
+    peer = next((each for each in status.peers if each.node == member.node), None)
+    return peer is not None and peer.is_reachable and not peer.incarnation and not peer.is_leaving
+
+
+def _what_it_does(status: NodeStatus, record: NodeRecord) -> str:
+    return "votes" if any(each.node == record.name and each.has_vote for each in status.peers) else "answers"
 
 
 def _maintenance(view: DatabaseView, record: NodeRecord) -> dict[str, Any] | None:

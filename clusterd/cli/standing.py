@@ -26,6 +26,8 @@ def node_standing_lines(each: Mapping[str, Any]) -> list[str]:
         lines += [f"  could not leave: {plain(found['group'])}: {plain(found['reason'])}" for found in drain["failed"]]
     if each["quarantined_until"]:
         lines.append(f"quarantined until {clock_text(each['quarantined_until'])}; clusterctl node clear-quarantine …")
+    if each["not_quarantined_because"]:
+        lines.append(plain(each["not_quarantined_because"]))
     return lines + maintenance_lines(each["maintenance"])
 
 

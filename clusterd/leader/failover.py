@@ -40,7 +40,8 @@ def fail_over(standing: Standing, assignment: AssignmentRecord, crowd: Crowd, pe
     placement = crowd.place(Request(standing.group, PlacementCause.RESOURCE_FAILED, current=assignment.owner))
     steps = (pen.step(f"{failed} failed on {assignment.owner} for good: {because}"),)
     if len(recent) >= most:
-        why = f"{failed}: {because}; {len(recent)} of {most} failovers are used up"
+        spent = f"{most} of {most} failovers are used up" if most else "no failover is allowed (failover_threshold 0)"
+        why = f"{failed}: {because}; {spent}"
         return _block(standing, assignment, placement, LIMIT_REACHED, why, steps, pen)
     if placement.chosen in (None, assignment.owner):
         why = f"{failed}: {because}; no other node can take it"

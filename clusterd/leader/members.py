@@ -97,7 +97,7 @@ def _next_membership(
                 return _ended(record, evidence, view, sight)
             return _expelled(record, node, sight) if record.state is MembershipState.UP else None
         case MembershipState.DOWN | MembershipState.JOINING:
-            if node is None or is_quarantined(record, node, sight):
+            if node is None or is_quarantined(record, node, sight.cluster_ms):
                 return None
             return _admitted(record, node, sight)
 

@@ -36,7 +36,7 @@ def carry_out(
     problem = _problem(standing, move, placement, crowd)
     if problem is not None:
         if move.is_queued:
-            return _queue(standing, assignment, asked, placement, problem, pen)
+            return _queue(standing, assignment, move, asked, placement, problem, pen)
         return _give_up(standing, assignment, move, asked, placement, problem, pen)
     target = placement.chosen or NodeId("")
     is_live = move.kind is MoveKind.LIVE
@@ -45,7 +45,7 @@ def carry_out(
         return _give_up(standing, assignment, move, asked, placement, problem, pen)
     waits_for = pen.too_many_migrations(assignment.owner, target) if is_live else ""
     if waits_for:
-        return _queue(standing, assignment, asked, placement, waits_for, pen)
+        return _queue(standing, assignment, move, asked, placement, waits_for, pen)
     text = (
         f"{standing.group.name} leaves {assignment.owner} for {target}: {move.asked_by or 'an operator'} asked for it"
     )
@@ -141,11 +141,17 @@ def _give_up(
 
 
 def _queue(
-    standing: Standing, assignment: AssignmentRecord, asked: Step, placement: Placement, problem: str, pen: Pen
+    standing: Standing,
+    assignment: AssignmentRecord,
+    move: MoveRequest,
+    asked: Step,
+    placement: Placement,
+    problem: str,
+    pen: Pen,
 ) -> Proposal | None:
     if standing.has_status(GroupStatus.WAITING_IN_QUEUE_FOR_MOVE):
         return None
-    text = f"the move waits: {problem}"
+    text = f"the move to {move.target or 'the best node'} waits: {problem}"
     after = replace(
         assignment,
         status=(*assignment.status, GroupStatus.WAITING_IN_QUEUE_FOR_MOVE),

@@ -17,6 +17,9 @@ class PeerStatus:
     has_vote: bool
     is_reachable: bool
     heartbeat_age_ms: int | None = None
+    incarnation: str = ""
+    """The run that its daemon says its guard is in; empty: it reaches no guard."""
+    is_leaving: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,10 @@ def status_of(node: "Node", now_ms: int, *, version: str, quorum_since_wall_ms: 
         is_known = detector.last(record.name) is not None
         age_ms = detector.age_ms(record.name, now_ms) if is_known and not is_me else None
         is_reachable = is_me or (age_ms is not None and age_ms <= limit_ms)
-        peers.append(PeerStatus(record.name, record.name in voters, is_reachable, age_ms))
+        last = detector.last(record.name)
+        run = node.presence.incarnation if is_me else last.incarnation if last is not None else ""
+        is_leaving = node.presence.is_leaving if is_me else last is not None and last.is_leaving
+        peers.append(PeerStatus(record.name, record.name in voters, is_reachable, age_ms, run, is_leaving))
     leader = raft.leader
     deadline_ms = node.owning.lease_deadline_ms()
     return NodeStatus(

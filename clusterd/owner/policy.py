@@ -18,6 +18,7 @@ EXPIRED_KEPT_MAX = 16
 """How many of them need not count any more: for people, and for a window that is made longer."""
 WINDOW_LEAST_MS = 1000
 """A shorter window is taken for this one: in one of no length nothing would ever count, and restarts would be a storm."""
+NO_RESTARTS = "no restart is allowed (restart_threshold 0)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def after_failure(
     if used < limit:
         text = f"restart {used + 1} of {limit} in {settings.restart_delay_ms} ms"
         return Verdict("restart", max(1, cluster_ms + settings.restart_delay_ms), False, used, limit, text)
-    spent = f"{used} of {limit} restarts on {node} are used up"
+    spent = f"{min(used, limit)} of {limit} restarts on {node} are used up" if limit else NO_RESTARTS
     if settings.restart_action is RestartAction.RESTART:
         return Verdict(retry, retry_at, False, used, limit, f"{spent}; its restart action keeps the group here")
     return Verdict(retry, retry_at, True, used, limit, spent)
@@ -95,6 +96,8 @@ def counter_text(restarts: Iterable[RestartStamp], node: NodeId, settings: Resou
 def window_text(stamps_cluster_ms: Iterable[int], *, limit: int, period_ms: int, cluster_ms: int) -> str:
     """The same for anything that is counted in a sliding window: failovers, restarts."""
     counting = _counting(stamps_cluster_ms, cluster_ms, period_ms)
+    if not limit:
+        return "none is allowed"
     text = f"{len(counting)} of {limit} in the last {_length(period_ms)}"
     if not counting:
         return text

@@ -57,6 +57,7 @@ class PretendCluster:
     def __init__(self, *, acts: bool = True) -> None:
         self.database = Database()
         self.acts = acts
+        self.without_guard: set[str] = set()
         self.is_quorate = True
         self.conflicts_left = 0
         self.is_silent = False
@@ -93,6 +94,7 @@ class PretendCluster:
                 True,
                 each.name not in self.unreachable and (self.is_quorate or each.name == self.node),
                 ages.get(each.name),
+                "" if each.name in self.without_guard else "i1",
             )
             for each in self._view.nodes()
         )

@@ -173,6 +173,27 @@ async def test_a_quarantine_is_shown_and_cleared(client: TestClient, cluster: Pr
     assert (again["changed"], again["notes"]) == (False, ["n3 is not quarantined"])
 
 
+async def test_a_small_cluster_says_why_a_node_is_not_quarantined(client: TestClient, cluster: PretendCluster) -> None:
+    member = cluster.view().membership("n3")
+    often = replace(member, exits=tuple(cluster.cluster_ms - each for each in (3, 2, 1)))
+    cluster.write(Draft(cluster.view()).put(often))
+    told = "it was lost 3 times within an hour and is not quarantined: at most a quarter may be, 0 of 3"
+    assert (await node(client, "n3"))["not_quarantined_because"] == told
+    assert (await get(client, "/v1/explain/node/n3"))["not_quarantined_because"] == told
+    assert (await node(client, "n1"))["not_quarantined_because"] == ""
+
+
+async def test_a_node_whose_guard_is_gone_votes_on(client: TestClient, cluster: PretendCluster) -> None:
+    cluster.without_guard.add("n3")
+    cluster.lose("n3")
+    shown = await node(client, "n3")
+    assert (shown["state"], shown["status"], shown["vote"]) == ("down", ["no-guard"], 1)
+    assert shown["because"].endswith("; its daemon is there and votes, but its guard is not")
+    explained = await get(client, "/v1/explain/node/n3")
+    assert explained["next_text"] == "it runs groups again as soon as its guard is back: start the node again"
+    assert "node n3 is down, no-guard: " in (await get(client, "/v1/status"))["problems"][0]
+
+
 async def test_the_plan_of_a_stop_says_what_would_follow(client: TestClient, cluster: PretendCluster) -> None:
     await apply(client)
     plan = await post(client, "/v1/nodes/n1/stop?plan=1")

@@ -35,6 +35,21 @@ PERIOD = 900_000
 
 
 @pytest.mark.parametrize(
+    ("threshold", "used", "told", "counted"),
+    [
+        (0, (5,), "no restart is allowed (restart_threshold 0)", "none is allowed"),
+        (1, (5,), "1 of 1 restarts on n1 are used up", "1 of 1 in the last 15 min, oldest expires in 15:00"),
+        (1, (4, 5), "1 of 1 restarts on n1 are used up", "2 of 1 in the last 15 min, oldest expires in 15:00"),
+    ],
+    ids=["none is allowed", "all are used up", "fewer are allowed than were used"],
+)
+def test_the_words_of_a_limit(threshold: int, used: tuple[int, ...], told: str, counted: str) -> None:
+    limits = settings(restart_threshold=threshold)
+    assert after_failure(limits, stamps(*used), N1, NOW).text == told
+    assert counter_text(stamps(*used), N1, limits, NOW) == counted
+
+
+@pytest.mark.parametrize(
     ("name", "properties", "restarts", "action", "asks_away"),
     [
         ("first failure is restarted", {}, (), "restart", False),
