@@ -21,6 +21,7 @@ from clusterd.api.views import status_document
 from clusterd.database import DatabaseView
 from clusterd.leader.migration import GIVEN_UP
 from clusterd.leader.placement import PlacementCause
+from clusterd.model.dependencies import parse_dependency
 from clusterd.model.errors import BadInput
 from clusterd.model.ids import key_of
 from clusterd.model.settings_check import nearest
@@ -209,9 +210,30 @@ def _resource(name: str, state: str, node: str) -> Condition:
         group, found = _find(view, status, name)
         is_there = not node or key_of(group.owner or "") == key_of(find_node(view, node).name)
         now = f"resource {found.record.name} is {found.state} on {group.owner or 'no node'}: {found.cause}"
-        return Answer(found.state.value == state and is_there, now)
+        is_reached = found.state.value == state and is_there
+        if state == ResourceState.ONLINE and not is_reached and _is_needed_hopeless(group, found):
+            failed = failed_for_good(group, status)
+            return Answer(False, failed or now, is_impossible=bool(failed))
+        return Answer(is_reached, now)
 
     return look
+
+
+def _is_needed_hopeless(group: ObservedGroup, resource: ObservedResource) -> bool:
+    """The resource, or something that it cannot do without, will not come online within any patience."""
+    by_key = {key_of(each.record.name): each for each in group.resources}
+    seen: set[str] = set()
+    waiting = [key_of(resource.record.name)]
+    while waiting:
+        key = waiting.pop()
+        if key in seen or key not in by_key:
+            continue
+        seen.add(key)
+        if _is_hopeless(by_key[key]):
+            return True
+        terms = parse_dependency(by_key[key].record.depends_on).terms
+        waiting += [key_of(term[0]) for term in map(tuple, terms) if len(term) == 1]
+    return False
 
 
 def _find(view: DatabaseView, status: NodeStatus, name: str) -> tuple[ObservedGroup, ObservedResource]:

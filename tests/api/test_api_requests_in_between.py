@@ -119,7 +119,7 @@ async def test_a_group_that_failed_for_good_ends_the_wait_at_once(client: TestCl
     await apply(client)
     failed = {"state": ResourceState.FAILED, "cause": "exit code 3", "next_action": "retry"}
     cluster.report("web", "web-server", **failed, next_action_cluster_ms=3_601_000)
-    for text in ("group web settled", "group web online"):
+    for text in ("group web settled", "group web online", "resource web-server online"):
         found = await post(client, "/v1/wait", {"for": text})
         assert (found["reached"], found["impossible"]) == (False, True), text
         told = "group web failed on n1 and is not tried again now: web-server: exit code 3; retry of web-server at"
@@ -147,6 +147,22 @@ async def test_what_no_node_can_run_is_tried_again_when_somebody_asks(
         assert before is not None and after is not None
         assert after.reset_id not in ("", before.reset_id), "the owner forgets the failure, and tries"
         assert "failures and counters are forgotten" in str(asked["changes"])
+
+
+async def test_a_resource_waits_in_vain_for_a_provider_that_failed_for_good(
+    client: TestClient, cluster: PretendCluster
+) -> None:
+    await apply(client)
+    cluster.acts = False
+    cluster.report("web", "web-server", state=ResourceState.OFFLINE)
+    cluster.report("web", "web-data", state=ResourceState.FAILED, cause="exit code 3", next_action="")
+    found = await post(client, "/v1/wait", {"for": "resource web-server online"})
+    assert found["impossible"] is True
+    assert "web-data: exit code 3" in found["conditions"][0]["now"]
+    cluster.report("web", "web-server", state=ResourceState.FAILED, cause="x", next_action="")
+    cluster.report("web", "web-data", state=ResourceState.ONLINE_PENDING, cause="", next_action="")
+    found = await post(client, "/v1/wait", {"for": "resource web-data online", "timeout_ms": 0})
+    assert found["impossible"] is False, "what depends on it is no reason"
 
 
 @pytest.mark.parametrize("reason", ["a restart is planned", "the leader decides", "asked for again", "it leaves"])
