@@ -2,14 +2,26 @@
 
 from typing import Any
 
+from clusterd.foresight.votes import VotesLeft
 from clusterd.leader.capacity import CapacityAnswer, Loss, NodeCapacity, Stranded
 
 
-def capacity_view(found: CapacityAnswer) -> dict[str, Any]:
+def capacity_view(found: CapacityAnswer, votes: VotesLeft) -> dict[str, Any]:
+    """Enough is what has both: votes to decide, and room."""
     return {
         "failures": found.failures,
-        "enough": found.is_enough,
-        "summary": found.sentence,
+        "enough": found.is_enough and votes.is_enough,
+        "summary": found.sentence if votes.is_enough else votes.sentence,
+        "has_room": found.is_enough,
+        "votes": {
+            "votes": votes.votes,
+            "needed": votes.needed,
+            "left": votes.left,
+            "enough": votes.is_enough,
+            "bearable": votes.bearable,
+            "witness": votes.has_witness,
+            "text": votes.sentence,
+        },
         "complete": found.is_complete,
         "looked_at": found.looked_at,
         "possible": found.possible,

@@ -14,6 +14,7 @@ from clusterd.api.port import ClusterPort
 from clusterd.api.requests import body, flag, json_answer, number, request_id, timeout_ms
 from clusterd.api.times import minute_of_day, time_text
 from clusterd.api.views import document
+from clusterd.foresight.votes import votes_without
 from clusterd.leader.capacity import CapacityAnswer, survives
 from clusterd.model.errors import BadInput
 
@@ -95,4 +96,5 @@ class Planning:
         def look() -> CapacityAnswer:
             return survives(copy, outlook.sight(copy, 0), failures)
 
-        return json_answer({**shown, **capacity_view(await asyncio.to_thread(look))})
+        votes = votes_without(outlook, view, failures)
+        return json_answer({**shown, **capacity_view(await asyncio.to_thread(look), votes)})

@@ -95,7 +95,7 @@ def _at_the_node_that_made_it(ctx: click.Context, act: Callable[[], T]) -> T:
 @click.option("--failures", type=click.IntRange(0, 16), default=1, show_default=True, help="How many nodes are lost.")
 @click.pass_context
 def capacity(ctx: click.Context, failures: int) -> None:
-    """Would every group still find a node if some were lost? Ends with 0 when yes, with 3 when not.
+    """Would every group still find a node, and the cluster its quorum, if some were lost? Ends with 0 or, when not, 3.
 
     \b
     clusterctl capacity
@@ -108,7 +108,10 @@ def capacity(ctx: click.Context, failures: int) -> None:
 
 
 def _capacity_lines(found: Mapping[str, Any]) -> list[str]:
-    lines = [paint(plain(found["summary"]), "bold" if found["enough"] else "red"), ""]
+    lines = [paint(plain(found["summary"]), "bold" if found["enough"] else "red")]
+    if found["votes"]["enough"]:
+        lines.append(f"votes: {plain(found['votes']['text'])}")
+    lines.append("")
     lines += table(
         ["NODE", "GROUPS", "MEMORY USED", "FREE", "CORES USED", "FREE", "TAKES GROUPS"],
         [_node_row(each) for each in found["nodes"]],

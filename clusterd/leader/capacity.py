@@ -1,7 +1,7 @@
 """Would every group still find a node if some were lost? Pure. Works from any node's view of the database.
 
 Each loss is played through with the leader's own placement: the groups of the lost nodes, most important first, go where
-they would go, and what then finds no room may take the place of others. Quorum is taken for granted.
+they would go, and what then finds no room may take the place of others. The quorum is counted in `foresight.votes`.
 """
 
 from collections import deque

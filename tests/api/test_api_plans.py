@@ -150,6 +150,10 @@ async def test_capacity_says_what_would_be_stranded(client: TestClient, cluster:
     found = await get(client, "/v1/capacity", failures="1")
     assert (found["enough"], found["failures"]) == (True, 1)
     assert [each["name"] for each in found["nodes"]] == ["n1", "n2", "n3"]
+    assert found["votes"]["text"] == "2 of 3 votes would be left at least, and 2 are needed"
+    found = await get(client, "/v1/capacity", failures="2")
+    assert (found["enough"], found["has_room"], found["votes"]["bearable"]) == (False, True, 1)
+    assert found["summary"].startswith("without n1 and n2 the quorum would be lost: 1 of 3 votes would be left")
     draft = Draft(cluster.view())
     for name in ("web-data", "web-server"):
         record = cluster.view().resource(name)
