@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from clusterd.api.group_views import ways_out
+from clusterd.api.guarantees import fence_lines
 from clusterd.api.maintenance import end_command, hands_off_group, hands_off_resource, is_in_force
 from clusterd.api.observed import ObservedGroup, ObservedResource, why_not_placed
 from clusterd.api.port import NodeStatus
@@ -158,7 +159,8 @@ def _owner_unproven(case: _Case) -> Reason | None:
     if member is None or member.state is not MembershipState.EXPELLING:
         return None
     text = f"its owner {case.owner} is silent, and it is not yet proven that nothing runs there: {member.because}"
-    return Reason("owner-unproven", text, ways_out=(f"clusterctl explain node {case.owner}",))
+    details = fence_lines(case.view.storage_fence(case.name))
+    return Reason("owner-unproven", text, details, (f"clusterctl explain node {case.owner}",))
 
 
 def _no_owner_yet(case: _Case) -> Reason | None:

@@ -6,6 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from clusterd.api import edits_rules, edits_settings, settings_view, views
+from clusterd.api.guarantees import guarantee_view
 from clusterd.api.plans import Planner
 from clusterd.api.port import NodeStatus
 from clusterd.api.requests import body, if_match, name_in, names_in, properties_in, switch_in
@@ -145,7 +146,13 @@ def group_parts(view: DatabaseView, name: str) -> dict[str, Any]:
     shown = settings_view.group_settings_view(view, record) if record else []
     sets = [each.name for each in view.group_sets() if key_of(name) in {key_of(group) for group in each.groups}]
     rules = [each.name for each in view.rules() if key_of(name) in {key_of(group) for group in each.groups}]
-    return {"settings": shown, "revision": view.revision_of(keys.group(name)), "group_sets": sets, "rules": rules}
+    return {
+        "settings": shown,
+        "revision": view.revision_of(keys.group(name)),
+        "group_sets": sets,
+        "rules": rules,
+        "guarantee": guarantee_view(view, record) if record else None,
+    }
 
 
 def resource_parts(view: DatabaseView, name: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from clusterd.api.checks import (
 )
 from clusterd.api.edits_rules import forget_group
 from clusterd.api.finding import find_group, observe
+from clusterd.api.guarantees import sole_effect_notes
 from clusterd.api.plans import Asked, Plan, Planner
 from clusterd.api.property_edits import merged, property_changes, refuse_name, refuse_other_revision
 from clusterd.database import DatabaseView, Draft
@@ -67,6 +68,8 @@ def group_set(name: str, edit: GroupEdit) -> Planner:
             put_group(view, made, before, after)
             if after.preferred_owners != before.preferred_owners:
                 made.notes += owner_notes(after, view.resources_of(after.name))
+            if after.properties != before.properties:
+                made.notes += sole_effect_notes(view, after)
             made.add("update", "group", before.name, *group_differences(before, after))
             details = "; ".join(made.changes[-1].details)
             made.event(asked, CONFIGURATION_APPLIED, f"group {before.name}: {details}", group=before.name)

@@ -68,6 +68,7 @@ def _show_lines(found: Mapping[str, Any]) -> list[str]:
         f"owner {each['owner'] or 'none'}, generation {each['generation']}, revision {each['revision']}",
         f"why: {plain(each['because'])}",
         *group_standing_lines(each),
+        *([f"guarantee: {plain(each['guarantee']['text'])}"] if each["guarantee"]["disks"] else []),
     ]
     if each["preferred_owners"]:
         lines.append(f"preferred owners: {', '.join(each['preferred_owners'])}")
