@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from clusterd.api.foreseeing import outlook_of
+from clusterd.api.observed import observe_groups
 from clusterd.api.port import NodeStatus
 from clusterd.api.times import minute_of_day
 from clusterd.database import DatabaseView
@@ -10,6 +11,7 @@ from clusterd.leader.capacity import survives
 from clusterd.model.ids import key_of
 from clusterd.model.records import ResourceRecord
 from clusterd.model.settings_catalogue import Scope, setting
+from clusterd.model.states import ResourceState
 from clusterd.validation import MachineFacts
 from clusterd.wizard import ClusterDisk, HostFacts, Surroundings
 from clusterd.wizard.plan import CONFIGURATION_TYPE, DISK_TYPE
@@ -47,9 +49,15 @@ def surroundings(
             )
         )
     resources = view.resources()
+    online_on = {
+        each.record.name: str(group.owner or "")
+        for group in observe_groups(view, is_quorate=status.is_quorate)
+        for each in group.resources
+        if each.state is ResourceState.ONLINE
+    }
     return Surroundings(
         tuple(hosts),
-        (*(cluster_disk(each) for each in resources if each.type == DISK_TYPE), *planned),
+        (*(cluster_disk(each, online_on.get(each.name, "")) for each in resources if each.type == DISK_TYPE), *planned),
         protected_definitions(view),
         frozenset(key_of(each.name) for each in view.groups()),
         frozenset(key_of(each.name) for each in resources),
@@ -68,7 +76,7 @@ def _definition_of(record: ResourceRecord) -> str:
     return name if "/" in name else f"{folder}/{name.removesuffix('.toml')}.toml"
 
 
-def cluster_disk(record: ResourceRecord) -> ClusterDisk:
+def cluster_disk(record: ResourceRecord, online_on: str = "") -> ClusterDisk:
     private = record.private
     return ClusterDisk(
         record.name,
@@ -76,4 +84,5 @@ def cluster_disk(record: ResourceRecord) -> ClusterDisk:
         str(private.get("mount_point") or ""),
         str(private.get("device") or private.get("image") or ""),
         str(private.get("volume_id") or ""),
+        online_on,
     )

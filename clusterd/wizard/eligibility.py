@@ -100,11 +100,10 @@ class _Judgement:
             for each in files
             if each.disk is not None and each.is_unseen
         ]
-        self._warnings += [
-            f"it moves with an interruption (quick), not live: disk {disk.resource} is mounted, on one node at a time"
-            for disk in disks
-            if disk.mount_point
-        ]
+        mounted = ", ".join(disk.resource for disk in disks if disk.mount_point)
+        if mounted:
+            text = "it moves with an interruption (quick), not live: what is mounted can be on one node only"
+            self._warnings.append(f"{text} (disk {mounted})")
         local = [each.path for each in files if each.needs_one_machine]
         if local:
             text = "only because they are on one machine"

@@ -45,6 +45,10 @@ def placed(
     if mismatch:
         return Placed(path, role, disk, refusal=mismatch)
     if disk is not None:
+        there = seen.get(disk.online_on)
+        if there is not None and there.trouble:
+            told = f"{role} {path} is not to be had on {disk.online_on}, where disk {disk.resource} is online"
+            return Placed(path, role, disk, refusal=f"{told}: {there.trouble}")
         return Placed(path, role, disk, is_unseen=all(each.trouble for each in known))
     missing = {node: each for node, each in seen.items() if each is None or each.trouble}
     if missing:

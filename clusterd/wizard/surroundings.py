@@ -31,6 +31,8 @@ class ClusterDisk:
     """Its device or image, for machines that use it raw."""
     volume: str = ""
     """The id that it must have, as definitions may name it."""
+    online_on: str = ""
+    """The node that has it online now; what is not there on that node is nowhere."""
 
     def covers(self, path: str, node: str) -> bool:
         folder = self.mount_point.replace("{node}", node).rstrip("/")

@@ -173,7 +173,7 @@ WARNED: list[tuple[str, Eligibility, str]] = [
     (
         "a disk that is mounted does not go live",
         judged(around=Surroundings(hosts(), (SHOP_DISK,))),
-        "it moves with an interruption (quick), not live: disk shop-disk is mounted",
+        "it moves with an interruption (quick), not live: what is mounted can be on one node only (disk shop-disk)",
     ),
     (
         "no room on one node",
@@ -219,6 +219,10 @@ def test_a_disk_that_is_mounted_nowhere_hides_what_is_on_it() -> None:
     found = judged(told(unseen), Surroundings(hosts(), (SHOP_DISK,)))
     assert found.refusals == ()
     assert any("no node has that mounted now" in text for text in found.warnings)
+    online = ClusterDisk("shop-disk", "shop", "/srv/machines", online_on="n2")
+    found = judged(told(unseen), Surroundings(hosts(), (online,)))
+    where = f"disk system {DISK} is not to be had on n2, where disk shop-disk is online: no such file"
+    assert found.refusals == (where,), "who has it mounted knows"
     found = judged(told(missing()), Surroundings(hosts(), (SHOP_DISK,)))
     assert found.refusals == (f"no node has the definition {PATH}: it is on disk shop-disk, bring that online first",)
 
