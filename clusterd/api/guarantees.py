@@ -1,4 +1,4 @@
-"""What keeps an old owner of a group from doing harm, beyond the run lease? Pure. What its disks can do, and what is declared."""
+"""What keeps an old owner of a group from harm, beyond the run lease? Pure. What its disks can do, and what is declared."""
 
 from collections.abc import Collection
 from typing import Any
