@@ -63,7 +63,7 @@ if [ -n "$machine" ]; then
     cat <<END
   clusterctl vm list                    the virtual machine, which comes back elsewhere when its node is killed
   clusterctl vm console tiny            its counter; Ctrl-] leaves
-  clusterctl group move tiny n2         moves it; its memory comes along
+  clusterctl group move tiny            moves it to the best other node; its memory comes along
 END
 fi
 echo "  make demo-down                        end everything"
