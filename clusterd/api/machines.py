@@ -29,7 +29,7 @@ from clusterd.wizard.plan import MACHINE_TYPE
 STATUS_WITHIN_MS = 2_000
 ASKED_AT_ONCE_MAX = 32
 ACTION_MAX = 32
-VERBS = ("power-button", "reset", "next-offline-action")
+VERBS = ("power-button", "reset", "next-offline-action", "migration-bandwidth")
 """What may be ordered of a running machine. The rest of what its type can is asked through other paths."""
 
 

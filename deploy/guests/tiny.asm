@@ -16,6 +16,7 @@
 ;   f  100 ticks a second        u  1000 ticks a second
 ;   w  write each line to disk sector 3 (the ledger), or stop that; an error prints a line E
 ;   d  dirty 512 KiB of memory each tick, or stop that
+;   m  fill the memory above 1 MiB, once, so that there is something to move (no line comes meanwhile)
 ;   n  ignore the power button, or stop that
 ;   h  hang with a busy processor      i  hang with an idle one
 ;   p  panic (pvpanic)     r  reset     o  power off
@@ -128,6 +129,45 @@ find_generation:
         xchg al, ah
         mov [selector], ax
         ret
+
+; Copies of the 64 KiB at 0x10000 go to all memory above 1 MiB. Nothing in them is a page of zeros.
+fill:   mov ax, 0x1000
+.mark:  mov es, ax
+        mov byte [es:1], 1
+        add ax, 0x100
+        cmp ah, 0x20
+        jb .mark
+        push ds
+        pop es
+        mov word [copy_to], 0x9310
+        mov byte [copy_to + 3], 0
+        mov ax, 0xe801                  ; AX: KiB from 1 MiB to 16 MiB, BX: blocks of 64 KiB above
+        int 0x15
+        shr ax, 6
+        add ax, bx
+        jz done
+        xchg ax, cx
+.block: push cx
+        mov cx, 0x8000
+        mov si, copy
+        mov ah, 0x87
+        int 0x15
+        pop cx
+        inc byte [copy_to]
+        jnz .same
+        inc byte [copy_to + 3]
+.same:  loop .block
+        ret
+
+copy:   times 16 db 0                   ; the firmware's table for a copy between any two places below 4 GiB
+        dw 0xffff, 0
+        db 0x01, 0x93
+        dw 0
+        dw 0xffff, 0
+copy_to:
+        db 0x10, 0x93
+        dw 0
+        times 16 db 0
 
 drive:          db 0
 writes:         db 0
@@ -300,6 +340,8 @@ orders: db 'f'
         dw write
         db 'd'
         dw dirty
+        db 'm'
+        dw fill
         db 'n'
         dw deafen
         db 'h'

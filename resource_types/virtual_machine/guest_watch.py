@@ -50,7 +50,9 @@ class GuestWatch:
     def tell_again(self, teller: Context | None) -> None:
         """What was wanted did not come to pass; `teller` is what `hush` gave."""
         self._teller = teller
-        if teller is not None and self.is_off:
+        if teller is not None and self.panic:
+            teller.failed(self.panic)
+        elif teller is not None and self.is_off:
             self.tell_off()
 
     def tell_off(self) -> None:

@@ -177,6 +177,20 @@ def _set_limits(context: Context, machine: Machine) -> None:
     machine.call("migrate-set-parameters", limits, context=context)
 
 
+def set_bandwidth(context: Context, machine: Machine, text: str) -> None:
+    """MiB a second from now on, of a migration that is under way; the next one goes by the property again."""
+    try:
+        mib = float(text)
+        bandwidth = int(mib * (1 << 20)) if mib else NO_LIMIT_BANDWIDTH
+    except (ValueError, OverflowError):
+        bandwidth = 0
+    if not 0 < bandwidth <= NO_LIMIT_BANDWIDTH:
+        raise ResourceFailed(
+            f"a bandwidth is a number of MiB a second such as 50 or 0.5, or 0 for no limit, not {text!r}"
+        )
+    machine.call("migrate-set-parameters", {"max-bandwidth": bandwidth}, context=context)
+
+
 def _wait(context: Context, machine: Machine, prepared: Prepared) -> None:
     sent = 0
     while not machine.watch.wait(

@@ -216,6 +216,8 @@ class VirtualMachine(ResourceType):
                 self._running().call("system_powerdown", context=context)
             case "reset":
                 self._running().call("system_reset", context=context)
+            case "migration-bandwidth":
+                migration.set_bandwidth(context, self._running(), body.decode(errors="replace").strip())
             case "save":
                 self._save(context)
             case "next-offline-action":

@@ -162,6 +162,45 @@ def test_destination_killed_on_the_way(bench: Bench) -> None:
     assert here.told == []
 
 
+def test_panic_on_the_way_is_told_when_it_falls_through(bench: Bench) -> None:
+    bench.define(memory_mib=64)
+    here, console = bench.started(**SLOW)
+    console.order("fmd")
+    console.wait_line(20)
+    there, text = prepared(bench)
+    context = here.context()
+    with in_thread(lambda: migrate(here, text, context)) as moving:
+        wait_for_progress(context)
+        console.order("p")
+        assert console.falls_silent(0.2)
+        kill(there)
+        assert isinstance(moving.wait(), ResourceFailed)
+    assert "panicked" in here.heard("failed")
+
+
+@pytest.mark.parametrize("text", ["", "fast", "-1", "1e300", "nan"])
+def test_bandwidth_that_is_none(bench: Bench, text: str) -> None:
+    here, _ = bench.started()
+    with pytest.raises(ResourceFailed, match="MiB a second"):
+        here.type.control(here.context(), "migration-bandwidth", text.encode())
+
+
+def test_bandwidth_is_changed_on_the_way(bench: Bench) -> None:
+    """It would take more than a minute; let go, it is there at once."""
+    bench.define(memory_mib=64)
+    here, console = bench.started(migration_bandwidth_mib=1)
+    console.order("fm")
+    console.wait_line(5)
+    there, text = prepared(bench)
+    context = here.context()
+    with in_thread(lambda: migrate(here, text, context)) as moving:
+        wait_for_progress(context)
+        here.type.control(here.context(), "migration-bandwidth", b"0")
+        assert moving.wait() is None
+    there.online()
+    here.offline(reason="migrated")
+
+
 def test_destination_stopped_on_the_way(bench: Bench) -> None:
     bench.define(memory_mib=64)
     here, console = bench.started(migration_bandwidth_mib=20, migration_downtime="1ms")
