@@ -15,6 +15,7 @@ import pytest
 from bench.labs import Lab, lab
 from clusterd.checkers import GuestLine
 from tests.system.guests import MISSING, Guests, fresh_name, guest, machine, mend, remove, until
+from tests.system.memory_limit import MemoryLimit, NoLimit
 
 pytestmark = [
     pytest.mark.lab,
@@ -24,6 +25,7 @@ pytestmark = [
 
 TWELVE_WITHIN_S = 5.0
 QUICKLY_LOOKED_AT = {"looks_alive_poll_interval": "200ms", "check_timeout": "500ms"}
+FULL_MIB = 64
 REST_S = 1.0
 """Longer than a restart in place takes."""
 
@@ -116,6 +118,31 @@ def test_qemu_is_stopped(running: Lab, guests: Guests, one: str) -> None:
     os.kill(guest(running, one)["pid"], signal.SIGSTOP)
     after = guests.wait(one, "to be restarted", lambda line: line.boots > before.boots)
     assert (after.boots, after.generation) == (before.boots + 1, before.generation)
+
+
+def test_qemu_runs_out_of_memory(running: Lab, guests: Guests) -> None:
+    """It is killed for what its guest takes: restarted in place, and moved when that happens again."""
+    one = fresh_name()
+    running.apply({"groups": [guests.group(one, memory_mib=FULL_MIB, preferred_owners=["n1"])]})
+    before = guests.goes_on(one)
+    first = _out_of_memory(running, guests, one)
+    assert (first.boots, first.generation) == (before.boots + 1, before.generation), "in place"
+    second = _out_of_memory(running, guests, one)
+    assert second.boots == first.boots + 1 and second.generation > first.generation
+    assert running.group(one)["owner"] != "n1"
+    assert guests.breaches() == []
+    remove(running, one)
+
+
+def _out_of_memory(running: Lab, guests: Guests, name: str) -> GuestLine:
+    before = guests.goes_on(name)
+    try:
+        with MemoryLimit(guest(running, name)["pid"], FULL_MIB // 2):
+            guests.order(name, "m")
+            return guests.wait(name, "to be started again", lambda line: line.boots > before.boots)
+    except NoLimit as reason:
+        remove(running, name)
+        pytest.skip(str(reason))
 
 
 def test_twelve_on_the_node_that_dies(running: Lab, guests: Guests) -> None:

@@ -1,5 +1,7 @@
 """Real guests move live between real nodes: memory goes along, and one copy or none is left whatever dies meanwhile."""
 
+import os
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,6 +22,8 @@ pytestmark = [
 
 SLOW: dict[str, Any] = {"migration_bandwidth_mib": 1, "migration_downtime": "1ms"}
 """With half a MiB dirtied each tick the guest never gets there by itself."""
+CHECKED_EVERY_S = 5.0
+"""How often a check looks at a machine: what is seen sooner was told."""
 BLACKOUT_MAX_S = 0.5
 """Far more than it takes (bench/virtual_machines.py measures it), for machines that do something else too."""
 
@@ -71,6 +75,34 @@ def test_there_and_back_and_drained(running: Lab, guests: Guests, one: str) -> N
     running.ctl("node", "resume", "n1")
     after = guests.goes_on(one)
     assert (after.nonce, after.boots) == (before.nonce, before.boots)
+
+
+def test_a_guest_that_writes_all_the_time(running: Lab, guests: Guests, one: str) -> None:
+    """Each of a thousand lines a second goes to its disk, and half a MiB of full memory is dirtied with it."""
+    guests.order(one, "mud")
+    for _ in range(3):
+        before = guests.goes_on(one)
+    for target in ("n2", "n3"):
+        running.ctl("group", "move", one, target, "--kind", "live")
+        moved = guests.goes_on(one)
+        assert (moved.nonce, moved.boots) == (before.nonce, before.boots)
+        until(lambda moved=moved: guests.written[one][-1].generation == moved.generation, "it writes from there")
+        assert running.group(one)["owner"] == target
+    counts = [(line.generation, line.count) for line in guests.written[one]]
+    assert counts == sorted(counts), "nothing that was written is older than what was there"
+
+
+@pytest.mark.parametrize("one", [SLOW], indirect=True, ids=["slow"])
+def test_qemu_dies_at_the_source(running: Lab, guests: Guests, one: str) -> None:
+    """Checks rest while it moves, but the end of its process is news at once: restarted here, long before a check is due."""
+    before = _under_way(running, guests, one)
+    begun = time.monotonic()
+    os.kill(guest(running, one)["pid"], signal.SIGKILL)
+    after = guests.wait(one, "to be restarted", lambda line: line.boots > before.boots)
+    assert time.monotonic() - begun < CHECKED_EVERY_S
+    assert (after.boots, after.generation) == (before.boots + 1, before.generation)
+    assert running.group(one)["owner"] == "n1"
+    assert "migrating" not in running.group(one)["status"]
 
 
 @pytest.mark.parametrize("one", [SLOW], indirect=True, ids=["slow"])
