@@ -16,6 +16,9 @@ from clusterd.adapters.boot_clock import now_ms
 from clusterd.adapters.containment_proc import TAG_VARIABLE, ProcessSeen, process, processes, signal_process, tag_of
 from clusterd.adapters.host_link import LinkEnded
 from clusterd.model.errors import ClusterError
+from clusterd.model.ids import GroupId, ResourceId
+from clusterd.model.records import ResourceRecord
+from clusterd.model.sole_effect import refuses_old_owners
 from clusterd.reshost.plugins import Plugins, load_file, load_plugins
 from clusterd.reshost.trial import TrialFailed, TrialHost, TrialNode, trial_node
 from clusterd.wire import host_pb2
@@ -105,6 +108,7 @@ class _Trial:
             ("a killed workload is noticed", self._notices_kill),
             ("a restarted daemon finds it online", self._is_adopted),
             ("an older generation is refused", self._refuses_older),
+            ("a fence leaves nothing but its claim", self._fences),
             ("the end of the run lease leaves nothing", self._lease_end_leaves_nothing),
         ]
 
@@ -202,6 +206,27 @@ class _Trial:
             call = self._node.call("offline", RESOURCE, self._type, self._properties, self._generation - 1)
             _expect(await self._host.link.call(call), host_pb2.OUTCOME_STALE, "offline of an older generation")
         return ""
+
+    async def _fences(self) -> str:
+        """An owner that is older than the fence gets nothing, also when nothing else of it is left; a newer one does."""
+        answer = await self._call("fence")
+        if answer.outcome != host_pb2.OUTCOME_DONE:
+            if self._offers_fence():
+                raise _Broken(
+                    f"fence answered {host_pb2.Outcome.Name(answer.outcome)}: {answer.message or 'no message'}"
+                )
+            return "not tried: it offers none"
+        self._expect_nothing_left("fence")
+        _expect(await self._call("fence"), host_pb2.OUTCOME_DONE, "the second fence")
+        self._generation += 1
+        async with self._online():
+            return answer.prepared
+
+    def _offers_fence(self) -> bool:
+        """With the properties of this trial."""
+        described = next(each for each in self._host.inventory.types if each.name == self._type)
+        trial = ResourceRecord(ResourceId(RESOURCE), GroupId(RESOURCE), self._type, private=self._properties)
+        return refuses_old_owners(trial, described.abilities)
 
     async def _lease_end_leaves_nothing(self) -> str:
         """The last rule: afterwards the host is gone."""

@@ -105,8 +105,7 @@ class HostedResource:
         on_progress: OnProgress,
     ) -> host_pb2.CallResult:
         async with self._lock:
-            refusal = await self._online_refusal(call)
-            if refusal is not None:
+            if (refusal := await self._online_refusal(call)) is not None:
                 return refusal
             is_prepared = self.state == "prepared"
             if is_prepared:
@@ -149,8 +148,7 @@ class HostedResource:
         properties: Mapping[str, Any],
         on_progress: OnProgress,
     ) -> host_pb2.CallResult:
-        """Make ready to take over what runs elsewhere; or have the storage refuse who is older, of which nothing is left
-        here afterwards. Asked again, it begins anew."""
+        """Make ready to take over what runs elsewhere; or fence, of which nothing is left here. May be asked again."""
         verb = "fence" if call.verb == host_pb2.VERB_FENCE else "prepare_migration"
         async with self._lock:
             if (refusal := await self._online_refusal(call)) is not None:
