@@ -46,7 +46,10 @@ def lab() -> None:
     pass
 
 
-@lab.command(help="Start a lab and wait until it is quorate; one that runs already is reused.")
+@lab.command(
+    help="Start a lab and wait until it is quorate; one that runs already is reused.\n\n"
+    "clusterctl lab up\n\nclusterctl --lab test lab up --nodes 5 --profile fast"
+)
 @click.option("--nodes", type=click.IntRange(1, 64), default=3, show_default=True, help="How many nodes.")
 @click.option("--dir", "folder", default="", help="Folder for everything of the lab; must be empty or an old lab.")
 @click.option("--profile", type=click.Choice(["default", "fast"]), default="default", show_default=True)
@@ -97,19 +100,39 @@ def up(
     let_go(watcher)
 
 
-@lab.command(help="End a lab and everything in it.")
+@lab.command(
+    help="End a lab and everything in it. Its folder with logs and data stays until the next lab up.\n\n"
+    "clusterctl lab down\n\nclusterctl --lab test lab down --delete"
+)
+@click.option("--delete", "is_deleted", is_flag=True, help="Delete the lab's folder too, with the data of every node.")
 @click.pass_context
 @_reported
-def down(ctx: click.Context) -> None:
+def down(ctx: click.Context, is_deleted: bool) -> None:
     from clusterd.lab.control import end_lab
 
     record = _running(_name(ctx))
     if record is not None:
         end_lab(record, wait_max_ms=DOWN_WAIT_MAX_MS)
-    _show(ctx, {"schema": 1, "name": _name(ctx), "state": "stopped"}, f"lab {_name(ctx)} is down")
+    if is_deleted:
+        _remove(_name(ctx))
+    state, text = ("deleted", "is down and deleted") if is_deleted else ("stopped", "is down")
+    _show(ctx, {"schema": 1, "name": _name(ctx), "state": state}, f"lab {_name(ctx)} {text}")
 
 
-@lab.command(name="list", help="All labs of this user.")
+def _remove(name: str) -> None:
+    """A lab that is gone already is deleted."""
+    from clusterd.lab.layout import find_lab
+    from clusterd.lab.removal import remove_lab
+    from clusterd.model.errors import NotFound
+
+    try:
+        record = find_lab(name)
+    except NotFound:
+        return
+    remove_lab(record)
+
+
+@lab.command(name="list", help="All labs of this user.\n\nclusterctl lab list -o json")
 @click.pass_context
 @_reported
 def list_labs(ctx: click.Context) -> None:
@@ -130,7 +153,7 @@ def list_labs(ctx: click.Context) -> None:
     _show(ctx, {"schema": 1, "labs": labs}, _table(["LAB", "STATE", "NODES", "PROFILE", "FOLDER"], rows))
 
 
-@lab.command(help="The processes of a lab.")
+@lab.command(help="The processes of a lab.\n\nclusterctl lab status -o json")
 @click.pass_context
 @_reported
 def status(ctx: click.Context) -> None:
@@ -168,7 +191,9 @@ def kill(ctx: click.Context, node: str, what: str) -> None:
     _order(ctx, "kill", f"{node}: killed", node=node, what=what)
 
 
-@lab.command(help="Start what is missing of a node; a live guard of a killed daemon is adopted.")
+@lab.command(
+    help="Start what is missing of a node; a live guard of a killed daemon is adopted.\n\nclusterctl lab start n1"
+)
 @click.argument("node")
 @click.pass_context
 @_reported
@@ -176,7 +201,7 @@ def start(ctx: click.Context, node: str) -> None:
     _order(ctx, "start", f"{node}: started", node=node)
 
 
-@lab.command(help="Stop a node in order: its daemon, then its guard.")
+@lab.command(help="Stop a node in order: its daemon, then its guard.\n\nclusterctl lab stop n1")
 @click.argument("node")
 @click.pass_context
 @_reported
@@ -196,7 +221,10 @@ def pause(ctx: click.Context, node: str, what: str) -> None:
     _order(ctx, "pause", f"{node}: paused", node=node, what=what)
 
 
-@lab.command(help="Let go on what was paused (SIGCONT). A node that was powered off meanwhile needs lab start.")
+@lab.command(
+    help="Let go on what was paused (SIGCONT). A node that was powered off meanwhile needs lab start.\n\n"
+    "clusterctl lab resume n1"
+)
 @click.argument("node")
 @click.option("--what", type=PARTS, default="daemon", show_default=True)
 @click.pass_context

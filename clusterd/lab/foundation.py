@@ -78,18 +78,18 @@ def _prepare_folder(root: Path, options: LabOptions) -> Path:
     if folder.exists() and not folder.is_dir():
         raise Refused(f"{folder} is not a folder", hint="name another one with --dir")
     if folder.is_dir() and any(folder.iterdir()):
-        _remove_old(folder)
+        remove_old(folder)
     make_private(folder)
     if folder != place:
         if place.is_dir() and not place.is_symlink():
-            _remove_old(place)
+            remove_old(place)
             place.rmdir()
         place.unlink(missing_ok=True)
         place.symlink_to(folder)
     return folder
 
 
-def _remove_old(folder: Path) -> None:
+def remove_old(folder: Path) -> None:
     """Remove an earlier lab. Raises Refused when there is anything that is not one."""
     try:
         old = msgspec.json.decode((folder / RECORD_NAME).read_bytes(), type=LabRecord)

@@ -10,6 +10,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from clusterd.lab.commands import lab
+from clusterd.lab.layout import find_lab
+from clusterd.lab.removal import remove_lab
+from clusterd.model.errors import Refused
 from tests.lab.seen import PROGRAMS, LabSeen
 
 pytestmark = pytest.mark.lab
@@ -79,3 +82,22 @@ def test_orders_to_a_lab_that_ended(make_lab: Callable[..., LabSeen]) -> None:
     result = call("kill", "n1")
     assert result.exit_code == 1
     assert json.loads(result.stderr)["error"]["code"] == "unreachable"
+
+
+def test_down_deletes_a_lab_for_good(lab_root: Path, tmp_path: Path) -> None:
+    programs = tmp_path / "programs.json"
+    programs.write_bytes(msgspec.json.encode(PROGRAMS))
+    folder = tmp_path / "elsewhere"
+    up = ("up", "--nodes", "1", "--dir", str(folder), "--programs", str(programs))
+    assert call(*up).exit_code == 0
+    record = find_lab("t")
+    with pytest.raises(Refused):
+        remove_lab(record)
+    gone = call("down", "--delete")
+    assert (gone.exit_code, json.loads(gone.stdout)["state"]) == (0, "deleted")
+    assert not folder.exists()
+    assert [each.name for each in lab_root.iterdir() if each.name.startswith("t")] == []
+    assert json.loads(call("list").stdout)["labs"] == []
+    assert call("down", "--delete").exit_code == 0
+    assert call(*up).exit_code == 0
+    assert call("down", "--delete").exit_code == 0

@@ -1,0 +1,41 @@
+"""How does a lab that has ended go for good? I/O. Its nodes with their data, its folder, its log and its name."""
+
+import os
+from pathlib import Path
+
+from clusterd.lab.foundation import remove_old
+from clusterd.lab.layout import LabRecord, lab_root, lock
+from clusterd.lab.leftovers import mounts, take_away
+from clusterd.model.errors import Refused
+
+
+def remove_lab(record: LabRecord) -> None:
+    """Delete everything that the lab made. Raises Refused while it runs or starts, and when something is still mounted.
+
+    A folder that `--dir` named goes too, unless there is something in it that is none of the lab's.
+    """
+    root = lab_root()
+    lock_file = root / f"{record.name}.lock"
+    held = lock(lock_file)
+    if held is None:
+        raise Refused(f"lab {record.name} is running", hint=f"clusterctl --lab {record.name} lab down --delete")
+    try:
+        folder = Path(record.dir).resolve()
+        take_away(folder)
+        left = [each.point for each in mounts() if each.point.startswith(f"{folder}/")]
+        if left:
+            raise Refused(f"{left[0]} in lab {record.name} is still mounted", hint=f"umount {left[0]}, then once more")
+        remove_old(folder)
+        _remove_if_empty(folder)
+        named = root / record.name
+        if named.is_symlink():
+            named.unlink()
+        for file in (root / f"{record.name}.log", lock_file):
+            file.unlink(missing_ok=True)
+    finally:
+        os.close(held)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if not any(folder.iterdir()):
+        folder.rmdir()
