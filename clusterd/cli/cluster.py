@@ -24,7 +24,11 @@ def cluster() -> None:
 @cluster.command(name="show")
 @click.pass_context
 def show_cluster(ctx: click.Context) -> None:
-    """Name, fence agents, and every property with its value."""
+    """Name, fence agents, and every property with its value.
+
+    \b
+    clusterctl cluster show -o json
+    """
     show(ctx, client_of(ctx).read("/v1/cluster"), _cluster_lines)
 
 

@@ -46,7 +46,11 @@ def plan() -> None:
 @click.argument("plan_id", metavar="ID")
 @click.pass_context
 def show_plan(ctx: click.Context, plan_id: str) -> None:
-    """What a plan would change, and what would follow."""
+    """What a plan would change, and what would follow.
+
+    \b
+    clusterctl plan show 4f1c…
+    """
     found = _at_the_node_that_made_it(ctx, lambda: client_of(ctx).read(path_to("plans", plan_id)))
     show(ctx, found, _plan_lines)
 

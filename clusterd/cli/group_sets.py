@@ -28,7 +28,11 @@ def group_set() -> None:
 @group_set.command(name="list")
 @click.pass_context
 def list_sets(ctx: click.Context) -> None:
-    """Every set with its groups and what it waits for."""
+    """Every set with its groups and what it waits for.
+
+    \b
+    clusterctl group-set list
+    """
     show(ctx, client_of(ctx).read("/v1/group-sets"), _list_lines)
 
 
@@ -59,7 +63,11 @@ def _ready_text(each: Mapping[str, Any]) -> str:
 @click.argument("name")
 @click.pass_context
 def show_set(ctx: click.Context, name: str) -> None:
-    """One set with its properties."""
+    """One set with its properties.
+
+    \b
+    clusterctl group-set show backend
+    """
     show(ctx, client_of(ctx).read(path_to("group-sets", name)), _show_lines)
 
 

@@ -32,7 +32,11 @@ def group() -> None:
 @group.command(name="list")
 @click.pass_context
 def list_groups(ctx: click.Context) -> None:
-    """Every group with its state, wish and owner."""
+    """Every group with its state, wish and owner.
+
+    \b
+    clusterctl group list
+    """
     show(ctx, client_of(ctx).read("/v1/groups"), _list_lines)
 
 
@@ -57,7 +61,11 @@ def _list_lines(found: Mapping[str, Any]) -> list[str]:
 @click.argument("name")
 @click.pass_context
 def show_group(ctx: click.Context, name: str) -> None:
-    """One group with its resources and every property."""
+    """One group with its resources and every property.
+
+    \b
+    clusterctl group show web -o json
+    """
     show(ctx, client_of(ctx).read(path_to("groups", name)), _show_lines)
 
 

@@ -52,7 +52,11 @@ def apply(ctx: click.Context, source: str, prune: bool, plan: bool, wait: bool, 
 @click.option("--prune", is_flag=True, help="Count what the manifest leaves out.")
 @click.pass_context
 def diff(ctx: click.Context, source: str, prune: bool) -> None:
-    """What applying a manifest would change. Changes nothing."""
+    """What applying a manifest would change. Changes nothing.
+
+    \b
+    clusterctl diff -f web.yaml
+    """
     query = {"prune": "1"} if prune else {}
     carry_out(ctx, "POST", "/v1/apply", manifest_text(source), plan=True, wait=False, timeout=0, query=query)
 

@@ -28,7 +28,11 @@ def node() -> None:
 @node.command(name="list")
 @click.pass_context
 def list_nodes(ctx: click.Context) -> None:
-    """Every node with its state and vote."""
+    """Every node with its state and vote.
+
+    \b
+    clusterctl node list
+    """
     show(ctx, client_of(ctx).read("/v1/nodes"), _list_lines)
 
 
@@ -53,7 +57,11 @@ def _list_lines(found: Mapping[str, Any]) -> list[str]:
 @click.argument("name")
 @click.pass_context
 def show_node(ctx: click.Context, name: str) -> None:
-    """One node."""
+    """One node.
+
+    \b
+    clusterctl node show n1
+    """
     show(ctx, client_of(ctx).read(path_to("nodes", name)), _show_lines)
 
 
@@ -99,7 +107,11 @@ def quorum() -> None:
 @quorum.command(name="show")
 @click.pass_context
 def show_quorum(ctx: click.Context) -> None:
-    """Votes, who has them, and what to do when they are too few."""
+    """Votes, who has them, and what to do when they are too few.
+
+    \b
+    clusterctl quorum show
+    """
     show(ctx, client_of(ctx).read("/v1/quorum"), _quorum_lines)
 
 

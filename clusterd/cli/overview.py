@@ -144,6 +144,7 @@ def console(ctx: click.Context) -> None:
     """The address of the web page, with the token behind the '#', which browsers send to nobody.
 
     \b
+    clusterctl console
     xdg-open "$(clusterctl console)"
     """
     client = client_of(ctx)

@@ -30,7 +30,11 @@ def resource_type() -> None:
 @resource_type.command(name="list")
 @click.pass_context
 def list_types(ctx: click.Context) -> None:
-    """Every resource type with the nodes that have it."""
+    """Every resource type with the nodes that have it.
+
+    \b
+    clusterctl resource-type list
+    """
     show(ctx, client_of(ctx).read("/v1/resource-types"), _list_lines)
 
 
@@ -52,7 +56,11 @@ def _list_lines(found: Mapping[str, Any]) -> list[str]:
 @click.argument("name")
 @click.pass_context
 def show_type(ctx: click.Context, name: str) -> None:
-    """The properties of one resource type."""
+    """The properties of one resource type.
+
+    \b
+    clusterctl resource-type show generic_service
+    """
     show(ctx, client_of(ctx).read(path_to("resource-types", name)), _show_lines)
 
 

@@ -32,7 +32,11 @@ def resource() -> None:
 @resource.command(name="list")
 @click.pass_context
 def list_resources(ctx: click.Context) -> None:
-    """Every resource with its state."""
+    """Every resource with its state.
+
+    \b
+    clusterctl resource list
+    """
     show(ctx, client_of(ctx).read("/v1/resources"), _list_lines)
 
 
@@ -60,7 +64,11 @@ def _list_lines(found: Mapping[str, Any]) -> list[str]:
 @click.argument("name")
 @click.pass_context
 def show_resource(ctx: click.Context, name: str) -> None:
-    """One resource with its properties."""
+    """One resource with its properties.
+
+    \b
+    clusterctl resource show web-server
+    """
     show(ctx, client_of(ctx).read(path_to("resources", name)), _show_lines)
 
 
@@ -161,7 +169,11 @@ def depend(ctx: click.Context, /, name: str, expression: str, **how: Any) -> Non
 @click.option("--lines", type=click.IntRange(1, 10_000), default=100, show_default=True, help="The newest so many.")
 @click.pass_context
 def logs(ctx: click.Context, name: str, lines: int) -> None:
-    """What it wrote, as far as its resource host kept it."""
+    """What it wrote, as far as its resource host kept it.
+
+    \b
+    clusterctl resource logs web-server
+    """
     found = client_of(ctx).read(path_to("resources", name, "logs"), lines=str(lines))
     show(ctx, found, lambda document: [plain(line) for line in document["text"].splitlines()])
 

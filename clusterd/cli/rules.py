@@ -28,7 +28,11 @@ def rule() -> None:
 @rule.command(name="list")
 @click.pass_context
 def list_rules(ctx: click.Context) -> None:
-    """Every rule with its groups and where they are."""
+    """Every rule with its groups and where they are.
+
+    \b
+    clusterctl rule list
+    """
     show(ctx, client_of(ctx).read("/v1/rules"), _list_lines)
 
 
@@ -46,7 +50,11 @@ def _list_lines(found: Mapping[str, Any]) -> list[str]:
 @click.argument("name")
 @click.pass_context
 def show_rule(ctx: click.Context, name: str) -> None:
-    """One rule."""
+    """One rule.
+
+    \b
+    clusterctl rule show apart
+    """
     show(ctx, client_of(ctx).read(path_to("rules", name)), _show_lines)
 
 

@@ -8,10 +8,14 @@ from clusterd.cli.client import path_to
 from clusterd.cli.session import carry_out, mutating
 
 
-def add_verb(group: click.Group, verb: str, collection: str, says: str) -> None:
-    """Add `VERB NAME`: a POST to the thing's verb, or for `delete` the thing's end. `says` is its help."""
+_EXAMPLES = {"groups": "web", "group-sets": "backend", "resources": "web-server", "rules": "apart"}
 
-    @group.command(name=verb, help=says)
+
+def add_verb(group: click.Group, verb: str, collection: str, says: str) -> None:
+    """Add `VERB NAME`: a POST to the thing's verb, or for `delete` the thing's end. `says` begins its help."""
+    example = f"clusterctl {group.name} {verb} {_EXAMPLES[collection]}"
+
+    @group.command(name=verb, help=f"{says}\n\n\b\n{example}")
     @click.argument("name")
     @mutating
     @click.pass_context

@@ -35,7 +35,11 @@ vm.add_command(create)
 @vm.command(name="list")
 @click.pass_context
 def list_machines(ctx: click.Context) -> None:
-    """Every machine, where it is and what QEMU says of it."""
+    """Every machine, where it is and what QEMU says of it.
+
+    \b
+    clusterctl vm list
+    """
     show(ctx, client_of(ctx).read_computed("/v1/machines"), list_lines)
 
 
@@ -61,7 +65,11 @@ def list_lines(document: Mapping[str, Any]) -> list[str]:
 @click.argument("name")
 @click.pass_context
 def show_machine(ctx: click.Context, name: str) -> None:
-    """One machine with all that QEMU says of it."""
+    """One machine with all that QEMU says of it.
+
+    \b
+    clusterctl vm show vm1
+    """
     show(ctx, client_of(ctx).read_computed(path_to("machines", name)), show_lines)
 
 
@@ -88,7 +96,11 @@ def show_lines(document: Mapping[str, Any]) -> list[str]:
 @mutating
 @click.pass_context
 def start(ctx: click.Context, /, name: str, **how: Any) -> None:
-    """Start it, or resume its saved memory. What it needs comes along."""
+    """Start it, or resume its saved memory. What it needs comes along.
+
+    \b
+    clusterctl vm start vm1
+    """
     carry_out(ctx, "POST", path_to("resources", _machine(ctx, name)["name"], "online"), **how)
 
 
@@ -103,7 +115,11 @@ def start(ctx: click.Context, /, name: str, **how: Any) -> None:
 @mutating
 @click.pass_context
 def stop(ctx: click.Context, /, name: str, kind: str | None, **how: Any) -> None:
-    """Stop it. It stays stopped until it is started."""
+    """Stop it. It stays stopped until it is started.
+
+    \b
+    clusterctl vm stop vm1
+    """
     _stop(ctx, name, kind, **how)
 
 
@@ -112,7 +128,11 @@ def stop(ctx: click.Context, /, name: str, kind: str | None, **how: Any) -> None
 @mutating
 @click.pass_context
 def save(ctx: click.Context, /, name: str, **how: Any) -> None:
-    """Stop it and keep its memory, so that the next start goes on where it was; the same as stop --kind save."""
+    """Stop it and keep its memory, so that the next start goes on where it was; the same as stop --kind save.
+
+    \b
+    clusterctl vm save vm1
+    """
     _stop(ctx, name, "save", **how)
 
 
@@ -129,7 +149,11 @@ def _stop(ctx: click.Context, name: str, kind: str | None, *, plan: bool, **how:
 @click.option("--for", "longest_ms", type=Milliseconds(), help="Only show what it says, for this long.")
 @click.pass_context
 def console(ctx: click.Context, name: str, longest_ms: int | None) -> None:
-    """The machine's serial console in this terminal; Ctrl-] leaves it. It must run on this computer (as in a lab)."""
+    """The machine's serial console in this terminal; Ctrl-] leaves it. It must run on this computer (as in a lab).
+
+    \b
+    clusterctl vm console vm1
+    """
     found = client_of(ctx).read_computed(path_to("machines", name, "console"))
     if output_of(ctx) != "table":
         show(ctx, found, lambda _: [])
@@ -142,7 +166,11 @@ def console(ctx: click.Context, name: str, longest_ms: int | None) -> None:
 @click.argument("path", type=click.Path(path_type=Path, dir_okay=False), required=False)
 @click.pass_context
 def screenshot(ctx: click.Context, name: str, path: Path | None) -> None:
-    """Write what its display shows to a PNG file (NAME.png). Its definition must give it a display."""
+    """Write what its display shows to a PNG file (NAME.png). Its definition must give it a display.
+
+    \b
+    clusterctl vm screenshot vm1 vm1.png
+    """
     found = client_of(ctx).read_computed(path_to("machines", name, "screenshot"))
     target = path or Path(f"{found['machine']}.png")
     try:
