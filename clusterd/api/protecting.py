@@ -185,7 +185,7 @@ def plan_view(plan: MachinePlan) -> dict[str, Any]:
 
 
 def _kept_at(node: str, report: str) -> str:
-    return f"nothing was changed; kept as reports/{report}.json in the data folder of {node}" if report else ""
+    return f"nothing was changed; {node} keeps the report: clusterctl reports {report}" if report else ""
 
 
 def _definition_in(given: dict[str, Json]) -> str:

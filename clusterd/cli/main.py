@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resource-type": ("clusterd.cli.resource_types:resource_type", "Resource types: list, show, set, new, test."),
     "vm": ("clusterd.cli.vm:vm", "Machines: list, show, create, protect, start, stop, save, console, screenshot."),
     "validate": ("clusterd.cli.validation:validate", "Test nodes, network, storage, configuration and hypervisors."),
+    "reports": ("clusterd.cli.reports:reports", "What validation and the wizard said before: list, show."),
     "console": ("clusterd.cli.overview:console", "The address of the web page."),
     "lab": ("clusterd.lab.commands:lab", "Clusters of real processes on this machine: up, down, kill, cut …"),
 }

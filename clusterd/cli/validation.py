@@ -51,7 +51,7 @@ def validate(
     query = {name: ",".join(given) for name, given in (("only", only), ("skip", skip)) if given}
     found = client_of(ctx).read_computed("/v1/validation", **query)
     if path is not None:
-        _write_page(path, found)
+        write_page(path, found)
     show(ctx, found, lambda report: report_lines(report, shows_all=shows_all))
     if path is not None and output_of(ctx) == "table":
         click.echo(f"written: {path}")
@@ -103,7 +103,7 @@ def _word(verdict: str, shown: str) -> str:
     return paint(plain(shown), _COLOURS.get(verdict, ""))
 
 
-def _write_page(path: Path, report: Mapping[str, Any]) -> None:
+def write_page(path: Path, report: Mapping[str, Any]) -> None:
     """Whole or not at all."""
     from clusterd.validation import html_of
 

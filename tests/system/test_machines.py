@@ -57,6 +57,13 @@ def test_a_guest_in_one_command_and_what_can_be_done_with_it(tmp_path: Path) -> 
         assert "separate-machines" in page.read_text()
         assert running.ctl("vm", "list")["machines"][0]["state"] == "online", "nothing that runs was touched"
 
+        kept = running.ctl("reports")["reports"]
+        assert [each.split("-")[0] for each in kept] == ["validation", "protect", "protect"], "the newest first"
+        assert running.ctl("reports", kept[0])["tests"] == report["tests"]
+        refused, made_of = (running.ctl("reports", each) for each in kept[1:])
+        assert "protects it already" in refused["judgement"]["refusals"][0]
+        assert made_of["plan"]["group"] == "tiny1"
+
 
 DISK_NEEDED = ("qemu-storage-daemon", "losetup", "mkfs.ext4")
 NO_DISKS = [each for each in DISK_NEEDED if shutil.which(each) is None] + (["root"] if os.geteuid() else [])
