@@ -137,8 +137,9 @@ class _Judgement:
             self._refusals += [f"the definition is not valid: {text}" for text in sorted(problems)]
         else:
             disk = disk_under(self._path, list(self._told), self._around)
-            where = f": it is on disk {disk.resource}, bring that online first" if disk else ""
-            found = self._warnings if disk and self._wish.is_protected else self._refusals
+            is_mounted = disk is not None and disk.online_on != ""
+            where = f": it is on disk {disk.resource}, bring that online first" if disk and not is_mounted else ""
+            found = self._warnings if where and self._wish.is_protected else self._refusals
             found.append(f"no node has the definition {self._path}{where}")
 
     def _check_protected(self) -> None:
@@ -281,7 +282,7 @@ class _Judgement:
 
     def _check_running(self, readable: Mapping[str, DefinitionFacts]) -> bool:
         users = sorted(node for node, facts in readable.items() if any(each.is_in_use for each in facts.files))
-        if not users or self._wish.is_protected:
+        if not users or self._wish.is_protected or self._path in self._around.protected:
             return bool(users)
         text = f"a QEMU has its disk open on {', '.join(users)}"
         if self._wish.allows_running:

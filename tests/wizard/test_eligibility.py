@@ -223,8 +223,16 @@ def test_a_disk_that_is_mounted_nowhere_hides_what_is_on_it() -> None:
     found = judged(told(unseen), Surroundings(hosts(), (online,)))
     where = f"disk system {DISK} is not to be had on n2, where disk shop-disk is online: no such file"
     assert found.refusals == (where,), "who has it mounted knows"
+    found = judged(told(missing()), Surroundings(hosts(), (online,)))
+    assert found.refusals == (f"no node has the definition {PATH}",)
     found = judged(told(missing()), Surroundings(hosts(), (SHOP_DISK,)))
     assert found.refusals == (f"no node has the definition {PATH}: it is on disk shop-disk, bring that online first",)
+
+
+def test_of_a_protected_machine_it_is_no_news_that_it_runs() -> None:
+    running = told(n1=definition(file(PATH, "definition"), file(is_in_use=True)))
+    found = judged(running, Surroundings(hosts(), protected={PATH: "shop-configuration"}))
+    assert found.refusals == ("resource shop-configuration protects it already",)
 
 
 def test_a_folder_whose_name_begins_alike_is_not_on_the_disk() -> None:
