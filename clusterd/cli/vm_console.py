@@ -58,6 +58,7 @@ def _connect(path: str, *, machine: str, node: str) -> socket.socket:
 
 def _carry(line: socket.socket, *, is_two_way: bool, until: float | None) -> bool:
     """True when the machine ended it."""
+    said = b""
     sources: list[int] = [line.fileno(), *([sys.stdin.fileno()] if is_two_way else [])]
     while until is None or time.monotonic() < until:
         ready, _, _ = select.select(sources, [], [], LOOK_AGAIN_S)
@@ -79,6 +80,8 @@ def _carry(line: socket.socket, *, is_two_way: bool, until: float | None) -> boo
                 return True
             if leave or not typed:
                 return False
+    if said and not said.endswith(b"\n"):
+        click.echo("")  # the time is over in the midst of a line
     return False
 
 
