@@ -9,13 +9,26 @@ from test_documented_commands import calls_in, parse
 
 from clusterd.cli.main import clusterctl, hoist_global_options
 
-READS = {"list", "show", "status", "events", "explain", "export", "diff", "capacity", "what-if", "validate", "logs"}
+READS = {
+    "list",
+    "show",
+    "status",
+    "events",
+    "explain",
+    "export",
+    "diff",
+    "capacity",
+    "what-if",
+    "validate",
+    "reports",
+    "logs",
+}
 # What changes no record of a cluster, with the reason.
 CHANGES_NOTHING = {
     "wait": "it only looks, and has its own --timeout",
     "console": "it opens a page",
     "plan apply": "it carries out what was planned before",
-    "group verify": "it asks the nodes whether they could",
+    "group verify": "it moves there and back, and tells of each move",
     "resource-type new": "it writes files here",
     "resource-type test": "it tries a plug-in here",
     "vm console": "it opens a terminal",
