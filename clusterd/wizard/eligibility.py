@@ -43,6 +43,8 @@ class Eligibility:
     memory_mib: int = 0
     cores: int = 0
     is_running: bool = False
+    is_spread: bool = False
+    """Its possible owners are on more than one machine."""
 
     @property
     def is_eligible(self) -> bool:
@@ -120,6 +122,7 @@ class _Judgement:
             best.memory_mib,
             best.cores,
             is_running,
+            len({self._machines.get(each, each) for each in owners}) > 1,
         )
 
     # ---- the definition itself ----

@@ -69,6 +69,12 @@ def machine_plan(
         owners,
     )
     warnings = list(judged.warnings)
+    is_without_way = judged.is_spread and not (machine_properties or {}).get("migration_network")
+    if is_without_way and not any(disk.mount_point for disk in judged.disks):
+        warnings.append(
+            "it moves with an interruption (quick), not live: its memory has no way to another machine; "
+            "--set migration_network=10.0.0.0/24 names one"
+        )
     if judged.group and judged.group.casefold() != name.casefold():
         warnings.append(_joins(judged.group, judged.disks))
     return MachinePlan(

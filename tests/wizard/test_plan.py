@@ -1,6 +1,6 @@
 """Which resources and dependencies does a machine get?"""
 
-from machines import PATH, hosts, judged
+from machines import PATH, hosts, judged, on_one_machine, told
 
 from clusterd.wizard import ClusterDisk, MachinePlan, Surroundings, Wish, machine_plan
 
@@ -61,3 +61,15 @@ def test_an_unnamed_one_gets_the_first_free_number() -> None:
         resource_keys=frozenset({"virtual-machine-2-configuration"}),
     )
     assert machine_plan(judged(around=taken), taken).group == "virtual-machine-3"
+
+
+def test_memory_needs_a_way_to_another_machine() -> None:
+    around = Surroundings(hosts())
+    told_so = "its memory has no way to another machine"
+    assert any(told_so in text for text in machine_plan(judged(around=around), around).warnings)
+    named = {"migration_network": "10.0.0.0/24"}
+    assert machine_plan(judged(around=around), around, machine_properties=named).warnings == ()
+    on_one = judged(on_one_machine(told()), around)
+    assert not any(told_so in text for text in machine_plan(on_one, around).warnings)
+    mounted = Surroundings(hosts(), (SHOP_DISK,))
+    assert not any(told_so in text for text in machine_plan(judged(around=mounted), mounted).warnings)
