@@ -33,6 +33,8 @@ class Dials:
     resume_ms: int = 1
     fails_prepare: bool = False
     fails_migrate: bool = False
+    fails_late: bool = False
+    """The source takes a move for failed, and goes on, although everything has arrived."""
     never_prepares: bool = False
     never_migrates: bool = False
     fence_ms: int = 15

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from clusterd.model.states import ResourceState
 from clusterd.owner import CallAnswer, CallOutcome, HostCall
-from clusterd.sim.workloads import Memory
+from clusterd.sim.workloads import Memory, Run
 
 if TYPE_CHECKING:
     from clusterd.sim.host import HostedWorkload, SimHost
@@ -76,12 +76,16 @@ def resume(host: "SimHost", call: HostCall) -> None:
         return
     if hosted.is_moved:
         hosted.is_moved = False
-        before = hosted.run
-        hosted.run = host.ledger.start(
-            before.group, before.resource, host.node, before.generation, host.timeline.now_us, hosted.asked_us
-        )
-        hosted.run.goes_on = True
+        _go_on_here(host, hosted, hosted.run)
     host.answer(call.call_id, CallAnswer(CallOutcome.DONE, "", 1))
+
+
+def _go_on_here(host: "SimHost", hosted: "HostedWorkload", before: Run) -> None:
+    """A life of its own: what arrived elsewhere is out of date from here on."""
+    hosted.run = host.ledger.start(
+        before.group, before.resource, host.node, before.generation, host.timeline.now_us, hosted.asked_us
+    )
+    hosted.run.goes_on = True
 
 
 def stopped(host: "SimHost", hosted: "HostedWorkload") -> None:
@@ -106,7 +110,12 @@ def _arrived(host: "SimHost", hosted: "HostedWorkload", move: Move) -> None:
         _end_move(host, hosted, CallAnswer(CallOutcome.FAILED, "the connection broke"))
         return
     hosted.run.ended_us = host.timeline.now_us
-    place.of, hosted.is_moved = hosted.run, True
+    place.of = hosted.run
+    if host.dials_of(hosted.call).fails_late:
+        _go_on_here(host, hosted, hosted.run)
+        _end_move(host, hosted, CallAnswer(CallOutcome.FAILED, "the other side did not confirm it"))
+        return
+    hosted.is_moved = True
     _end_move(host, hosted, CallAnswer(CallOutcome.DONE))
 
 

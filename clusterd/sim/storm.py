@@ -348,6 +348,7 @@ class Storm:
                 Dials(prepare_ms=rng.choice((1, 300)), migrate_ms=rng.choice((1, 400, 3000))),
                 Dials(fails_prepare=True),
                 Dials(fails_migrate=True),
+                Dials(fails_late=True),
                 Dials(never_prepares=True),
                 Dials(never_migrates=True),
             )
