@@ -6,7 +6,6 @@ and start time, is signalled through a pidfd, and the start time is read again o
 
 import os
 import signal
-from collections.abc import Iterable
 from typing import NamedTuple
 
 TAG_VARIABLE = "CLUSTERD_NODE_TAG"
@@ -51,21 +50,6 @@ def tag_of(pid: int) -> str | None:
         return None
     end = environment.find(b"\0", at)
     return environment[at + len(_TAG) : end if end >= 0 else None].decode(errors="replace")
-
-
-def with_descendants(seen: dict[int, ProcessSeen], roots: Iterable[int]) -> set[int]:
-    """`roots` that still run, and everything that descends from them."""
-    children: dict[int, list[int]] = {}
-    for each in seen.values():
-        children.setdefault(each.parent_pid, []).append(each.pid)
-    found: set[int] = set()
-    todo = [pid for pid in roots if pid in seen]
-    while todo:
-        pid = todo.pop()
-        if pid not in found:
-            found.add(pid)
-            todo += children.get(pid, ())
-    return found
 
 
 def signal_process(seen: ProcessSeen, number: int = signal.SIGKILL) -> None:

@@ -7,7 +7,8 @@ which is its host or guard, and is found as a descendant of that. Only then: a r
 
 from collections.abc import Callable, Iterable
 
-from clusterd.adapters.containment_proc import ProcessSeen, processes, signal_process, tag_of, with_descendants
+from clusterd.adapters.containment_proc import ProcessSeen, signal_process
+from clusterd.adapters.containment_scan import look
 
 
 class TreeScope:
@@ -37,6 +38,5 @@ class TreeScope:
         return
 
     def _seen(self) -> list[ProcessSeen]:
-        seen = processes()
-        tagged = [pid for pid in seen if (tag_of(pid) or "").startswith(self._tag)]
-        return [seen[pid] for pid in with_descendants(seen, [*tagged, *self._roots()])]
+        seen = look()
+        return seen.with_descendants([*seen.tagged(self._tag), *self._roots()])

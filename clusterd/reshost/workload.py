@@ -7,12 +7,15 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from clusterd.adapters.containment import Scope
 from clusterd.adapters.containment_proc import process, signal_process
 from clusterd.reshost.output import OutputPipe, OutputTail
 from clusterd.reshost.spawning import Child, NotStarted, Order, SpawnerLink
 from clusterd.resource_api import Exit, ResourceFailed, StartRefused
+
+Result = TypeVar("Result")
 
 EMPTY_WITHIN_MS = 2000
 _LOOK_AGAIN_MS = (1, 1, 2, 3, 5, 10, 20)
@@ -154,9 +157,7 @@ class Workload:
     async def is_empty(self) -> bool:
         if not self._was_used:
             return True
-        if self._scope.birthplace() is not None:
-            return self._scope.is_empty()
-        return await asyncio.get_running_loop().run_in_executor(None, self._scope.is_empty)
+        return await self._aside(self._scope.is_empty)
 
     async def empty(self, within_ms: int = EMPTY_WITHIN_MS) -> list[int]:
         """Kill everything and wait until it is gone. Returns the processes that are not, normally none."""
@@ -165,7 +166,7 @@ class Workload:
         while not await self.is_empty():
             if asyncio.get_running_loop().time() > until:
                 return self.members()
-            self._scope.kill()
+            await self._aside(self._scope.kill)
             for each in self._running:
                 each.child.signal(9)
             if await self.is_empty():
@@ -177,6 +178,12 @@ class Workload:
         for each in self._running:
             each.close()
         return []
+
+    async def _aside(self, look: Callable[[], Result]) -> Result:
+        """Without a control group it takes a look at every process of the machine: not on the loop."""
+        if self._scope.birthplace() is not None:
+            return look()
+        return await asyncio.get_running_loop().run_in_executor(None, look)
 
     async def _until_one_ends(self, within_ms: int) -> None:
         """Of the started processes; what these started ends unseen."""

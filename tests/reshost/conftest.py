@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from clusterd.adapters.containment import CGROUP, KIND_VARIABLE, PROCESS_TREE
+from clusterd.adapters.containment_cgroup import usable_cgroup
 from clusterd.reshost.trial import TrialHost, TrialNode, trial_node
 from clusterd.wire import host_pb2
 from tests.guard.survivors import Marked
@@ -38,6 +40,15 @@ class Bench:
             verb=host_pb2.VERB_CONTROL, resource=resource, control_verb=verb, control_body=body
         )
         return await self.host.link.call(call)
+
+
+@pytest.fixture(params=[CGROUP, PROCESS_TREE])
+def contained(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Before `bench`: how its node contains what it starts."""
+    if request.param == CGROUP and usable_cgroup() is None:
+        pytest.skip("this user may not make a cgroup v2 with cgroup.kill")
+    monkeypatch.setenv(KIND_VARIABLE, request.param)
+    return str(request.param)
 
 
 @pytest.fixture
