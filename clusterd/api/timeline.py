@@ -14,7 +14,13 @@ from clusterd.api.times import parse_since, time_text
 from clusterd.database import DatabaseView
 from clusterd.model import keys
 from clusterd.model.errors import BadInput, NotFound
-from clusterd.model.events import GROUP_ASSIGNED, GROUP_UNPLACED, NODE_ENDED, RESOURCE_STATE_CHANGED
+from clusterd.model.events import (
+    GROUP_ASSIGNED,
+    GROUP_UNPLACED,
+    NODE_ENDED,
+    RESOURCE_STATE_CHANGED,
+    STORAGE_FENCE_ORDERED,
+)
 from clusterd.model.ids import key_of
 from clusterd.model.records import EventRecord
 
@@ -22,7 +28,7 @@ AROUND_BEFORE_MS = 30_000
 AROUND_AFTER_MS = 60_000
 CHAIN_MAX = 12
 LAST_FAILOVER = "last-failover"
-_STARTS_A_FAILOVER = (NODE_ENDED.name, RESOURCE_STATE_CHANGED.name)
+_STARTS_A_FAILOVER = (NODE_ENDED.name, STORAGE_FENCE_ORDERED.name, RESOURCE_STATE_CHANGED.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,11 @@ class _Link(NamedTuple):
 
 _OPERATORS_CHANGE = (_Link(catalogue.WANTED_CHANGED, "group"), _Link(catalogue.CONFIGURATION_APPLIED, "group"))
 _MOVE = (_Link(catalogue.MOVE_ASKED, "group"), _Link(catalogue.MOVE_QUEUED, "group"))
-_LOSS = (_Link(catalogue.NODE_ENDED, "owner"), _Link(catalogue.GROUP_RELEASED, "group"))
+_LOSS = (
+    _Link(catalogue.NODE_ENDED, "owner"),
+    _Link(catalogue.STORAGE_FENCED, "group"),
+    _Link(catalogue.GROUP_RELEASED, "group"),
+)
 _DRAIN = (_Link(catalogue.DRAIN_BEGUN, "owner"), _Link(catalogue.DRAIN_ASKED, "owner"))
 _HANDS_OFF = tuple(_Link(catalogue.MAINTENANCE_BEGUN, subject) for subject in ("node", "group", "resource"))
 _HANDS_ON = tuple(_Link(catalogue.MAINTENANCE_ENDED, subject) for subject in ("node", "group", "resource"))
@@ -74,6 +78,12 @@ _CAUSES: dict[str, tuple[_Link, ...]] = {
         _Link(catalogue.GROUP_PREEMPTED, "group"),
         _Link(catalogue.STOP_ASKED, "node"),
     ),
+    catalogue.STORAGE_FENCE_ORDERED.name: (
+        _Link(catalogue.NODE_EXPELLED, "owner"),
+        _Link(catalogue.STORAGE_FENCE_FAILED, "group"),
+    ),
+    catalogue.STORAGE_FENCED.name: (_Link(catalogue.STORAGE_FENCE_ORDERED, "group"),),
+    catalogue.STORAGE_FENCE_FAILED.name: (_Link(catalogue.STORAGE_FENCE_ORDERED, "group"),),
     catalogue.GROUP_BLOCKED.name: (_FAILED,),
     catalogue.GROUP_UNPLACED.name: _LOSS,
     catalogue.GROUP_HELD.name: (*_LOSS, *_OPERATORS_CHANGE),
@@ -107,6 +117,8 @@ _NEVER_FOLDED = frozenset(
         catalogue.NODE_JOINED,
         catalogue.NODE_EXPELLED,
         catalogue.NODE_ENDED,
+        catalogue.STORAGE_FENCE_ORDERED,
+        catalogue.STORAGE_FENCED,
     )
 )
 

@@ -173,6 +173,25 @@ def test_a_failover_is_a_chain_of_causes(told: Told) -> None:
     ]
 
 
+def test_a_failover_by_way_of_the_disks_is_a_chain_of_causes(told: Told) -> None:
+    owner = AssignmentRecord(GroupId("g"), NodeId("n1"), Incarnation("i1"), 1, Order.RUN, Decision("rule", "text"))
+    told.commit(Draft(told.view).put(owner))
+    told.say(EventRecord(1, "node.expelled", "warning", node="n1", message="n1 is expelled"))
+    told.say(EventRecord(2, "storage-fence.ordered", "warning", node="n2", group="g", message="n2 is to do it"))
+    told.say(EventRecord(3, "storage-fence.failed", "warning", node="n2", group="g", message="n2 could not"))
+    told.say(EventRecord(4, "storage-fence.ordered", "warning", node="n3", group="g", message="n3 is to do it"))
+    told.say(EventRecord(5, "storage.fenced", "info", node="n3", group="g", message="the storage refuses n1"))
+    told.say(EventRecord(6, "group.assigned", "info", node="n2", group="g", message="g is given to n2"))
+    assert told.names_causes() == [
+        ("node.expelled", ""),
+        ("storage-fence.ordered", "node.expelled"),
+        ("storage-fence.failed", "storage-fence.ordered"),
+        ("storage-fence.ordered", "storage-fence.failed"),
+        ("storage.fenced", "storage-fence.ordered"),
+        ("group.assigned", "storage.fenced"),
+    ]
+
+
 def test_a_failure_long_after_a_start_was_not_caused_by_it(told: Told) -> None:
     told.say(EventRecord(1, "group.assigned", "info", node="n1", group="g", message="g is given to n1"))
     told.say(failed("db is online"))
