@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.labs import lab
+from bench.labs import Lab, lab
 
 NEEDED = {"qemu-system-x86_64": "qemu-system-x86", "qemu-img": "qemu-utils", "nasm": "nasm"}
 MISSING = [package for command, package in NEEDED.items() if shutil.which(command) is None]
@@ -110,6 +110,64 @@ def test_two_machines_on_one_disk_are_one_group_and_move_together(tmp_path: Path
         finally:
             running.ctl("group", "offline", "stores")
         assert not os.path.ismount(mount)
+
+
+@pytest.mark.skipif(bool(NO_DISKS), reason=f"mounting a disk of the cluster needs {', '.join(NO_DISKS)}")
+def test_an_image_that_rests_on_another_on_disks_inside_each_other(tmp_path: Path, tiny_image: Path) -> None:
+    outer, inner = tmp_path / "mnt", tmp_path / "mnt" / "inner"
+    outer.mkdir()
+    disks = []
+    for name, mount in (("outer", outer), ("inner", inner)):
+        image = tmp_path / f"{name}.raw"
+        image.touch()
+        os.truncate(image, 64 << 20)
+        properties = {"image": str(image), "mount_point": str(mount), "format_when_empty": True}
+        disks.append({"name": name, "type": "physical_disk", "properties": properties})
+    disks[1]["depends_on"] = "[outer]"
+    with lab() as running:
+        running.apply({"groups": [{"name": "stores", "resources": disks}]})
+        try:
+            shutil.copyfile(tiny_image, outer / "base.img")
+            shop = _on_a_chain(inner, "shop", outer / "base.img")
+            made = running.ctl("vm", "protect", "shop", "--definition", str(shop), "--yes")
+            assert sorted(made["judgement"]["disks"]) == ["inner", "outer"]
+            assert any("not live" in each for each in made["notes"])
+            machine = {each["name"]: each for each in running.group("stores")["resources"]}["shop"]
+            assert machine["depends_on"] == "[shop-configuration] and [inner] and [outer]"
+
+            local = tmp_path / "local.img"
+            shutil.copyfile(tiny_image, local)
+            till = _on_a_chain(inner, "till", local)
+            assert f"rests on {local}, which is on no disk of the group" in _refusal(running, till)
+            local.unlink()
+            assert f"{local}: No such file or directory" in _refusal(running, till), "a chain without its root"
+            assert f"no node has the definition {inner}/none.toml" in _refusal(running, inner / "none.toml")
+
+            with pytest.raises(SystemExit, match=r"3: .*as it has a mount_point"):
+                running.ctl("group", "move", "stores", "--kind", "live")
+            assert running.ctl("group", "verify", "stores")["verified"] is True
+            assert running.ctl("vm", "show", "shop")["machines"][0]["guest"]["status"] == "running"
+        finally:
+            running.ctl("group", "offline", "stores")
+        assert not os.path.ismount(outer)
+
+
+def _on_a_chain(folder: Path, name: str, base: Path) -> Path:
+    """A definition whose image rests on `base`."""
+    image, definition = folder / f"{name}.qcow2", folder / f"{name}.toml"
+    create = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(base), "-F", "raw", str(image)]
+    subprocess.run(create, check=True)
+    disk = f'[[disks]]\nid = "system"\npath = "{image}"\nformat = "qcow2"\nbus = "ide"\n'
+    definition.write_text(f"memory_mib = 1\n{disk}", encoding="utf-8")
+    return definition
+
+
+def _refusal(running: Lab, definition: Path) -> str:
+    """What the wizard says, also afterwards in its report."""
+    with pytest.raises(SystemExit, match=r"ended with 3"):
+        running.ctl("vm", "protect", "--definition", str(definition), "--yes")
+    newest = running.ctl("reports")["reports"][0]
+    return "; ".join(running.ctl("reports", newest)["judgement"]["refusals"])
 
 
 def test_a_silent_node_fails_the_validation_and_the_others_are_judged() -> None:
