@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from clusterd.api.finding import find_group, find_node, find_resource, observe
 from clusterd.api.group_views import because, next_action
 from clusterd.api.maintenance import groups_on, waiting_groups
-from clusterd.api.migrating import LEAVING, migration_text
+from clusterd.api.migrating import LEAVING, is_queued_move, migration_text
 from clusterd.api.node_views import current_drain, drain_text, is_quarantined, node_state, pause_view
 from clusterd.api.observed import ObservedGroup, ObservedResource, observe_groups
 from clusterd.api.port import NodeStatus
@@ -28,7 +28,6 @@ from clusterd.model.settings_check import nearest
 from clusterd.model.states import (
     DrainState,
     GroupState,
-    GroupStatus,
     MembershipState,
     NodeState,
     Order,
@@ -341,7 +340,7 @@ def _moved(view: DatabaseView, status: NodeStatus, name: str, request_id: str) -
         return Answer(False, f"the move of {group.record.name} was cancelled", is_impossible=True)
     if move.id != request_id:
         return Answer(False, "another move was asked for since", is_impossible=True)
-    if assignment is not None and GroupStatus.WAITING_IN_QUEUE_FOR_MOVE in assignment.status:
+    if assignment is not None and is_queued_move(assignment):
         return Answer(False, f"the move of {group.record.name} waits in the queue: {assignment.because.text}")
     if assignment is None or assignment.move_id != request_id or assignment.order in LEAVING:
         return Answer(False, migration_text(view, group) or _group_now(group))

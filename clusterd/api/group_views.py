@@ -3,7 +3,7 @@
 from typing import Any, TypeAlias
 
 from clusterd.api.maintenance import hands_off_group, is_in_force, maintenance_view
-from clusterd.api.migrating import is_leaving_for_a_move, migration_view
+from clusterd.api.migrating import is_leaving_for_a_move, is_queued_move, migration_view
 from clusterd.api.observed import ObservedGroup, ObservedResource
 from clusterd.api.port import NodeStatus
 from clusterd.api.times import time_text, wall_of
@@ -74,7 +74,7 @@ def _move_view(group: ObservedGroup) -> Document | None:
     if move is None or assignment is None:
         return None
     is_leaving = is_leaving_for_a_move(assignment)
-    is_queued = GroupStatus.WAITING_IN_QUEUE_FOR_MOVE in assignment.status
+    is_queued = is_queued_move(assignment)
     if move.id == assignment.move_id and not is_leaving and not is_queued:
         return None
     return {

@@ -46,7 +46,9 @@ class KeptReports:
     def read(self, report_id: str) -> dict[str, Any]:
         """Raises NotFound."""
         if self._folder is None or not _ID.fullmatch(report_id) or report_id not in self.ids():
-            raise NotFound(f"there is no report {report_id} on this node", hint="clusterctl reports lists those there are")
+            raise NotFound(
+                f"there is no report {report_id} on this node", hint="clusterctl reports lists those there are"
+            )
         try:
             found = json.loads(self._path(report_id).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:

@@ -4,8 +4,9 @@ from typing import Any
 
 from clusterd.api.observed import ObservedGroup
 from clusterd.database import DatabaseView
+from clusterd.leader.moves import QUEUED_FOR_DRAIN
 from clusterd.model.records import AssignmentRecord, MigrationReport
-from clusterd.model.states import MigrationState, Order, ReleaseCause
+from clusterd.model.states import GroupStatus, MigrationState, Order, ReleaseCause
 
 LEAVING = (Order.RELEASE, Order.MIGRATE)
 """Orders under which a group goes to another node."""
@@ -13,6 +14,12 @@ LEAVING = (Order.RELEASE, Order.MIGRATE)
 
 def is_leaving_for_a_move(assignment: AssignmentRecord | None) -> bool:
     return assignment is not None and assignment.order in LEAVING and assignment.release_cause is ReleaseCause.MOVE
+
+
+def is_queued_move(assignment: AssignmentRecord | None) -> bool:
+    """Whether a move that somebody asked for waits in the queue; a drain that waits there is no such move."""
+    is_queued = assignment is not None and GroupStatus.WAITING_IN_QUEUE_FOR_MOVE in assignment.status
+    return is_queued and assignment is not None and assignment.because.rule != QUEUED_FOR_DRAIN
 
 
 def migration_view(view: DatabaseView, group: ObservedGroup) -> dict[str, Any] | None:

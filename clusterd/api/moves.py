@@ -10,7 +10,7 @@ from clusterd.api.checks import refuse
 from clusterd.api.finding import find_node, observe
 from clusterd.api.group_views import is_locked
 from clusterd.api.maintenance import pinned_group, refuse_hands_off
-from clusterd.api.migrating import is_leaving_for_a_move
+from clusterd.api.migrating import is_leaving_for_a_move, is_queued_move
 from clusterd.api.node_views import is_quarantined, node_state
 from clusterd.api.observed import ObservedGroup
 from clusterd.api.plans import Asked, Plan, Planner
@@ -21,7 +21,7 @@ from clusterd.model import keys
 from clusterd.model.events import MOVE_ASKED, MOVE_CANCELLED
 from clusterd.model.ids import NodeId, key_of
 from clusterd.model.records import MoveRequest
-from clusterd.model.states import GroupState, GroupStatus, MoveKind, NodeState
+from clusterd.model.states import GroupState, MoveKind, NodeState
 
 LOCKED = "locked-from-moving"
 
@@ -84,7 +84,7 @@ def cancel_move(name: str) -> Planner:
         record, assignment = group.record, group.assignment
         made = Plan(Draft(view))
         move = record.move
-        is_queued = assignment is not None and GroupStatus.WAITING_IN_QUEUE_FOR_MOVE in assignment.status
+        is_queued = is_queued_move(assignment)
         is_heeded = assignment is not None and move is not None and assignment.move_id == move.id
         if move is None or (is_heeded and not is_queued and not is_leaving(group)):
             made.notes.append(f"no move of {record.name} is waiting")

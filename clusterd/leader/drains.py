@@ -10,16 +10,25 @@ from dataclasses import replace
 from clusterd.database import DatabaseView, Draft
 from clusterd.leader.choice import count_text
 from clusterd.leader.crowd import Crowd
+from clusterd.leader.moves import QUEUED_FOR_DRAIN, without_queue
 from clusterd.leader.pen import Pen
 from clusterd.leader.placement import PlacementCause, Request
 from clusterd.leader.proposal import Proposal
 from clusterd.leader.sight import Sight
 from clusterd.leader.standing import Standing
 from clusterd.model import keys
-from clusterd.model.events import DRAIN_BEGUN, DRAIN_COMPLETED, DRAIN_FAILED, Event
+from clusterd.model.events import DRAIN_BEGUN, DRAIN_COMPLETED, DRAIN_FAILED, MOVE_QUEUED, Event
 from clusterd.model.ids import NodeId
-from clusterd.model.records import AssignmentRecord, DrainFailure, DrainRecord, EventRecord, NodeRecord, PauseRequest
-from clusterd.model.states import DrainState, Order, ReleaseCause
+from clusterd.model.records import (
+    AssignmentRecord,
+    Decision,
+    DrainFailure,
+    DrainRecord,
+    EventRecord,
+    NodeRecord,
+    PauseRequest,
+)
+from clusterd.model.states import DrainState, GroupStatus, Order, ReleaseCause
 
 _LEAVING = (Order.RELEASE, Order.MIGRATE)
 
@@ -73,8 +82,10 @@ def drain_away(
     """Have a group leave the node that is being drained."""
     node = standing.owner_node
     pause = node.pause if node is not None else None
-    if node is None or pause is None or not pause.is_drain or assignment.order in _LEAVING:
+    if assignment.order in _LEAVING:
         return None
+    if node is None or pause is None or not pause.is_drain:
+        return _leave_queue(standing, assignment, pen)
     record = view.drain(node.name)
     if record is None or record.pause_id != pause.id or obstacle(standing, pause, crowd) is not None:
         return None
@@ -82,18 +93,56 @@ def drain_away(
         return None
     placement = crowd.place(_request(standing, pause))
     text = f"{standing.group.name} leaves {node.name}, which is being drained by {pause.asked_by or 'an operator'}"
-    return pen.leave(
+    target = placement.chosen or NodeId("")
+    leaves = pen.leave(
         standing,
         replace(assignment, drained_from=node.name),
         ReleaseCause.DRAIN,
         rule="drain",
         text=text,
         message=text,
-        target=placement.chosen or NodeId(""),
+        target=target,
         candidates=placement.candidates,
         caused_by=pause.id,
         also=(keys.node(node.name),),
     )
+    return leaves or _queue(standing, assignment, node, target, pen)
+
+
+def _queue(
+    standing: Standing, assignment: AssignmentRecord, node: NodeRecord, target: NodeId, pen: Pen
+) -> Proposal | None:
+    """It waits for other live migrations, and says so once."""
+    if standing.has_status(GroupStatus.WAITING_IN_QUEUE_FOR_MOVE):
+        return None
+    problem = pen.too_many_migrations(assignment.owner, target)
+    text = f"it waits to leave {node.name}, which is being drained: {problem}"
+    after = replace(
+        assignment,
+        status=(*assignment.status, GroupStatus.WAITING_IN_QUEUE_FOR_MOVE),
+        because=Decision(QUEUED_FOR_DRAIN, text, (*assignment.because.steps[-8:], pen.step(text))),
+        next_action=f"migrate live to {target} as soon as another migration has ended",
+    )
+    pause_id = node.pause.id if node.pause is not None else ""
+    return pen.write(
+        standing,
+        after,
+        MOVE_QUEUED,
+        f"{standing.group.name}: {text}",
+        "",
+        also=(keys.node(node.name),),
+        caused_by=pause_id,
+    )
+
+
+def _leave_queue(standing: Standing, assignment: AssignmentRecord, pen: Pen) -> Proposal | None:
+    """Its node is not drained any more."""
+    if assignment.because.rule != QUEUED_FOR_DRAIN:
+        return None
+    text = f"{standing.group.name} stays on {assignment.owner}, which is not drained any more"
+    because = Decision("drain: called off", text, (*assignment.because.steps, pen.step(text)))
+    after = replace(assignment, status=without_queue(assignment), next_action="", because=because)
+    return pen.write(standing, after, None, "", "", also=(keys.node(assignment.owner),))
 
 
 def obstacle(standing: Standing, pause: PauseRequest, crowd: Crowd) -> str | None:

@@ -20,6 +20,8 @@ from clusterd.model.records import AssignmentRecord, Decision, MoveRequest, Step
 from clusterd.model.states import GroupStatus, MoveKind, Order, ReleaseCause
 
 QUEUED = "move: waits"
+QUEUED_FOR_DRAIN = "drain: waits"
+"""The rule of a group that is to leave a drained node as soon as other live migrations have ended."""
 
 
 def carry_out(
@@ -134,7 +136,7 @@ def _give_up(
     after = replace(
         assignment,
         move_id=move.id,
-        status=_without_queue(assignment),
+        status=without_queue(assignment),
         because=Decision("move: given up", text, (asked, pen.step(text)), placement.candidates),
     )
     return pen.write(standing, after, MOVE_GIVEN_UP, text, "", caused_by=move.id)
@@ -162,17 +164,18 @@ def _queue(
 
 
 def _leave_queue(standing: Standing, assignment: AssignmentRecord, pen: Pen) -> Proposal | None:
-    if not standing.has_status(GroupStatus.WAITING_IN_QUEUE_FOR_MOVE):
+    is_queued = standing.has_status(GroupStatus.WAITING_IN_QUEUE_FOR_MOVE)
+    if not is_queued or assignment.because.rule == QUEUED_FOR_DRAIN:
         return None
     text = f"the move was cancelled: {standing.group.name} stays on {assignment.owner}"
     after = replace(
         assignment,
-        status=_without_queue(assignment),
+        status=without_queue(assignment),
         next_action="",
         because=Decision("move: cancelled", text, (*assignment.because.steps, pen.step(text))),
     )
     return pen.write(standing, after, MOVE_GIVEN_UP, text, "")
 
 
-def _without_queue(assignment: AssignmentRecord) -> tuple[str, ...]:
+def without_queue(assignment: AssignmentRecord) -> tuple[str, ...]:
     return tuple(each for each in assignment.status if each != GroupStatus.WAITING_IN_QUEUE_FOR_MOVE)
