@@ -79,11 +79,11 @@ class DatabaseView:
 
     def get(self, kind: type[R], key: str) -> R | None:
         """The record under `key` (built by `model.keys`), or None when there is none."""
-        item = self._database.get(key)
+        item, known = self._database.get(key), self._decoded.get(key)
         if item is None:
-            self._decoded.pop(key, None)
+            if known is not None:
+                del self._decoded[key]
             return None
-        known = self._decoded.get(key)
         if known is not None and known[0] == item.revision:
             return cast(R, known[1])
         record = codec.decode(kind, item.value)

@@ -77,8 +77,8 @@ def choose(choice: Choice, groups_at: Callable[[str], int], also_able: Callable[
             told.append(Candidate(rooms[node].name, False, found[1]) if found else also_able(node))
     if barred:
         told += _left_out(rooms, barred, TOLD_MAX - len(told))
-    ranked = tuple([rooms[node].name for node in able])
-    return Placement(ranked[0] if ranked else None, tuple(told), nearest(barred.values()), ranked)
+    chosen = rooms[able[0]].name if able else None
+    return Placement(chosen, tuple(told), nearest(barred.values()), tuple(able))
 
 
 def _among(able: Sequence[str]) -> str:

@@ -72,8 +72,8 @@ class Placement:
     candidates: tuple[Candidate, ...]
     status: GroupStatus = GroupStatus.NO_NODE
     """Why there is none: of all reasons, the one that is nearest to success."""
-    ranked: tuple[NodeId, ...] = ()
-    """Every node that can take it, best first."""
+    ranked: tuple[str, ...] = ()
+    """The key of every node that can take it, best first."""
 
     @property
     def refusal(self) -> str:

@@ -19,14 +19,17 @@ from clusterd.wire import records_pb2
 
 R = TypeVar("R")
 _Convert = Callable[[Any], Any]
-_Plan = tuple[tuple[str, str, _Convert, _Convert], ...]
+_Plan = tuple[tuple[str, str, _Convert | None, _Convert], ...]
+"""For each field: its name here and on the wire, its value → wire (None: as it is), message → its value."""
 _PLANS: dict[type, _Plan] = {}
 _CLASSES: dict[type, type[Message]] = {}
 
 
 def encode(record: object) -> bytes:
     """The durable form. Equal records give equal bytes, so bytes can be compared and hashed."""
-    return _to_message(record).SerializeToString(deterministic=True)
+    kind = type(record)
+    values = _to_values(record)
+    return _CLASSES[kind](**values).SerializeToString(deterministic=True)
 
 
 def decode(kind: type[R], data: bytes) -> R:
@@ -43,14 +46,15 @@ def message_class(kind: type) -> type[Message]:
     return typing.cast(type[Message], getattr(records_pb2, kind.__name__))
 
 
-def _to_message(record: object) -> Message:
+def _to_values(record: object) -> dict[str, Any]:
+    """What a message is made from. Those in it are made with it: one after the other they would be copied into it."""
     kind = type(record)
     values: dict[str, Any] = {}
     for attribute, name, to_wire, _ in _PLANS.get(kind) or _plan(kind):
         value = getattr(record, attribute)
         if value:  # nothing, zero and empty are absent on the wire
-            values[name] = to_wire(value)
-    return _CLASSES[kind](**values)
+            values[name] = value if to_wire is None else to_wire(value)
+    return values
 
 
 def _from_message(kind: type, message: Message) -> object:
@@ -58,7 +62,7 @@ def _from_message(kind: type, message: Message) -> object:
 
 
 def _plan(kind: type) -> _Plan:
-    """For each field: its name here and on the wire, its value → wire, message → its value. Worked out once."""
+    """How records of this kind are converted. Worked out once."""
     if not is_dataclass(kind):
         raise TypeError(f"{kind.__name__} is not a record")
     hints = typing.get_type_hints(kind)
@@ -67,7 +71,7 @@ def _plan(kind: type) -> _Plan:
     return plan
 
 
-def _field_plan(name: str, hint: Any) -> tuple[str, _Convert, _Convert]:
+def _field_plan(name: str, hint: Any) -> tuple[str, _Convert | None, _Convert]:
     hint = getattr(hint, "__supertype__", hint)
     origin = typing.get_origin(hint)
     if origin is Mapping or hint is dict or origin is typing.get_origin(Mapping[str, Any]):
@@ -79,20 +83,20 @@ def _field_plan(name: str, hint: Any) -> tuple[str, _Convert, _Convert]:
             kind = typing.cast(type, item)
             return (
                 name,
-                lambda value: [_to_message(each) for each in value],
+                lambda value: [_to_values(each) for each in value],
                 lambda message: tuple(_from_message(kind, each) for each in getattr(message, name)),
             )
         return name, list, lambda message: tuple(getattr(message, name))
     if origin in (types.UnionType, typing.Union):
         kind = next(each for each in typing.get_args(hint) if each is not type(None))
-        return name, _to_message, lambda message: _optional(kind, message, name)
+        return name, _to_values, lambda message: _optional(kind, message, name)
     if is_dataclass(hint):
         kind = typing.cast(type, hint)
-        return name, _to_message, lambda message: _from_message(kind, getattr(message, name))
+        return name, _to_values, lambda message: _from_message(kind, getattr(message, name))
     if isinstance(hint, type) and issubclass(hint, Enum):
         enum = hint
         return name, lambda value: value.value, lambda message: enum(getattr(message, name))
-    return name, lambda value: value, lambda message: getattr(message, name)
+    return name, None, lambda message: getattr(message, name)
 
 
 def _optional(kind: type, message: Message, name: str) -> object | None:

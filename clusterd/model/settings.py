@@ -7,6 +7,7 @@ Deciding code asks here and gets plain numbers in milliseconds, with defaults fi
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from clusterd.model.records import (
     ClusterRecord,
@@ -175,7 +176,17 @@ def cluster_settings(record: ClusterRecord) -> ClusterSettings:
 
 
 def group_settings(record: GroupRecord, node_count: int) -> GroupSettings:
-    values = _in_force(Scope.GROUP, record.properties)
+    return _group_settings(record.properties, node_count) if record.properties else _plain_group(node_count)
+
+
+@cache
+def _plain_group(node_count: int) -> GroupSettings:
+    """Most groups have no properties of their own."""
+    return _group_settings({}, node_count)
+
+
+def _group_settings(properties: Properties, node_count: int) -> GroupSettings:
+    values = _in_force(Scope.GROUP, properties)
     threshold = _number(values, "failover_threshold")
     return GroupSettings(
         failover_threshold=max(node_count - 1, 0) if threshold == ALL_ONES else threshold,
@@ -263,12 +274,18 @@ def resource_settings(record: ResourceRecord, of_type: TypeSettings = TypeSettin
 
 def _in_force(scope: Scope, given: Properties) -> dict[str, Json]:
     """Given values over defaults. A stored value of another kind (a newer version's) gives way to the default."""
-    values: dict[str, Json] = {}
-    for name, setting in settings_of(scope).items():
-        default: Json = list(setting.default) if isinstance(setting.default, tuple) else setting.default
-        value = given.get(name)
-        values[name] = value if type(value) is type(default) else default
+    values = dict(_defaults(scope))
+    for name, value in given.items():
+        if name in values and type(value) is type(values[name]):
+            values[name] = value
     return values
+
+
+@cache
+def _defaults(scope: Scope) -> dict[str, Json]:
+    """Worked out once: this is asked thousands of times in a pass. Lists in it are never changed."""
+    found = settings_of(scope).items()
+    return {name: list(each.default) if isinstance(each.default, tuple) else each.default for name, each in found}
 
 
 def _number(values: Mapping[str, Json], name: str) -> int:
