@@ -7,7 +7,6 @@ import click
 from clusterd.cli.client import path_to
 from clusterd.cli.session import carry_out, mutating
 
-
 _EXAMPLES = {"groups": "web", "group-sets": "backend", "resources": "web-server", "rules": "apart"}
 
 
