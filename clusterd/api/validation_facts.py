@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from clusterd.api.group_views import because
 from clusterd.api.node_views import node_state
-from clusterd.api.observed import observe_groups
+from clusterd.api.observed import ObservedResource, observe_groups
 from clusterd.api.port import NodeStatus
 from clusterd.database import DatabaseView
 from clusterd.leader.capacity import CapacityAnswer
@@ -75,9 +75,16 @@ def groups_of(view: DatabaseView, status: NodeStatus) -> tuple[Group, ...]:
                 sum(_number(each, "memory_demand") for each in records),
                 sum(_number(each, "core_demand") for each in records),
                 because(group),
+                tuple(_part(each) for each in group.resources),
             )
         )
     return tuple(found)
+
+
+def _part(resource: ObservedResource) -> str:
+    record = resource.record
+    needs = f", depends on {record.depends_on}" if record.depends_on else ""
+    return f"{record.name} ({record.type}, {resource.state}{needs})"
 
 
 def possible_owners(view: DatabaseView, resources: Sequence[ResourceRecord]) -> tuple[str, ...]:

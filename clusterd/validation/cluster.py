@@ -82,6 +82,13 @@ def _groups_well(situation: Situation) -> list[Finding]:
     return found
 
 
+def _parts(situation: Situation) -> list[Finding]:
+    return [
+        passed(each.name, f"on {each.owner or 'no node'}: {'; '.join(each.parts) or 'it has no resources'}")
+        for each in situation.cluster.groups
+    ]
+
+
 def _owners(situation: Situation) -> list[Finding]:
     return [_owners_of(situation, each) for each in situation.cluster.groups]
 
@@ -139,6 +146,13 @@ TESTS = (
         _fencing,
     ),
     Test("groups-well", Category.CLUSTER, "Groups", "Everything is as it is wanted.", _groups_well),
+    Test(
+        "group-resources",
+        Category.CLUSTER,
+        "Resources of groups",
+        "Where each group is, its resources, their states and what they depend on.",
+        _parts,
+    ),
     Test("possible-owners", Category.CLUSTER, "Possible owners", "Every group has more than one.", _owners),
     Test("resource-types", Category.CLUSTER, "Resource types", "Where a group may go, its types are.", _types),
     Test("capacity", Category.CLUSTER, "Capacity", "The loss of any one node leaves every group room.", _capacity),

@@ -32,6 +32,8 @@ class Group:
     memory_mib: int = 0
     cores: int = 0
     because: str = ""
+    parts: tuple[str, ...] = ()
+    """Its resources in words, each with its type, its state and what it depends on."""
 
     @property
     def is_machine(self) -> bool:

@@ -43,6 +43,7 @@ async def test_every_node_is_asked_once(client: TestClient, answering: PretendCl
     assert sorted(answering.told) == [("n1", "facts"), ("n2", "facts"), ("n3", "facts")]
     assert test_of(found, "same-kernel")["verdict"] == "pass"
     assert test_of(found, "fence-agents")["verdict"] == "warning"
+    assert test_of(found, "group-resources")["findings"] == []
     assert found["summary"][0]["category"] == "inventory"
     assert found["report"] is None, "without a folder nothing is kept"
 
@@ -93,6 +94,15 @@ async def test_a_disk_is_asked_through_its_owner(client: TestClient, answering: 
     found = await get(client, "/v1/validation", only="storage")
     assert test_of(found, "reservations")["verdict"] == "failure"
     assert test_of(found, "disk-guarantees")["verdict"] == "warning"
+
+
+async def test_resources_are_listed_with_what_they_depend_on(client: TestClient, answering: PretendCluster) -> None:
+    await apply(client)
+    found = await get(client, "/v1/validation", only="group-resources")
+    (told,) = test_of(found, "group-resources")["findings"]
+    assert (told["about"], told["verdict"]) == ("web", "pass")
+    assert told["saw"].startswith("on n1: ")
+    assert "web-server (generic_service, online, depends on [web-data])" in told["saw"]
 
 
 async def test_every_node_looks_for_the_disks(client: TestClient, answering: PretendCluster) -> None:
