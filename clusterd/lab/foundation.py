@@ -25,7 +25,7 @@ from clusterd.adapters.configuration import (
 )
 from clusterd.adapters.link_cuts import LinkCuts
 from clusterd.lab.layout import RECORD_NAME, LabRecord, NodeEntry, lab_root, make_private
-from clusterd.lab.leftovers import disk_folder, take_away
+from clusterd.lab.leftovers import disk_folder, remove_sockets, take_away
 from clusterd.lab.ports import HOST, Ports
 from clusterd.lab.processes import start_ticks_of
 from clusterd.model.errors import Refused
@@ -99,7 +99,7 @@ def remove_old(folder: Path) -> None:
         raise Refused(f"{folder} belongs to the running lab {old.name}", hint=f"clusterctl --lab {old.name} lab down")
     run_base = Path(old.run_base)
     take_away(disk_folder(run_base))
-    shutil.rmtree(disk_folder(run_base), ignore_errors=True)
+    remove_sockets(run_base)
     if run_base != folder and run_base.name.startswith(RUN_BASE_PREFIX) and run_base.parent == _short_parent():
         shutil.rmtree(run_base, ignore_errors=True)
     for node in old.nodes:

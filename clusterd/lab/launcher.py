@@ -23,7 +23,7 @@ from clusterd.lab.cuts import Cuts
 from clusterd.lab.doors import ControlDoor, FenceDoor
 from clusterd.lab.foundation import LabOptions, lay
 from clusterd.lab.layout import LabRecord, check_name, lab_root, lock, make_private
-from clusterd.lab.leftovers import disk_folder, take_away
+from clusterd.lab.leftovers import disk_folder, remove_sockets, take_away
 from clusterd.lab.node import LabContext, LabNode
 from clusterd.lab.ports import Ports
 from clusterd.model.errors import BadInput, ClusterError, NotFound, Refused
@@ -118,6 +118,7 @@ async def serve(options: LabOptions, record: LabRecord) -> None:
             cgroup.kill()
             cgroup.remove()
         take_away(disk_folder(record.run_base))
+        remove_sockets(record.run_base)
         _remove_sockets(record)
 
 

@@ -5,12 +5,15 @@ that device. All three outlive the processes that they need. Only what lies belo
 """
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
 DISK_FOLDER_VARIABLE = "CLUSTERD_DISK_FOLDER"
 """Tells physical disks where their sockets and files are; every node of a lab has the same, so they find each other's."""
+MACHINE_FOLDER_VARIABLE = "CLUSTERD_MACHINE_FOLDER"
+"""Tells machines where their sockets are."""
 COMMAND_WITHIN_S = 10
 _ESCAPES = (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\"))
 
@@ -23,6 +26,17 @@ class Mount(NamedTuple):
 def disk_folder(run_base: Path | str) -> Path:
     """Where the disks of a lab are."""
     return Path(run_base) / "disks"
+
+
+def machine_folder(run_base: Path | str) -> Path:
+    """Where the machines of a lab have their sockets. Short: the path of a Unix socket has at most 107 characters."""
+    return Path(run_base) / "m"
+
+
+def remove_sockets(run_base: Path | str) -> None:
+    """Of disks and machines whose hosts were killed. Nothing of the lab may run any more, and nothing be mounted."""
+    for folder in (disk_folder(run_base), machine_folder(run_base)):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def take_away(folder: Path) -> None:

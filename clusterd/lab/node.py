@@ -21,7 +21,7 @@ from clusterd.lab.cgroups import Cgroup
 from clusterd.lab.children import Child, Children
 from clusterd.lab.foundation import LabOptions
 from clusterd.lab.layout import NodeEntry
-from clusterd.lab.leftovers import DISK_FOLDER_VARIABLE, disk_folder
+from clusterd.lab.leftovers import DISK_FOLDER_VARIABLE, MACHINE_FOLDER_VARIABLE, disk_folder, machine_folder
 from clusterd.lab.processes import ProcessInfo, snapshot
 from clusterd.lab.programs import CommandFor, daemon_command, guard_command
 from clusterd.lab.run import Run, signal_all
@@ -256,8 +256,9 @@ class LabNode:
 
     def _environment(self, run_id: str) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if name not in UNWANTED_VARIABLES}
-        disks = disk_folder(Path(self.entry.run_dir).parents[1])
-        return {**kept, RUN_ID_VARIABLE: run_id, DISK_FOLDER_VARIABLE: str(disks)}
+        base = Path(self.entry.run_dir).parents[1]
+        folders = {DISK_FOLDER_VARIABLE: str(disk_folder(base)), MACHINE_FOLDER_VARIABLE: str(machine_folder(base))}
+        return {**kept, RUN_ID_VARIABLE: run_id, **folders}
 
     def _signal_part(self, run: Run, what: str, number: Signals) -> str:
         if what == "host":

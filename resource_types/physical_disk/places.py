@@ -1,8 +1,10 @@
-"""Where does a disk of this node have its sockets and its device file? Pure but for the user's id and the environment.
+"""Where does a disk of this node have its sockets and its device file? Pure but for the user's id, the
+environment, and the making and removing of that folder.
 
 The folder's name is a hash: the path of a Unix socket has at most 107 characters.
 """
 
+import contextlib
 import hashlib
 import os
 from typing import NamedTuple
@@ -44,6 +46,15 @@ def places(cluster: str, node: str, resource: str) -> Places:
     """The same for everybody on this node, so a virtual machine finds the disks that it depends on."""
     name = hashlib.blake2b("\0".join((cluster, node, resource)).encode(), digest_size=8).hexdigest()
     return Places(os.path.join(root_folder(), name))
+
+
+def remove_folder(place: Places) -> None:
+    """The sockets of a session that has ended, and their folder. What else lies there is somebody's, and stays with it."""
+    for path in (place.control, place.nbd):
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+    with contextlib.suppress(OSError):
+        os.rmdir(place.folder)
 
 
 def make_folder(place: Places) -> None:

@@ -24,7 +24,7 @@ from resource_types.physical_disk.file_system import id_problem
 from resource_types.physical_disk.leftovers import starting, take_away
 from resource_types.physical_disk.looking import look_at_disks
 from resource_types.physical_disk.mounting import Mounting, missing, mount_point
-from resource_types.physical_disk.places import Places, make_folder, places
+from resource_types.physical_disk.places import Places, make_folder, places, remove_folder
 from resource_types.physical_disk.properties import EXACTLY_ONE, PROPERTIES, described, kind_and_place
 from resource_types.physical_disk.session_link import SessionFailed, SessionLink, SessionSilent
 
@@ -84,6 +84,8 @@ class PhysicalDisk(ResourceType):
         self._mounting = None
         if mount_point(context) and os.geteuid() == 0:
             take_away(context, _place(context), "")
+        if not SessionLink(_place(context).control).is_there():  # one that listens is not ours
+            remove_folder(_place(context))
 
     def looks_alive(self, context: Context) -> Health:
         if self._maintenance:

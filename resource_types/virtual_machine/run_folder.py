@@ -14,6 +14,8 @@ import tempfile
 from clusterd.resource_api import ResourceFailed
 
 SOCKET_PATH_SIZE_MAX = 107
+FOLDER_VARIABLE = "CLUSTERD_MACHINE_FOLDER"
+"""Where they are instead of the usual place: a lab has them in its own folder, and takes them along when it ends."""
 _LONGEST_NAME = "monitor.sock"
 
 
@@ -62,6 +64,8 @@ class RunFolder:
 
 
 def _usual_base() -> str:
+    if given := os.environ.get(FOLDER_VARIABLE):
+        return given
     if os.geteuid() == 0:
         return "/run/clusterd-machines"
     return os.path.join(tempfile.gettempdir(), f"clusterd-machines-{os.geteuid()}")

@@ -1,5 +1,6 @@
 """A lab that ends, or dies, leaves no mount and no loop device behind, and touches nobody else's."""
 
+import json
 import os
 import signal
 import time
@@ -61,6 +62,29 @@ def test_a_new_lab_takes_away_what_a_dead_one_left(tmp_path: Path) -> None:
         assert _left(folder, point) != [], "nobody was there to take it away"
         running.ctl("lab", "up", "--nodes", "1")
         assert _left(folder, point) == []
+
+
+def test_sockets_of_a_disk_and_of_a_killed_lab(tmp_path: Path) -> None:
+    """An end in good order takes them away with the disk; what a killed node left goes with its lab."""
+    image = tmp_path / "disk.img"
+    image.write_bytes(bytes(1 << 20))
+    disk = {"name": "data", "type": "physical_disk", "properties": {"image": str(image)}}
+    with lab(nodes=1) as running:
+        folder = Path(running.ctl("lab", "status")["dir"])
+        run_base = Path(json.loads((folder / "lab.json").read_text())["run_base"])
+        running.apply({"groups": [{"name": "data", "resources": [disk]}]})
+        assert len(_sockets(run_base)) == 2
+        running.ctl("group", "offline", "data")
+        assert _sockets(run_base) == []
+        running.ctl("group", "online", "data")
+        running.ctl("lab", "kill", "n1")
+        assert len(_sockets(run_base)) == 2
+        running.ctl("lab", "down")
+        assert not disk_folder(run_base).exists()
+
+
+def _sockets(run_base: Path) -> list[Path]:
+    return sorted(disk_folder(run_base).glob("*/*"))
 
 
 def _mounted(running: Lab, folder: Path) -> Path:

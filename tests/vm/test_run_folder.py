@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from clusterd.resource_api import ResourceFailed
-from resource_types.virtual_machine.run_folder import RunFolder
+from resource_types.virtual_machine.run_folder import FOLDER_VARIABLE, RunFolder
 from resource_types.virtual_machine.screenshot import png_of
 
 
@@ -27,6 +27,13 @@ def test_folder_of_a_living_host_stays_and_that_of_a_dead_one_goes(base: Path) -
     alive.remove()
     other.remove()
     assert os.listdir(base) == []
+
+
+def test_a_lab_has_them_in_its_own_folder(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FOLDER_VARIABLE, str(base))
+    folder = RunFolder("", "web")
+    assert Path(folder.path).parent == base
+    folder.remove()
 
 
 def test_folder_is_closed_to_others(base: Path) -> None:
