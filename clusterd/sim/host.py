@@ -45,6 +45,8 @@ class Dials:
 
 
 DISK = "physical_disk"
+UNIT = "unit"
+"""The private property by which a disk names another unit than the one of its own name."""
 LOSS_SEEN_MS = 300
 """How long it takes an owner to notice that its disk was claimed by another."""
 
@@ -251,9 +253,12 @@ class SimHost:
             if self.is_alive and self.hosted.get(call.resource) is hosted:
                 self.fail_workload(call.resource)
 
-        if not self.storage.claim(call.resource, call.generation, self.timeline.now_us):
+        unit = _unit_of(call)
+        if not self.storage.claim(unit, call.generation, self.timeline.now_us):
             return False
-        self.storage.use(call.resource, call.generation, lambda: self.later(LOSS_SEEN_MS, lost))
+        self.storage.use(
+            call.resource, unit, call.generation, self.timeline.now_us, lambda: self.later(LOSS_SEEN_MS, lost)
+        )
         return True
 
     def _fence(self, call: HostCall) -> None:
@@ -265,11 +270,11 @@ class SimHost:
                 return
             if self.node in dials.fails_fence_on:
                 self.answer(call.call_id, CallAnswer(CallOutcome.FAILED, "the storage does not answer"))
-            elif not self.storage.claim(call.resource, call.generation, self.timeline.now_us):
+            elif not self.storage.claim(_unit_of(call), call.generation, self.timeline.now_us):
                 self.answer(call.call_id, CallAnswer(CallOutcome.FAILED, "somebody newer holds the disk"))
             else:
                 if dials.forgets_claim:
-                    self.storage.forget(call.resource, self.timeline.now_us)
+                    self.storage.forget(_unit_of(call), self.timeline.now_us)
                 text = f"claimed under generation {call.generation}"
                 self.answer(call.call_id, CallAnswer(CallOutcome.DONE, prepared=text))
 
@@ -321,3 +326,7 @@ class SimHost:
         migrating.stopped(self, hosted)
         if hosted.run is not None and hosted.run.ended_us is None:
             hosted.run.ended_us = self.timeline.now_us
+
+
+def _unit_of(call: HostCall) -> str:
+    return str(call.private.get(UNIT, call.resource))

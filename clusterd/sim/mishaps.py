@@ -3,6 +3,7 @@
 check a no|yes          the next health check says no, or yes again
 complain a "text"       the workload inside complains        content a      …it does not any more
 simulate-failure a | kill-tree a | reset web | depend a "[b]" | want a online|offline | delete-resource a
+unit a lun2             the record of a disk names another unit; what runs goes on with the one that it opened
 
 resource a hands-off | moving | moved | went-on n2 | may-run | complains | starts N | restarts N | checked-every 5s
 group web was-online | released | waits-for-node
@@ -17,7 +18,7 @@ from clusterd.model.ids import key_of
 from clusterd.model.records import ResourceRecord, ResourceReport
 from clusterd.model.states import Wanted
 from clusterd.sim.cluster import SimCluster
-from clusterd.sim.host import HostedWorkload, SimHost
+from clusterd.sim.host import UNIT, HostedWorkload, SimHost
 
 
 class Mishaps:
@@ -51,6 +52,9 @@ class Mishaps:
 
     def _do_depend(self, resource: str, expression: str) -> None:
         self._change(resource, lambda record: replace(record, depends_on=expression))
+
+    def _do_unit(self, resource: str, unit: str) -> None:
+        self._change(resource, lambda record: replace(record, private={**record.private, UNIT: unit}))
 
     def _do_want(self, resource: str, wanted: str) -> None:
         self._change(resource, lambda record: replace(record, wanted=Wanted(wanted)))

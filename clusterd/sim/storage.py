@@ -24,11 +24,13 @@ class SharedDisk:
 
 
 class Storage:
-    """Every shared disk by the name of its resource."""
+    """Every shared disk by the name of its unit, which is that of its resource unless the record names another."""
 
     def __init__(self) -> None:
         self._disks: dict[str, SharedDisk] = {}
         self._sole: dict[str, frozenset[str]] = {}
+        self._opened: dict[tuple[str, int], list[tuple[int, str]]] = {}
+        """By resource and generation: since when a host really used which unit for it, whatever its record says now."""
         self.intrusions: list[str] = []
         """Every claim that an owner made although a newer one had been there."""
 
@@ -51,9 +53,10 @@ class Storage:
             tell()
         return True
 
-    def use(self, disk: str, generation: int, tell: Callable[[], None]) -> None:
-        """Have `tell` called when somebody newer claims it."""
-        self._disks.setdefault(disk, SharedDisk()).users.append((generation, tell))
+    def use(self, disk: str, unit: str, generation: int, now_us: int, tell: Callable[[], None]) -> None:
+        """The resource `disk` writes to this unit from now on. Have `tell` called when somebody newer claims it."""
+        self._opened.setdefault((disk, generation), []).append((now_us, unit))
+        self._disks.setdefault(unit, SharedDisk()).users.append((generation, tell))
 
     def forget(self, disk: str, now_us: int) -> None:
         """The claim is not kept: whoever comes next gets the disk."""
@@ -61,8 +64,8 @@ class Storage:
 
     def refuses(self, group: str, generation: int) -> bool:
         """Whether a group affects nothing but its disks, and every one of them takes no writes of that generation."""
-        disks = self._sole.get(group, frozenset())
-        return bool(disks) and all(self._refused_us(disk, generation) is not None for disk in disks)
+        last = {disk: self._opened.get((disk, generation), [(0, disk)])[-1][1] for disk in self._sole.get(group, ())}
+        return bool(last) and all(self._refused_us(unit, generation) is not None for unit in last.values())
 
     def ended_us(self, run: Run) -> int | None:
         """Until when a life of a workload could affect anything outside: a disk itself, or what writes to all of them."""
@@ -70,9 +73,19 @@ class Storage:
         if not disks:
             return run.ended_us
         mine = [run.resource] if run.resource in disks else sorted(disks)
-        refused = [self._refused_us(disk, run.generation) for disk in mine]
+        refused = [self._refused_us(unit, run.generation) for disk in mine for unit in self._written_by(run, disk)]
         ends = [run.ended_us, None if None in refused else max(each for each in refused if each is not None)]
         return min((each for each in ends if each is not None), default=None)
+
+    def _written_by(self, run: Run, disk: str) -> list[str]:
+        """What was open for this resource at any time of that life. What was never opened counts by its own name."""
+        opened = self._opened.get((disk, run.generation), [(0, disk)])
+        until = [*(at_us for at_us, _ in opened[1:]), None]
+        return [
+            unit
+            for (at_us, unit), until_us in zip(opened, until, strict=True)
+            if (until_us is None or until_us > run.started_us) and (run.ended_us is None or at_us <= run.ended_us)
+        ]
 
     def _refused_us(self, disk: str, generation: int) -> int | None:
         """Since when this disk takes no writes of that generation, and never again did."""
