@@ -366,9 +366,10 @@ class ResourceReport:
     embedded_failure: str = ""
     """What the workload inside complains of; empty: nothing."""
     is_hands_off: bool = False
-    """Maintenance is in force for it."""
     kill_id: str = ""
     """The last request to kill everything of it that was carried out."""
+    ran_as: str = ""
+    """Digest of what anything of it that may run there came online with (`model/ran_as.py`); empty: not known."""
 
 
 @dataclass(frozen=True, slots=True)

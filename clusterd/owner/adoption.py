@@ -151,6 +151,7 @@ def take_group(
             held = _first_held(resource.name, reports.get(name))
             hosted = adoption.claim(name, assignment.generation)
             before = reports.get(name) if group.last_report is not None else None
+            held = replace(held, ran_as=before.ran_as) if before is not None else held
             group.held[name] = _adopted(group, held, hosted, before) if hosted else _restored(held, before)
             if name not in reports:
                 group.held[name] = replace(group.held[name], fail_id=resource.fail_id, kill_id=resource.kill_id)

@@ -14,6 +14,7 @@ from clusterd.model import keys
 from clusterd.model.dependencies import parse_dependency
 from clusterd.model.events import MIGRATION_READY
 from clusterd.model.ids import GroupId, key_of
+from clusterd.model.ran_as import ran_as
 from clusterd.model.records import (
     AssignmentRecord,
     EventRecord,
@@ -93,7 +94,7 @@ def welcome(desk: Desk, key: str, group: OwnedGroup) -> None:
     """It is here: what was prepared belongs to the group now."""
     arrival = desk.arrivals.pop(key)
     for name in arrival.touched & group.held.keys():
-        group.held[name] = replace(group.held[name], is_prepared=True)
+        group.held[name] = replace(group.held[name], is_prepared=True, ran_as=ran_as(arrival.records[name]))
 
 
 def _new_arrival(desk: Desk, view: DatabaseView, assignment: AssignmentRecord) -> Arrival:

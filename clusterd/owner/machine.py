@@ -144,6 +144,11 @@ class Held:
     """It failed while no daemon was there to hear of it: that is judged with the next plan."""
     is_prepared: bool = False
     """Nothing of it runs here yet, and what arrived by live migration goes on with the next online."""
+    ran_as: str = ""
+    """Digest of what it was last told to come online with, or is told next if nothing of it runs; empty: not known."""
+    is_redefined: bool = False
+    """`ran_as` was something else before. It comes online when the cluster knows: whoever looks at the last report must not
+    take what runs for what it was."""
     stop_trouble: str = ""
     """Why it is terminated now: it did not go offline in good order."""
 

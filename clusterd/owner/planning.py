@@ -18,6 +18,7 @@ from clusterd.owner.machine import Happening
 from clusterd.owner.plan import Now, OwnerPlan
 from clusterd.owner.policy import with_restart
 from clusterd.owner.reports import propose_report, report_of, says_the_same
+from clusterd.owner.telling import heed, is_known, note_definitions
 
 
 def plan_group(desk: Desk, view: DatabaseView, group: OwnedGroup, now: Now, plan: OwnerPlan) -> None:
@@ -30,6 +31,7 @@ def plan_group(desk: Desk, view: DatabaseView, group: OwnedGroup, now: Now, plan
     if depart(desk, view, group, now, plan):
         _report(desk, view, group, now, plan)
         return
+    note_definitions(group)
     intent = intend(group, is_node_stopping=desk.is_node_stopping)
     if begin_hands_off(desk, group, intent):
         intent = intend(group, is_node_stopping=desk.is_node_stopping)
@@ -138,6 +140,8 @@ def _bring_online(desk: Desk, group: OwnedGroup, name: str, now: Now, plan: Owne
     if now.cluster_ms < held.next_action_cluster_ms:
         desk.look_at(group, now.now_ms + held.next_action_cluster_ms - now.cluster_ms)
         return
+    if not is_known(group, held):
+        return
     host, start = desk.hosts.ensure(held.name, group.settings[name])
     if start is not None:
         plan.starts.append(start)
@@ -189,10 +193,12 @@ def _report(desk: Desk, view: DatabaseView, group: OwnedGroup, now: Now, plan: O
 
 
 def _heed_predecessor(view: DatabaseView, group: OwnedGroup) -> None:
-    """A release that an earlier daemon reported counts, also when it was committed after this one started."""
+    """A release that an earlier daemon reported counts, also when it was committed after this one started; and what it said
+    of what runs."""
     report = view.report(group.record.name)
-    if report is not None and report.generation == group.assignment.generation and report.is_released:
-        group.is_released = True
+    if report is not None and report.generation == group.assignment.generation:
+        group.is_released = group.is_released or report.is_released
+        heed(group, report)
 
 
 def _drop_removed(desk: Desk, group: OwnedGroup) -> None:

@@ -71,4 +71,5 @@ def _resource_report(held: Held) -> ResourceReport:
         embedded_failure=held.embedded_failure,
         is_hands_off=held.is_hands_off,
         kill_id=held.kill_id,
+        ran_as=held.ran_as,
     )
