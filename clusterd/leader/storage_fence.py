@@ -3,6 +3,8 @@
 For groups that declare storage as their sole effect on the outside (`model/sole_effect.py`). While the owner is being
 expelled and nothing proves yet that it has ended, another node is told to make the storage of every disk of the group refuse
 the owner. When it has, that is evidence about this group, generation and run: the owner may still run, and affects nothing.
+Which disks the owner writes to is what it came online with, and that only its own reports tell: where the group's records
+say something else by now, or it has not said it yet, no storage is a proof.
 
     owner expelling ──► ordered to a node ──(every disk refuses)──► evidence: the group is taken over
                           ▲        └──(failed, silent, lost)──► the next node, with a higher number; given up after a few
@@ -18,6 +20,7 @@ from clusterd.leader.standing import Standing
 from clusterd.model import keys
 from clusterd.model.events import STORAGE_FENCE_FAILED, STORAGE_FENCE_ORDERED, Event
 from clusterd.model.ids import NodeId, key_of
+from clusterd.model.ran_as import difference
 from clusterd.model.records import AssignmentRecord, EventRecord, MembershipRecord, ResourceTypeRecord
 from clusterd.model.sole_effect import SoleEffect, sole_effect
 from clusterd.model.states import MembershipState, StorageFenceState
@@ -46,7 +49,7 @@ class StorageFences:
         if order is None or said is None or not _is_answer(said, order) or said.state is not StorageFenceState.DONE:
             return None
         found = self._sole_effect(standing, order.node)
-        is_about_it = _is_whole(said, found) and not found.obstacle and self._is_fresh(standing)
+        is_about_it = _is_whole(said, found) and not (found.obstacle or _doubt(standing)) and self._is_fresh(standing)
         return said if self._is_declared(standing) and is_about_it else None
 
     def next_step(self, standing: Standing, assignment: AssignmentRecord) -> Proposal | None:
@@ -56,8 +59,9 @@ class StorageFences:
             return None
         order = self._present(assignment)
         if order is None:
-            return self._order(standing, assignment, owner, (), f"{owner.node} is being expelled: {owner.because}")
-        if not order.node:
+            because = f"{owner.node} is being expelled: {owner.because}"
+            return self._order(standing, assignment, owner, (), because) if not _doubt(standing) else None
+        if not order.node or _doubt(standing):
             return None
         problem, until_ms = self._problem(order)
         if until_ms > self._now_ms:
@@ -102,19 +106,13 @@ class StorageFences:
         return f"{order.node} did not answer within {ANSWER_WITHIN_MS} ms", order.ordered_cluster_ms + ANSWER_WITHIN_MS
 
     def _sole_effect(self, standing: Standing, node: NodeId) -> SoleEffect:
-        """As the resource types on `node` say. What the owner may run and the group does not have any more is not known."""
+        """As the resource types on `node` say."""
 
         def abilities_of(type_name: str) -> tuple[str, ...]:
             known = self._view.get(ResourceTypeRecord, keys.resource_type(type_name, node))
             return known.abilities if known is not None else ()
 
-        found = sole_effect(standing.resources, lambda each: abilities_of(each.type))
-        names = {key_of(each.name) for each in standing.resources}
-        reported = standing.report.resources if standing.report is not None else ()
-        gone = [each.name for each in reported if key_of(each.name) not in names]
-        if gone and not found.obstacle:
-            return SoleEffect(found.disks, f"its owner had {', '.join(gone)}, which is not in the group any more")
-        return found
+        return sole_effect(standing.resources, lambda each: abilities_of(each.type))
 
     # ---- what is written ----
 
@@ -201,6 +199,11 @@ class StorageFences:
 def evidence_text(said: StorageFenceReport) -> str:
     """What the fence proves, for people."""
     return f"{said.node} made the storage refuse it: " + "; ".join(f"{each.name}: {each.text}" for each in said.disks)
+
+
+def _doubt(standing: Standing) -> str:
+    """Why what the owner may run is not known to be what the group's records say; empty: it is."""
+    return difference(standing.resources, standing.report, standing.owner)
 
 
 def _is_whole(said: StorageFenceReport, found: SoleEffect) -> bool:

@@ -31,6 +31,7 @@ from clusterd.membership.detector import Heartbeat
 from clusterd.model import keys
 from clusterd.model.durations import parse_duration
 from clusterd.model.ids import GroupId, Incarnation, NodeId, ResourceId
+from clusterd.model.ran_as import ran_as
 from clusterd.model.records import (
     AssignmentRecord,
     ClusterRecord,
@@ -253,7 +254,7 @@ class Snapshot:
         )  # fmt: skip
         state = ResourceState(given.get("state", "online" if order is not Order.HOLD else "offline"))
         resources = tuple(
-            ResourceReport(each.name, state, 1, may_run=state is not ResourceState.OFFLINE)
+            ResourceReport(each.name, state, 1, may_run=state is not ResourceState.OFFLINE, ran_as=ran_as(each))
             for each in self.view.resources_of(name)
         )
         was_online = state is ResourceState.ONLINE
@@ -266,8 +267,11 @@ class Snapshot:
         if record is None:
             raise BadCase(f"there is no resource {flags[0]}")
         possible = given.pop("possible", None)
+        unit, depends = given.pop("unit", None), given.pop("depends", None)
         record = replace(
             record,
+            private=record.private if unit is None else {"unit": unit},
+            depends_on=record.depends_on if depends is None else depends,
             type=given.pop("type", record.type),
             wanted=Wanted(given.pop("wanted", record.wanted)),
             possible_owners=record.possible_owners if possible is None else tuple(NodeId(n) for n in _list(possible)),
@@ -293,7 +297,7 @@ class Snapshot:
         self.put(self._with(self.view.assignment(name) or new, given))
 
     def _put_report(self, flags: list[str], given: dict[str, str]) -> None:
-        """`state=` is said of every resource; `released` stands for the owner's promise."""
+        """`state=` and `ran_as=` are said of every resource; `released` stands for the owner's promise."""
         name = GroupId(flags[0])
         record = self.view.report(name)
         if record is None:
@@ -303,6 +307,9 @@ class Snapshot:
             is_there = state is not ResourceState.OFFLINE
             resources = tuple(replace(each, state=state, may_run=is_there) for each in record.resources)
             record = replace(record, resources=resources)
+        if "ran_as" in given:
+            told = given.pop("ran_as")
+            record = replace(record, resources=tuple(replace(each, ran_as=told) for each in record.resources))
         self.put(self._with(replace(record, is_released=record.is_released or "released" in flags), given))
 
     def _put_membership(self, flags: list[str], given: dict[str, str]) -> None:

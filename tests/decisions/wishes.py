@@ -18,6 +18,7 @@ from dataclasses import replace
 from clusterd.model.durations import parse_duration
 from clusterd.model.ids import Incarnation, NodeId, ResourceId
 from clusterd.model.maintenance import group_hands_off
+from clusterd.model.ran_as import ran_as
 from clusterd.model.records import (
     AssignmentRecord,
     Evidence,
@@ -284,7 +285,7 @@ class Wishes:
     def _all(self, group: str, state: ResourceState) -> tuple[ResourceReport, ...]:
         is_there = state not in (ResourceState.OFFLINE, ResourceState.FAILED)
         resources = self._snapshot.view.resources_of(group)
-        return tuple(ResourceReport(each.name, state, 1, may_run=is_there) for each in resources)
+        return tuple(ResourceReport(each.name, state, 1, may_run=is_there, ran_as=ran_as(each)) for each in resources)
 
     # ---- everybody ----
 
