@@ -159,7 +159,7 @@ def _owner_unproven(case: _Case) -> Reason | None:
     if member is None or member.state is not MembershipState.EXPELLING:
         return None
     text = f"its owner {case.owner} is silent, and it is not yet proven that nothing runs there: {member.because}"
-    details = fence_lines(case.view.storage_fence(case.name))
+    details = fence_lines(case.view, case.group.record)
     return Reason("owner-unproven", text, details, (f"clusterctl explain node {case.owner}",))
 
 

@@ -5,10 +5,11 @@ from typing import Any
 
 from clusterd.database import DatabaseView
 from clusterd.model.ids import key_of
+from clusterd.model.ran_as import difference
 from clusterd.model.records import GroupRecord, ResourceRecord
 from clusterd.model.settings import group_settings
 from clusterd.model.sole_effect import SoleEffect, refuses_old_owners, sole_effect
-from clusterd.model.storage_fences import StorageFenceRecord
+from clusterd.model.states import Order
 
 SOLE_EFFECT = "storage_is_sole_effect"
 
@@ -20,12 +21,13 @@ def guarantee_view(view: DatabaseView, record: GroupRecord) -> dict[str, Any]:
     refusing = [each.name for each in found.disks if refuses_old_owners(each, _of(abilities, each))]
     others = [each.name for each in found.disks if each.name not in refusing]
     is_declared = group_settings(record, 0).storage_is_sole_effect
+    obstacle = found.obstacle or _difference(view, record)
     return {
         "disks": [each.name for each in found.disks],
         "refusing_disks": refusing,
         SOLE_EFFECT: is_declared,
-        "counts_as_fenced": is_declared and not found.obstacle,
-        "text": _text(refusing, others, is_declared=is_declared, obstacle=found.obstacle),
+        "counts_as_fenced": is_declared and not obstacle,
+        "text": _text(refusing, others, is_declared=is_declared, obstacle=obstacle),
     }
 
 
@@ -33,14 +35,15 @@ def sole_effect_notes(view: DatabaseView, record: GroupRecord) -> list[str]:
     """Why the declaration is of no effect, as the group is now."""
     if not group_settings(record, 0).storage_is_sole_effect:
         return []
-    obstacle = _sole_effect(view, record).obstacle
+    obstacle = _sole_effect(view, record).obstacle or _difference(view, record)
     return [f"{SOLE_EFFECT} has no effect (rule sole-effect): {obstacle}"] if obstacle else []
 
 
-def fence_lines(order: StorageFenceRecord | None) -> tuple[str, ...]:
-    """How a storage fence stands that was ordered."""
+def fence_lines(view: DatabaseView, record: GroupRecord) -> tuple[str, ...]:
+    """How a storage fence stands that was ordered, or why none can be."""
+    order = view.storage_fence(record.name)
     if order is None:
-        return ()
+        return tuple(sole_effect_notes(view, record))
     if not order.node:
         return (f"its disks could not be taken from {order.owner}: {order.because}",)
     return (f"{order.node} was told to make the storage refuse {order.owner}, under generation {order.number}",)
@@ -64,6 +67,15 @@ def _text(refusing: Collection[str], others: Collection[str], *, is_declared: bo
 def _sole_effect(view: DatabaseView, record: GroupRecord) -> SoleEffect:
     abilities = _abilities(view)
     return sole_effect(view.resources_of(record.name), lambda each: _of(abilities, each))
+
+
+def _difference(view: DatabaseView, record: GroupRecord) -> str:
+    """Why what its owner runs is not known to be what is defined now; empty: it is, or nobody was told to run it."""
+    assignment, report = view.assignment_of(record), view.report(record.name)
+    if assignment is None or not assignment.owner or assignment.order is Order.HOLD:
+        return ""
+    is_present = report is not None and report.generation == assignment.generation
+    return difference(view.resources_of(record.name), report if is_present else None, assignment.owner)
 
 
 def _of(abilities: dict[str, tuple[str, ...]], resource: ResourceRecord) -> tuple[str, ...]:

@@ -1,11 +1,24 @@
 """What is said of what keeps a group's old owner from doing harm?"""
 
+from dataclasses import replace
+
 import pytest
 
 from clusterd.api.guarantees import fence_lines, guarantee_view, sole_effect_notes
 from clusterd.database import Database, DatabaseView, Draft
 from clusterd.model.ids import GroupId, Incarnation, NodeId, ResourceId
-from clusterd.model.records import GroupRecord, Properties, ResourceRecord, ResourceTypeRecord
+from clusterd.model.ran_as import ran_as
+from clusterd.model.records import (
+    AssignmentRecord,
+    Decision,
+    GroupRecord,
+    Properties,
+    ReportRecord,
+    ResourceRecord,
+    ResourceReport,
+    ResourceTypeRecord,
+)
+from clusterd.model.states import Order, ResourceState
 from clusterd.model.storage_fences import StorageFenceRecord
 
 UNIT: Properties = {"iscsi": {"unit": 1}}
@@ -57,9 +70,44 @@ def test_note_of_a_declaration_in_vain_names_the_rule() -> None:
     assert sole_effect_notes(*viewed({"a": UNIT}, {}, "")) == []
 
 
+CHANGED: dict[str, tuple[Properties, str]] = {
+    "as it came online": (UNIT, ""),
+    "changed since": ({"iscsi": {"unit": 2}}, "a was changed since it came online on n1"),
+    "not said": ({}, "n1 has not reported what a came online with"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_declaration_while_its_owner_runs_something(name: str) -> None:
+    private, obstacle = CHANGED[name]
+    view, group = viewed({"a": UNIT}, DECLARED, "[a]")
+    owned = AssignmentRecord(GroupId("g"), NodeId("n1"), Incarnation("i"), 1, Order.RUN, Decision("", ""))
+    reported = tuple(
+        ResourceReport(each.name, ResourceState.ONLINE, ran_as=ran_as(each))
+        for each in view.resources_of("g")
+        if each.name != "a"
+    )
+    disk = replace(view.resources_of("g")[0], private=private)
+    disks = (ResourceReport(disk.name, ResourceState.ONLINE, ran_as=ran_as(disk)),) if private else ()
+    draft = Draft(view).put(owned).put(ReportRecord(GroupId("g"), NodeId("n1"), Incarnation("i"), 1, disks + reported))
+    view.database.apply(draft.build("y"), 2)
+    shown = guarantee_view(view, group)
+    assert shown["counts_as_fenced"] is not bool(obstacle)
+    assert obstacle in shown["text"]
+    told = (f"storage_is_sole_effect has no effect (rule sole-effect): {obstacle}",) if obstacle else ()
+    assert fence_lines(view, group) == told
+
+
 def test_how_a_fence_stands() -> None:
     order = StorageFenceRecord(GroupId("g"), 1, NodeId("n1"), Incarnation("i"), 3, NodeId("n2"))
-    assert fence_lines(None) == ()
-    assert fence_lines(order) == ("n2 was told to make the storage refuse n1, under generation 3",)
-    given_up = StorageFenceRecord(GroupId("g"), 1, NodeId("n1"), Incarnation("i"), 3, NodeId(""), because="no way")
-    assert fence_lines(given_up) == ("its disks could not be taken from n1: no way",)
+    given_up = replace(order, node=NodeId(""), because="no way")
+    assert _fence_lines(None) == ()
+    assert _fence_lines(order) == ("n2 was told to make the storage refuse n1, under generation 3",)
+    assert _fence_lines(given_up) == ("its disks could not be taken from n1: no way",)
+
+
+def _fence_lines(order: StorageFenceRecord | None) -> tuple[str, ...]:
+    view, group = viewed({"a": UNIT}, DECLARED, "[a]")
+    if order is not None:
+        view.database.apply(Draft(view).put(order).build("y"), 2)
+    return fence_lines(view, group)
