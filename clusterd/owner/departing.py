@@ -10,6 +10,7 @@ The leader asks it to stop (`migration_stop`), and waits for the answer.
 """
 
 import re
+from collections.abc import Collection
 
 from clusterd.database import DatabaseView
 from clusterd.model.ids import key_of
@@ -19,7 +20,7 @@ from clusterd.owner.calling import ask, tell
 from clusterd.owner.commands import CallAnswer, CallOutcome, Verb
 from clusterd.owner.consequences import apply, kill_host_of
 from clusterd.owner.desk import Desk
-from clusterd.owner.group import Departure, OwnedGroup
+from clusterd.owner.group import Departure, OwnedGroup, users_of
 from clusterd.owner.machine import Happening
 from clusterd.owner.plan import Now, OwnerPlan
 from clusterd.owner.steps import with_step
@@ -105,7 +106,7 @@ def _move_next(
     desk: Desk, group: OwnedGroup, leaving: Departure, record: MigrationRecord, now: Now, plan: OwnerPlan
 ) -> None:
     texts = {key_of(each.name): each.text for each in record.prepared if each.text}
-    names = [name for name in reversed(group.order) if name in texts and name in group.wanted]
+    names = _to_move(group, texts)
     if not names:
         _fall_through(group, leaving, f"{record.node} prepared nothing that runs here", now)
         return
@@ -121,6 +122,16 @@ def _move_next(
         leaving.under_way, leaving.stopping = name, ""
         text = f"{desk.node} moves {group.held[name].name} to {record.node} while it runs"
         group.steps = with_step(group.steps, now.wall_ms, text)
+
+
+def _to_move(group: OwnedGroup, prepared: Collection[str]) -> list[str]:
+    """Dependents first. What is used by something that cannot be moved stays until that has ended in good order."""
+    found: list[str] = []
+    for name in reversed(group.order):
+        users = (each for each in users_of(group, name) if group.held[each].may_run and each not in group.idle)
+        if name in prepared and name in group.wanted and all(each in found for each in users):
+            found.append(name)
+    return found
 
 
 def _stay(desk: Desk, group: OwnedGroup, leaving: Departure, now: Now, plan: OwnerPlan) -> bool:

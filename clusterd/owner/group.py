@@ -193,19 +193,27 @@ def _is_down(held: Held) -> bool:
 
 def _is_needed(group: OwnedGroup, provider: str, but_for: set[str] | None = None) -> bool:
     """Whether something that cannot do without `provider` still runs (`but_for` what is not looked at). What stands still
-    here because it has moved needs nothing any more of what moved as well, or of what nothing runs for."""
-    if group.has_moved and group.departure is not None and provider in (group.departure.moved | group.idle):
-        return False
+    here because it has moved, or what nothing runs for, needs nothing any more of what moved as well, or of what nothing
+    runs for."""
+    still = group.departure.moved | group.idle if group.has_moved and group.departure is not None else frozenset()
     without = group.online - {provider}
-    for name, dependency in group.dependencies.items():
+    for name in users_of(group, provider):
         held = group.held[name]
         is_running = held.may_run or held.state is not ResourceState.OFFLINE
         is_done = held.state is ResourceState.FAILED and not held.may_run
-        is_provider = provider in {key_of(each) for each in dependency.providers}
-        is_looked_at = is_provider and name not in (but_for or ())
-        if is_looked_at and is_running and not is_done and not dependency.is_satisfied(without):
+        is_looked_at = name not in (but_for or ()) and not (name in still and provider in still)
+        if is_looked_at and is_running and not is_done and not group.dependencies[name].is_satisfied(without):
             return True
     return False
+
+
+def users_of(group: OwnedGroup, provider: str) -> list[str]:
+    """What names it in its dependency."""
+    return [
+        name
+        for name, dependency in group.dependencies.items()
+        if provider in {key_of(each) for each in dependency.providers}
+    ]
 
 
 def _why_offline(group: OwnedGroup, name: str, wanted: set[str], is_node_stopping: bool) -> str:

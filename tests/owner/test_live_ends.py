@@ -53,6 +53,15 @@ def test_at_the_source(is_moved: bool, vm: ResourceState, goes_offline: set[str]
     assert set(intend(leaving, is_node_stopping=False).to_take_offline) == goes_offline
 
 
+@pytest.mark.parametrize(("service", "goes_offline"), [(ONLINE, {"base"}), (OFFLINE, {"proof", "disk"})])
+def test_what_a_service_uses_waits_for_it(service: ResourceState, goes_offline: set[str]) -> None:
+    """Whatever has moved: it runs here until it has ended, and may still write."""
+    leaving = group(Order.MIGRATE, ONLINE, vm=OFFLINE, base=service)
+    leaving.dependencies["base"] = parse_dependency("[proof] and [disk]")
+    leaving.departure = Departure(MIGRATION, moved={"vm", "disk"}, is_moved=True)
+    assert set(intend(leaving, is_node_stopping=False).to_take_offline) == goes_offline
+
+
 @pytest.mark.parametrize(
     ("came_live", "states", "comes_online"),
     [
