@@ -8,10 +8,12 @@ import pytest
 from clusterd.leader import members, storage_fence
 from clusterd.leader.standing import Standing
 from clusterd.membership import Acknowledger
+from clusterd.model.ids import NodeId
 from clusterd.model.settings import ClusterSettings
 from clusterd.model.states import MembershipState, StorageFenceState
 from clusterd.model.storage_fences import StorageFenceReport
 from clusterd.node.presence import Presence
+from clusterd.owner import planning
 from clusterd.owner.fence_order import FenceOrder
 from clusterd.sim import SimCluster, SimSettings
 from clusterd.sim.host import Dials
@@ -170,8 +172,21 @@ def test_with_a_claim_that_is_not_kept_an_owner_comes_back() -> None:
     assert _cut_off_with_two_disks(Dials(fence_ms=1, forgets_claim=True))
 
 
-def _cut_off_with_two_disks(first: Dials) -> list[str]:
-    """The owner lives on for a while; its first disk is taken at once, and the second takes seconds."""
+def test_with_a_fence_of_what_the_record_names_an_owner_still_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record of a disk names another unit than the one that its owner opened."""
+    assert not _cut_off_with_another_unit()
+    monkeypatch.setattr(storage_fence, "_doubt", lambda standing: "")
+    assert "without evidence" in " ".join(_cut_off_with_another_unit())
+
+
+def test_with_a_disk_opened_before_the_cluster_knows_an_owner_still_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is opened anew as what its record names for a moment, and the owner is cut off before it can say so."""
+    assert not _cut_off_while_it_opens_another_unit()
+    monkeypatch.setattr(planning, "is_known", lambda group, held: True)
+    assert "without evidence" in " ".join(_cut_off_while_it_opens_another_unit())
+
+
+def _on_two_disks() -> SimCluster:
     cluster = SimCluster(SimSettings(seed=3, properties={"run_lease": 10_000}))
     cluster.start()
     cluster.run_for(3000)
@@ -184,6 +199,42 @@ def _cut_off_with_two_disks(first: Dials) -> list[str]:
         disks=("one", "two"),
     )
     assert cluster.run_until(lambda: cluster.is_online("vms", on="n3"))
+    cluster.run_for(500)
+    return cluster
+
+
+def _name_unit(cluster: SimCluster, unit: str) -> None:
+    """Change the record of a disk; no unit: its own, which it came online with."""
+    record = cluster.view().resource("two")
+    assert record is not None
+    cluster.commit(lambda draft: draft.put(replace(record, private={"unit": unit} if unit else {})))
+    cluster.run_for(100)
+
+
+def _cut_off_with_another_unit() -> list[str]:
+    cluster = _on_two_disks()
+    _name_unit(cluster, "lun9")
+    cluster.isolate("n3")
+    cluster.run_for(5000)
+    return cluster.breaches()
+
+
+def _cut_off_while_it_opens_another_unit() -> list[str]:
+    cluster = _on_two_disks()
+    _name_unit(cluster, "lun9")
+    cluster.isolate("n3")
+    guard = cluster.machines[NodeId("n3")].guard
+    assert guard is not None
+    assert any(host.fail_workload("two") for host in guard.hosts.values())
+    cluster.run_for(300)
+    _name_unit(cluster, "")
+    cluster.run_for(5000)
+    return cluster.breaches()
+
+
+def _cut_off_with_two_disks(first: Dials) -> list[str]:
+    """The owner lives on for a while; its first disk is taken at once, and the second takes seconds."""
+    cluster = _on_two_disks()
     cluster.dials["one"] = first
     cluster.dials["two"] = Dials(fence_ms=5000)
     cluster.isolate("n3")
