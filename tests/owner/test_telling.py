@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
-from clusterd.model.ids import key_of
+from clusterd.model.ids import NodeId, key_of
 from clusterd.model.ran_as import ran_as
-from clusterd.model.records import Properties, ResourceRecord
-from clusterd.model.states import ResourceState, Wanted
+from clusterd.model.records import MoveRequest, Properties, ResourceRecord
+from clusterd.model.states import MoveKind, ResourceState, Wanted
 from clusterd.sim import SimCluster, SimSettings
+from clusterd.sim.host import Dials
 
 OTHER: Properties = {"unit": "other"}
 
@@ -87,6 +88,34 @@ def test_what_never_came_online_is_named_as_well() -> None:
     assert cluster.resource_states("web")["server"] is ResourceState.OFFLINE
     change(cluster, "server", OTHER)
     assert said(cluster, "server") == ran_as(record(cluster, "server"))
+
+
+def migrated_while(change_ms: int) -> SimCluster:
+    """It moves live to n2, and its machine's record changes that long after the move was ordered."""
+    cluster = web(live=("data", "server"))
+    cluster.dials["server"] = Dials(migrate_ms=1000)
+    group = cluster.view().group("web")
+    assert group is not None
+    move = MoveRequest("m1", NodeId("n2"), kind=MoveKind.LIVE)
+    cluster.commit(lambda draft: draft.put(replace(group, move=move)))
+    cluster.run_for(change_ms)
+    change(cluster, "server", OTHER)
+    assert cluster.run_until(lambda: cluster.is_online("web", on="n2"))
+    cluster.run_for(1000)
+    assert cluster.ledger.went_on
+    return cluster
+
+
+def test_what_arrived_live_is_named_as_it_was_prepared() -> None:
+    cluster = migrated_while(5000)
+    assert said(cluster, "data") == ran_as(record(cluster, "data"))
+    assert said(cluster, "server") == ran_as(replace(record(cluster, "server"), private={}))
+
+
+def test_what_was_changed_on_its_way_is_not_known() -> None:
+    cluster = migrated_while(300)
+    assert said(cluster, "data") == ran_as(record(cluster, "data"))
+    assert said(cluster, "server") == ""
 
 
 def test_nothing_is_said_anew_of_a_group_that_is_not_wanted() -> None:
