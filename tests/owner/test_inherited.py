@@ -1,5 +1,7 @@
 """A restarted daemon in an incarnation that an earlier one acted in."""
 
+from dataclasses import replace
+
 from clusterd.model.ids import NodeId
 from clusterd.owner import Now, Owner, Verb
 from clusterd.sim import SimCluster, SimSettings
@@ -26,6 +28,16 @@ def test_a_report_that_conflicts_confirms_nothing() -> None:
 def test_the_first_daemon_of_an_incarnation_starts_at_once() -> None:
     cluster, owner = _restarted_owner(is_inherited=False)
     assert [call.verb for call in owner.plan(cluster.view(), NOW, may_run=True).calls] == [Verb.ONLINE]
+
+
+def test_what_its_predecessor_said_late_of_what_runs_counts() -> None:
+    cluster, owner = _restarted_owner(is_inherited=True)
+    report = cluster.view().report("web")
+    assert report is not None
+    late = replace(report, resources=tuple(replace(each, ran_as="late") for each in report.resources))
+    cluster.commit(lambda draft: draft.put(late))
+    plan = owner.plan(cluster.view(), NOW, may_run=True)
+    assert [each.ran_as for each in plan.reports[0].report.resources] == ["late"]
 
 
 def _restarted_owner(*, is_inherited: bool) -> tuple[SimCluster, Owner]:
