@@ -11,6 +11,7 @@ from clusterd.sim.timeline import Timeline
 from clusterd.wire.peer_pb2 import Envelope
 
 RECONNECT_MS = 200
+BREAK_HEARD_MS = 3
 
 
 @dataclass(slots=True)
@@ -44,6 +45,7 @@ class Network:
         self._is_up = is_up
         self._names = names
         self._arrived_us: dict[tuple[NodeId, NodeId], int] = {}
+        self._broken_us: dict[NodeId, int] = {}
         self.messages = 0
 
     def send(self, source: NodeId, link: NodeId, envelope: Envelope) -> None:
@@ -63,12 +65,17 @@ class Network:
                 self._timeline.after_ms(self._rng.uniform(1, RECONNECT_MS), partial(self._open, name, peer))
 
     def node_gone(self, name: NodeId) -> None:
+        self._broken_us[name] = self._timeline.now_us + BREAK_HEARD_MS * 1000
         for peer in self._names:
             if peer != name and (name, peer) not in self.cut:
-                self._timeline.after_ms(3, partial(self._deliver, peer, happened.LinkBroken(name)))
+                self._timeline.after_ms(BREAK_HEARD_MS, partial(self._deliver, peer, happened.LinkBroken(name)))
 
     def _open(self, one: NodeId, other: NodeId) -> None:
-        if self._is_up(one) and self._is_up(other):
+        """Only when both have heard that the link before it broke: nobody takes that for the end of this one."""
+        broken_us = max(self._broken_us.get(each, 0) for each in (one, other))
+        if broken_us >= self._timeline.now_us:
+            self._timeline.at(broken_us + 1, partial(self._open, one, other))
+        elif self._is_up(one) and self._is_up(other):
             self._deliver(one, happened.LinkOpened(other))
             self._deliver(other, happened.LinkOpened(one))
 
