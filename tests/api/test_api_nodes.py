@@ -7,9 +7,10 @@ from aiohttp.test_utils import TestClient
 from asking import apply, get, post
 from pretend_cluster import PretendCluster
 
+from clusterd.api.times import minute_of_day
 from clusterd.database import Draft
 from clusterd.model.ids import GroupId, NodeId
-from clusterd.model.records import DrainFailure, DrainRecord, Maintenance, PauseRequest
+from clusterd.model.records import DrainFailure, DrainRecord, Maintenance, NodeRun, PauseRequest
 from clusterd.model.states import DrainState, FailbackMode, MembershipState, Order, ReleaseCause
 
 
@@ -300,6 +301,47 @@ async def test_a_resume_waits_for_what_comes_back(
     drain = DrainRecord(NodeId("n1"), "p1", DrainState.COMPLETED, (GroupId("web"),))
     cluster.write(Draft(cluster.view()).put(drain))
     cluster.decide("web", incarnation=cluster.view().membership(decided["owner"]).incarnation, **decided)
+    waited = await post(client, "/v1/wait", {"for": "node n1 resumed", "timeout_ms": 0})
+    now = waited["conditions"][0]["now"].partition("; ")[2]
+    assert (waited["reached"], now) == (not told, told)
+
+
+BY_RULE = [
+    # name, the group's properties, what else is written, what is told
+    ("by its rule", {"auto_failback_type": "allow"}, {}, "web is to go back by its failback rule"),
+    ("it may not go back", {}, {}, ""),
+    ("its node was active already", {"auto_failback_type": "allow"}, {"passed_over": True}, ""),
+    (
+        "within its window",
+        {"auto_failback_type": "allow"},
+        {"hours_until": 0},
+        "web is to go back by its failback rule",
+    ),
+    ("before its window", {"auto_failback_type": "allow"}, {"hours_until": 2}, ""),
+    ("locked", {"auto_failback_type": "allow", "locked_from_moving": True}, {}, ""),
+]
+
+
+@pytest.mark.parametrize(("name", "properties", "more", "told"), BY_RULE, ids=[each[0] for each in BY_RULE])
+async def test_a_resume_waits_for_what_goes_back_by_rule(
+    client: TestClient, cluster: PretendCluster, name: str, properties: dict, more: dict, told: str
+) -> None:
+    """Nobody asked it back, but its rule takes it home now that its node is there again."""
+    await apply(client)
+    cluster.acts = False
+    view = cluster.view()
+    if "hours_until" in more:
+        hour = minute_of_day(cluster.status().wall_ms) // 60 + more["hours_until"]
+        properties = {**properties, "failback_window_start": hour % 24, "failback_window_end": (hour + 1) % 24}
+    group, home, away = view.group("web"), view.membership("n1"), view.membership("n2")
+    drain = DrainRecord(NodeId("n1"), "p1", DrainState.COMPLETED, (GroupId("web"),))
+    cluster.write(Draft(view).put(drain).put(replace(group, properties=properties)))
+    passed_over = (NodeRun(home.node, home.incarnation),) if "passed_over" in more else ()
+    cluster.decide("web", owner="n2", incarnation=away.incarnation, generation=2, passed_over=passed_over)
+    report = view.report("web")
+    cluster.write(
+        Draft(view).put(replace(report, node=away.node, incarnation=away.incarnation, generation=2, was_online=True))
+    )
     waited = await post(client, "/v1/wait", {"for": "node n1 resumed", "timeout_ms": 0})
     now = waited["conditions"][0]["now"].partition("; ")[2]
     assert (waited["reached"], now) == (not told, told)
