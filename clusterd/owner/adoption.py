@@ -4,7 +4,7 @@ A restarted daemon finds its hosts and workloads alive. What belongs to a commit
 same generation, is adopted as it is: same processes, nothing restarted. Everything else is stopped.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from clusterd.database import DatabaseView
@@ -59,12 +59,12 @@ class Adoption:
             return None
         return self._found.pop(resource)
 
-    def claim_rest(self, group: GroupId, generation: int) -> dict[str, Hosted]:
-        """Everything of a group under this generation that nobody has claimed, once."""
+    def claim_rest(self, group: GroupId, generation: int, but_for: Collection[str]) -> dict[str, Hosted]:
+        """Everything of a group under this generation that nobody has claimed, once; nothing of those in `but_for`."""
         found = {
             name: hosted
             for name, hosted in self._found.items()
-            if key_of(hosted.group) == key_of(group) and hosted.generation == generation
+            if name not in but_for and key_of(hosted.group) == key_of(group) and hosted.generation == generation
         }
         for name in found:
             del self._found[name]
@@ -163,10 +163,12 @@ def take_group(
 
 
 def adopt_leftovers(group: OwnedGroup, adoption: Adoption) -> None:
-    """What a host runs of a deleted group is its owner's to stop, and to say so; nothing but the host knows of it."""
-    if not group.is_deleted:
-        return
-    for name, hosted in adoption.claim_rest(group.record.name, group.assignment.generation).items():
+    """What a host runs of a deleted group or resource is its owner's to stop, and to say so; only the host knows of it.
+
+    The report goes on naming it until nothing of it is left: by that the others know when its name is free.
+    """
+    present = {*group.held, *group.records}
+    for name, hosted in adoption.claim_rest(group.record.name, group.assignment.generation, present).items():
         state = ResourceState.ONLINE if hosted.state is ResourceState.ONLINE else ResourceState.FAILED
         group.held[name] = Held(name=hosted.resource, state=state, may_run=True, pid=hosted.pid)
         group.settings[name] = _DEFAULT_SETTINGS

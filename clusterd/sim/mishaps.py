@@ -60,7 +60,9 @@ class Mishaps:
         self._change(resource, lambda record: replace(record, wanted=Wanted(wanted)))
 
     def _do_delete_resource(self, resource: str) -> None:
-        self._cluster.commit(lambda draft: draft.delete(keys.resource(resource)))
+        result = self._cluster.commit(lambda draft: draft.delete(keys.resource(resource)))
+        if result is None or not result.succeeded:
+            raise ValueError("the deletion was not committed")
 
     def _do_reset(self, group: str) -> None:
         record = self._cluster.view().group(group)

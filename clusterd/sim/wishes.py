@@ -9,6 +9,7 @@
     group-set backend groups=db,cache [providers=front] [startup_setting=online …]      delete-group-set backend
     move web [n2] [live|quick|shutdown|turn-off] [queue] [ignore-lock] [ignore-rules]
     cancel-move web | online web | offline web
+    create-resource server cache                                refused while another group's owner may still run one
 
 Each writes what the API would write, and waits for the commit; `move`, `online` and `offline` leave that to the next wish.
 """
@@ -18,8 +19,9 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from clusterd.database import DatabaseView, Draft
+from clusterd.leader.namesakes import held_names, namesake
 from clusterd.model import keys
-from clusterd.model.ids import GroupId, NodeId
+from clusterd.model.ids import GroupId, NodeId, ResourceId, key_of
 from clusterd.model.records import (
     ClusterRecord,
     GroupRecord,
@@ -83,6 +85,15 @@ class Wishes:
         self._change(
             GroupRecord, keys.group(group), lambda record: replace(record, wanted=Wanted.ONLINE, start_id=start_id)
         )
+
+    def _do_create_resource(self, name: str, group: str) -> None:
+        def build(draft: Draft, view: DatabaseView) -> None:
+            holder = namesake(held_names(view), name, group)
+            if holder is not None:
+                raise ValueError(f"{holder.owner} has not given up the {name} of {holder.group} yet")
+            draft.replace(ResourceRecord(ResourceId(name), GroupId(group), "generic_service"))
+
+        self._commit(build)
 
     def _change_group_soon(self, name: str, change: Callable[[GroupRecord], GroupRecord]) -> None:
         self._finish()
@@ -244,9 +255,12 @@ def claim(cluster: SimCluster, words: tuple[str, ...]) -> Callable[[], bool] | N
 
     group web migration ready | migration failed | fence ordered|done|failed|none
     group web nowhere | status WORD | no-status WORD | hands-off | order run|hold|release | generation N
+    resource server free
     node n1 paused | drain STATE | quarantined
     """
     match words:
+        case ("resource", name, "free"):
+            return lambda: key_of(name) not in held_names(cluster.view())
         case ("group", name, "nowhere"):
             return lambda: (found := cluster.view().assignment(name)) is not None and not found.owner
         case ("group", name, "migration", "ready"):
