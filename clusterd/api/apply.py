@@ -6,7 +6,7 @@ deleted; groups and resources must be offline for that. Everything is judged as 
 problems are told at once, with those that the text alone shows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from clusterd.api.apply_policies import Policies
@@ -18,6 +18,7 @@ from clusterd.api.checks import (
     known_nodes,
     known_site,
     known_type,
+    name_refusals,
     private_values,
     refuse,
     running_refusals,
@@ -28,12 +29,20 @@ from clusterd.api.edits_settings import put_cluster, put_node, put_type
 from clusterd.api.observed import ObservedGroup, observe_group
 from clusterd.api.plans import Asked, Plan, Planner
 from clusterd.database import DatabaseView, Draft
+from clusterd.leader.namesakes import held_names
 from clusterd.model import keys
 from clusterd.model.events import CONFIGURATION_APPLIED
 from clusterd.model.ids import key_of
 from clusterd.model.manifest import BadManifest, GroupSpec, Manifest, ManifestProblem, PropertiesSpec, ResourceSpec
 from clusterd.model.owner_notes import owner_notes
-from clusterd.model.records import ClusterRecord, GroupRecord, NodeRecord, ResourceRecord, TypeSettingsRecord
+from clusterd.model.records import (
+    AssignmentRecord,
+    ClusterRecord,
+    GroupRecord,
+    NodeRecord,
+    ResourceRecord,
+    TypeSettingsRecord,
+)
 from clusterd.model.states import Wanted
 
 
@@ -58,6 +67,7 @@ class _Application:
         self._prune = prune
         self._problems: list[ManifestProblem] = list(problems)
         self._refusals: list[str] = []
+        self._held: Mapping[str, Sequence[AssignmentRecord]] | None = None
         self._plan = Plan(Draft(view))
         self._nodes = {each.name: each for each in view.nodes()}
         self._groups = {key_of(each.name): each for each in view.groups()}
@@ -225,6 +235,7 @@ class _Application:
     def _resource(self, spec: ResourceSpec, after: ResourceRecord, group: ObservedGroup | None) -> None:
         before = self._view.resource(spec.name)
         if before is None:
+            self._refusals += name_refusals(self._held_names(), after.name, after.group)
             self._plan.draft.replace(after)
             self._plan.add("create", "resource", after.name, f"in group {after.group}", f"type {after.type}")
             return
@@ -235,6 +246,12 @@ class _Application:
             self._plan.draft.expect(keys.resource(after.name))
             return
         put_resource(self._view, self._asked, self._plan, before, after)
+
+    def _held_names(self) -> Mapping[str, Sequence[AssignmentRecord]]:
+        """Every report is looked through: once, and only for what is new."""
+        if self._held is None:
+            self._held = held_names(self._view)
+        return self._held
 
     def _add(self, spec: GroupSpec | ResourceSpec, problems: list[PartProblem]) -> None:
         self._problems += [spec.places.problem(each.part, each.message) for each in problems]

@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 
 from clusterd.api.observed import ObservedGroup
 from clusterd.database import DatabaseView
+from clusterd.leader.namesakes import namesake
 from clusterd.model.dependencies import Dependency, dependency_problems, parse_dependency
 from clusterd.model.errors import BadInput, Refused
 from clusterd.model.ids import NodeId, key_of
 from clusterd.model.records import (
+    AssignmentRecord,
     ClusterRecord,
     Json,
     NodeRecord,
@@ -26,6 +28,8 @@ from clusterd.model.settings_check import nearest, snake_case, unknown_property,
 from clusterd.model.settings_relations import relation_problems
 from clusterd.model.states import PENDING_STATES, ResourceState
 from clusterd.resource_api.properties import validate
+
+AWAIT_FREE = "nothing was changed; try again in a moment: the name is free once nothing of the other one can run"
 
 
 class PartProblem(NamedTuple):
@@ -216,15 +220,29 @@ def delete_refusals(group: ObservedGroup, names: Iterable[str]) -> list[str]:
     for each in group.resources:
         record = each.record
         if key_of(record.name) in going:
-            is_at_rest = each.state in (ResourceState.OFFLINE, ResourceState.INITIALIZING, ResourceState.FAILED)
+            is_at_rest = each.state in (ResourceState.OFFLINE, ResourceState.FAILED)
             is_idle = is_at_rest and not (each.report and each.report.may_run)
-            if not is_idle:
+            if each.state is ResourceState.INITIALIZING:
+                # It may have begun to start it: what was never reported would be given up without a word, too.
+                refusals.append(f"{record.name} is {each.state}: {each.cause}; try again in a moment")
+            elif not is_idle:
                 refusals.append(f"{record.name} is {each.state}; first: clusterctl resource offline {record.name}")
         else:
             needs = [str(name) for name in parse_dependency(record.depends_on).providers if key_of(name) in going]
             if needs:
                 refusals.append(f"{record.name} depends on {', '.join(needs)}")
     return refusals
+
+
+def name_refusals(held: Mapping[str, Sequence[AssignmentRecord]], resource: str, group: str) -> list[str]:
+    """Why a new resource cannot have this name yet. `held`: `namesakes.held_names`."""
+    found = namesake(held, resource, group)
+    if found is None:
+        return []
+    return [
+        f"{found.owner} has not given up the deleted {resource} of group {found.group} yet: wait for it, or until "
+        f"{found.owner} is proven to be down"
+    ]
 
 
 def refuse(refusals: Sequence[str], what: str, *, hint: str = "", rule: str = "") -> None:

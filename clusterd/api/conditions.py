@@ -1,7 +1,7 @@
 """Is what somebody waits for true yet, and can it still become true? Pure.
 
 group web online [on n2]     group web settled | nowhere | hands-off | hands-on | deleted     group web moved by ID
-resource db failed [on n2]   resource db failed by ID | killed by ID | hands-off | hands-on
+resource db failed [on n2]   resource db failed by ID | killed by ID | hands-off | hands-on | deleted
 node n1 up | down | paused   node n1 drained [by ID] | resumed | trusted | hands-off | hands-on | ended RUN
 cluster healthy              cluster hands-off | hands-on
 """
@@ -20,7 +20,9 @@ from clusterd.api.resuming import still_to_come
 from clusterd.api.views import status_document
 from clusterd.database import DatabaseView
 from clusterd.leader.migration import GIVEN_UP
+from clusterd.leader.namesakes import held_names
 from clusterd.leader.placement import PlacementCause
+from clusterd.leader.standing import is_left
 from clusterd.model.dependencies import parse_dependency
 from clusterd.model.errors import BadInput
 from clusterd.model.ids import key_of
@@ -43,7 +45,7 @@ RETURNED = f"placement: {PlacementCause.RETURN}"
 HANDS = ("hands-off", "hands-on")
 _WORDS: dict[str, tuple[str, ...]] = {
     "group": (*GroupState, "settled", "nowhere", "deleted", "moved", *HANDS),
-    "resource": (*ResourceState, "killed", *HANDS),
+    "resource": (*ResourceState, "killed", "deleted", *HANDS),
     "node": (*NodeState, "drained", "resumed", "trusted", "ended", *HANDS),
     "cluster": ("healthy", *HANDS),
 }
@@ -109,6 +111,8 @@ def _resource_condition(text: str, name: str, rest: list[str]) -> Condition | No
     match rest:
         case [("failed" | "killed") as done, "by", request_id]:
             return lambda view, status: _done_by(view, status, name, done, request_id)
+        case ["deleted"]:
+            return lambda view, _: _resource_deleted(view, name)
         case [word] if word in HANDS:
             return lambda view, status: _resource_hands(view, status, name, is_on=word == "hands-off")
         case [state, *place] if state in list(ResourceState) and len(place) in (0, 2):
@@ -149,8 +153,23 @@ def _healthy(view: DatabaseView, status: NodeStatus) -> Answer:
 
 
 def _deleted(view: DatabaseView, name: str) -> Answer:
-    found = view.group(name)
-    return Answer(found is None, f"group {name} is deleted" if found is None else f"group {found.name} still exists")
+    """Deleted, and given up by whoever had it: from then on what it had may be made elsewhere."""
+    found, assignment = view.group(name), view.assignment(name)
+    if found is not None:
+        return Answer(False, f"group {found.name} still exists")
+    if assignment is not None and not is_left(view, assignment):
+        return Answer(False, f"group {name} is deleted, and {assignment.owner} has not given it up yet")
+    return Answer(True, f"group {name} is deleted")
+
+
+def _resource_deleted(view: DatabaseView, name: str) -> Answer:
+    found = view.resource(name)
+    if found is not None:
+        return Answer(False, f"resource {found.name} still exists")
+    holder = next(iter(held_names(view).get(key_of(name), ())), None)
+    if holder is not None:
+        return Answer(False, f"resource {name} is deleted, and {holder.owner} has not given it up yet")
+    return Answer(True, f"resource {name} is deleted")
 
 
 def _group(name: str, state: str, node: str) -> Condition:

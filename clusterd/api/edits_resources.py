@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from clusterd.api.checks import (
+    AWAIT_FREE,
     PartProblem,
     changed_parts,
     delete_refusals,
     group_dependency_problems,
     known_nodes,
     known_type,
+    name_refusals,
     private_values,
     refuse,
     refuse_bad,
@@ -25,6 +27,7 @@ from clusterd.api.plans import Asked, Plan, Planner
 from clusterd.api.property_edits import merged, property_changes, refuse_name, refuse_other_revision
 from clusterd.api.settings_view import type_times
 from clusterd.database import DatabaseView, Draft
+from clusterd.leader.namesakes import held_names
 from clusterd.model import keys
 from clusterd.model.dependencies import BadDependency, parse_dependency
 from clusterd.model.errors import Refused
@@ -57,6 +60,8 @@ def resource_create(name: str, group_name: str, type_name: str, edit: ResourceEd
         if there is not None:
             hint = f"to change it: clusterctl resource set {there.name} …"
             raise Refused(f"there is a resource {there.name} in group {there.group} already", hint=hint)
+        refusals = name_refusals(held_names(view), name, group.name)
+        refuse(refusals, f"resource {name} cannot be created in group {group.name}", hint=AWAIT_FREE, rule="name-free")
         made = Plan(Draft(view))
         new = ResourceRecord(ResourceId(name), group.name, type_name, wanted=Wanted.OFFLINE)
         after = _edited_resource(view, asked, new, edit)
@@ -110,7 +115,7 @@ def resource_delete(name: str, revision: int | None = None) -> Planner:
     def plan(view: DatabaseView, asked: Asked) -> Plan:
         record = find_resource(view, name)
         refuse_other_revision(view, keys.resource(name), revision)
-        made = Plan(Draft(view))
+        made = Plan(Draft(view), wait_for=[f"resource {record.name} deleted"])
         delete_resource(view, asked, made, record, also=())
         made.draft.replace(find_group(view, record.group))
         text = f"resource {record.name} deleted"

@@ -166,4 +166,4 @@ def _unreported(
         return ResourceState.OFFLINE, f"{owner} was told to start nothing of it: {assignment.because.text}"
     if is_wanted:
         return ResourceState.ONLINE_PENDING, f"{owner} was given the group and has not reported yet"
-    return ResourceState.OFFLINE, "it is not wanted online"
+    return ResourceState.INITIALIZING, f"{owner} was given the group and has not reported yet"
