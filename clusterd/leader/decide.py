@@ -79,12 +79,12 @@ def _considered(view: DatabaseView, groups: Collection[GroupId] | None, memory: 
 
 
 def _drains(view: DatabaseView, sight: Sight, crowd: Crowd) -> Iterator[Proposal]:
-    for node in view.nodes():
+    nodes = view.nodes()
+    for node in nodes:
         is_drain = node.pause is not None and node.pause.is_drain
         held = crowd.held_by(node.name) if is_drain else ()
         owned = [found for each in held if (found := view.group(each)) is not None]
-        count = len(view.nodes())
-        standings = [standing_of(view, group, count) for group in owned]
+        standings = [standing_of(view, group, len(nodes)) for group in owned]
         here = [each for each in standings if key_of(each.owner) == key_of(node.name)]
         here.sort(key=lambda each: (-each.settings.priority, each.group.name))
         proposal = decide_drain(node, here, view, crowd, sight)

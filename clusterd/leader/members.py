@@ -21,7 +21,7 @@ from clusterd.leader.sight import Sight
 from clusterd.membership import Suspicion
 from clusterd.model import keys
 from clusterd.model.events import NODE_ENDED, NODE_EXPELLED, NODE_JOINED, NODE_QUARANTINED, Event
-from clusterd.model.ids import Incarnation, NodeId, key_of
+from clusterd.model.ids import Incarnation, NodeId
 from clusterd.model.records import EventRecord, Evidence, MembershipRecord, NodeRecord, Step
 from clusterd.model.states import EvidenceKind, MembershipState
 
@@ -32,8 +32,7 @@ def decide_members(view: DatabaseView, sight: Sight) -> tuple[list[Proposal], li
     proposals: list[Proposal] = []
     wishes: list[FenceWish] = []
     is_cold = is_cold_start(view, sight)
-    for record in _memberships(view):
-        node = view.node(record.node)
+    for node, record in _memberships(view):
         after = _next_membership(record, node, view, sight)
         if after is not None:
             proposal = _propose(view, sight, before=record, after=after)
@@ -45,13 +44,14 @@ def decide_members(view: DatabaseView, sight: Sight) -> tuple[list[Proposal], li
     return proposals, wishes
 
 
-def _memberships(view: DatabaseView) -> list[MembershipRecord]:
+def _memberships(view: DatabaseView) -> Iterator[tuple[NodeRecord | None, MembershipRecord]]:
     """What is agreed about every node, in join order; after them about those that were taken out of the cluster."""
-    nodes = view.nodes()
-    present = {key_of(node.name) for node in nodes}
-    gone = [record for _, record in view.items(MembershipRecord) if key_of(record.node) not in present]
-    found = (view.membership(node.name) or MembershipRecord(node.name, MembershipState.JOINING) for node in nodes)
-    return [*found, *gone]
+    agreed = dict(view.items(MembershipRecord))
+    for node in view.nodes():
+        known = agreed.pop(keys.membership(node.name), None)
+        yield node, known or MembershipRecord(node.name, MembershipState.JOINING)
+    for record in agreed.values():
+        yield None, record
 
 
 def expired_at_ms(record: MembershipRecord, entry_index: int, sight: Sight) -> int | None:
@@ -74,9 +74,9 @@ def expired_at_ms(record: MembershipRecord, entry_index: int, sight: Sight) -> i
 
 def member_deadlines_ms(view: DatabaseView, sight: Sight) -> Iterator[int]:
     """When to look again although nothing happened."""
-    for record in _memberships(view):
+    for key, record in view.items(MembershipRecord):
         if record.state is MembershipState.EXPELLING:
-            at_ms = expired_at_ms(record, view.revision_of(keys.membership(record.node)), sight)
+            at_ms = expired_at_ms(record, view.revision_of(key), sight)
             if at_ms is not None:
                 yield at_ms
         if record.quarantined_until_cluster_ms > sight.cluster_ms:
