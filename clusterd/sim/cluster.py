@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from clusterd.checkers import Life, Overlap, overlaps
@@ -336,11 +336,19 @@ class SimCluster:
     # ---- judgement ----
 
     def overlaps(self) -> list[Overlap]:
-        return overlaps(
-            Life(f"{run.group}/{run.resource}", run.node, run.generation, run.started_us, ended_us)
+        """Two copies of one resource, also for two groups that had it one after the other: generations are each group's."""
+        lives = [
+            (run, Life(f"{run.group}/{run.resource}", run.node, run.generation, run.started_us, ended_us))
             for run in self.ledger.runs
             if (ended_us := self.storage.ended_us(run)) is None or ended_us > run.started_us
+        ]
+        groups: dict[str, set[str]] = {}
+        for run, _ in lives:
+            groups.setdefault(run.resource, set()).add(run.group)
+        shared = (
+            replace(life, workload=run.resource, generation=0) for run, life in lives if len(groups[run.resource]) > 1
         )
+        return [*overlaps(life for _, life in lives), *overlaps(shared)]
 
     def breaches(self) -> list[str]:
         """What else was promised of the one copy, and was not kept."""
