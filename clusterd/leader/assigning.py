@@ -279,9 +279,7 @@ class Assigning:
 def _arrives(standing: Standing, member: MembershipRecord) -> bool:
     """Whether that run of that node has the group already, ready to go on."""
     before = standing.assignment
-    return (
-        before is not None and has_moved(standing, before) and is_expected_at(before, member.node, member.incarnation)
-    )
+    return before is not None and has_moved(standing, before) and is_expected_at(before, member.incarnation)
 
 
 def _proof(before: AssignmentRecord | None) -> tuple[str, ...]:

@@ -51,9 +51,9 @@ def has_moved(standing: Standing, assignment: AssignmentRecord) -> bool:
     return assignment.order is Order.MIGRATE and standing.is_released and said is not None and said.is_moved
 
 
-def is_expected_at(assignment: AssignmentRecord, owner: NodeId, incarnation: Incarnation) -> bool:
-    """Whether that run of that node prepared for the migration under way."""
-    return (key_of(assignment.target), assignment.target_incarnation) == (key_of(owner), incarnation)
+def is_expected_at(assignment: AssignmentRecord, incarnation: Incarnation) -> bool:
+    """Whether that run of a node prepared for the migration under way. No other run, of whatever node, has its name."""
+    return assignment.target_incarnation == incarnation
 
 
 def _reason_to_stop(standing: Standing, assignment: AssignmentRecord, view: DatabaseView, crowd: Crowd) -> str:

@@ -227,8 +227,7 @@ def _is_expected(view: DatabaseView, assignment: AssignmentRecord) -> bool:
     """Whether what this node prepared last for the group is what the group came by."""
     said = view.migration(assignment.group)
     return (
-        bool(assignment.migration)
-        and said is not None
+        said is not None
         and said.state is MigrationState.READY
         and (said.number, said.incarnation) == (assignment.migration, assignment.incarnation)
     )
