@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from clusterd.database import Draft
+from clusterd.leader.namesakes import held_names, namesake
 from clusterd.model import keys
-from clusterd.model.ids import GroupId, NodeId
+from clusterd.model.dependencies import parse_dependency
+from clusterd.model.ids import GroupId, NodeId, ResourceId, key_of
 from clusterd.model.records import (
     ClusterRecord,
     GroupRecord,
@@ -19,6 +21,7 @@ from clusterd.model.records import (
     MoveRequest,
     NodeRecord,
     PauseRequest,
+    ResourceRecord,
     ResumeRequest,
     RuleRecord,
 )
@@ -26,6 +29,7 @@ from clusterd.model.states import FailbackMode, MembershipState, RuleKind
 from clusterd.sim.cluster import SimCluster
 
 RULE = "apart"
+PLAIN = "generic_service"
 _IN_THE_WAY = ("priority", "locked_from_moving")
 
 
@@ -37,6 +41,8 @@ class RestlessOperator:
         self._rng = rng
         self._groups = sorted(groups)
         self._count = 0
+        self._taken_out: list[str] = []
+        """Resources that were deleted, and may be made in any group once their names are free."""
 
     def one_wish(self) -> str:
         """What was wished for; empty: nobody could take it."""
@@ -55,6 +61,8 @@ class RestlessOperator:
             (2, self._delete_rule),
             (1, self._fence),
             (1, self._prefer),
+            (5, self._take_out),
+            (10, self._hand_on),
         ]
         return self._rng.choices([each for _, each in wishes], [weight for weight, _ in wishes])[0]()
 
@@ -188,6 +196,43 @@ class RestlessOperator:
 
     def _delete_rule(self) -> str:
         return self._written("delete the rule", lambda draft: draft.delete(keys.rule(RULE)))
+
+    # ---- resources ----
+
+    def _take_out(self) -> str:
+        """Delete a resource that nothing depends on, running or not. Its owner must have named it."""
+        if self._cluster.leader() is None:
+            return ""
+        view = self._cluster.view()
+        resources = view.resources_of(self._rng.choice(self._groups))
+        needed = {key_of(each) for one in resources for each in parse_dependency(one.depends_on).providers}
+        free = [each for each in resources if key_of(each.name) not in needed and each.type == PLAIN]
+        if len(resources) < 2 or not free:
+            return ""
+        resource = self._rng.choice(free)
+        if not any(
+            key_of(each.group) == key_of(resource.group) for each in held_names(view).get(key_of(resource.name), ())
+        ):
+            return ""
+
+        def build(draft: Draft) -> None:
+            draft.delete(keys.resource(resource.name)).expect(keys.assignment(resource.group))
+            draft.expect(keys.report(resource.group))
+
+        did = self._written(f"delete resource {resource.name}", build)
+        self._taken_out += [resource.name] if did else []
+        return did
+
+    def _hand_on(self) -> str:
+        """Make what was deleted in another group, or in its own, when its name is free."""
+        if self._cluster.leader() is None:
+            return ""
+        view, group = self._cluster.view(), self._rng.choice(self._groups)
+        gone = [each for each in self._taken_out if view.resource(each) is None]
+        if not gone or namesake(held_names(view), gone[0], group) is not None:
+            return ""
+        new = ResourceRecord(ResourceId(gone[0]), GroupId(group), PLAIN)
+        return self._written(f"make resource {new.name} in {group}", lambda draft: draft.replace(new))
 
     # ---- how wishes are written ----
 
