@@ -180,6 +180,10 @@ class PretendCluster:
             assignment = self._placed(group)
             draft.put(assignment)
             draft.put(self._report(group, assignment))
+        for _, assignment in self._view.items(AssignmentRecord):
+            report = self._view.report(assignment.group)
+            if self._view.group(assignment.group) is None and report is not None:
+                draft.put(replace(report, resources=(), is_released=True))
         self.write(draft)
 
     def _owner(self, group: GroupRecord) -> str:
