@@ -86,6 +86,7 @@ def _daemon(base: Path, member: Member, members: tuple[Member, ...], credentials
         wall_ms=lambda: time.time_ns() // 1_000_000,
         log=lambda _: None,
         read_cuts=LinkCuts,
+        probe=(),
     )
 
 
