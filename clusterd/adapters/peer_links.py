@@ -193,12 +193,13 @@ class PeerLinks(peers_pb2_grpc.PeersServicer):
         try:
             await asyncio.wait((writer, reader), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (writer, reader):
-                task.cancel()
-            await asyncio.gather(writer, reader, return_exceptions=True)
+            # Before anything is awaited: gRPC cancels the call of a peer that is gone, often just after its stream ended.
             if self._links.get(peer) is link:
                 del self._links[peer]
                 self._events.broken(peer)
+            for task in (writer, reader):
+                task.cancel()
+            await asyncio.gather(writer, reader, return_exceptions=True)
 
     async def _shake_hands(self, peer: NodeId, stream: _Stream) -> bool:
         """Exchange who we are. A cut link says nothing, so its streams are not opened."""

@@ -15,7 +15,7 @@ from clusterd.adapters.link_cuts import LinkCuts
 from clusterd.adapters.peer_links import PeerEvents, PeerIdentity, PeerLinks
 from clusterd.model.events import Note
 from clusterd.model.ids import NodeId
-from clusterd.wire.peer_pb2 import Envelope, Heartbeat
+from clusterd.wire.peer_pb2 import Envelope, Heartbeat, Hello
 
 AUTHORITY = create_authority("t")
 STRANGERS = create_authority("t")
@@ -146,3 +146,37 @@ async def test_a_port_in_use_is_an_error_that_names_it() -> None:
         with pytest.raises(OSError, match=str(ports["n2"])):
             async with links("n2", ports, Heard()):
                 pass
+
+
+class EndingStream:
+    """Says hello, and ends when told to."""
+
+    def __init__(self) -> None:
+        self.ended = asyncio.Event()
+        self._is_greeted = False
+
+    async def write(self, message: Envelope) -> None:
+        return
+
+    async def read(self) -> object:
+        if not self._is_greeted:
+            self._is_greeted = True
+            return Envelope(sender="n1", hello=Hello(cluster_id="c1"))
+        await self.ended.wait()
+        return grpc.aio.EOF
+
+
+@pytest.mark.parametrize("steps", range(8))
+async def test_a_break_is_told_whenever_the_call_is_cancelled(steps: int) -> None:
+    """gRPC ends the stream of a peer that was killed, and cancels the call: how long after that is chance."""
+    ports, heard = free_ports("n1", "n2"), Heard()
+    async with links("n2", ports, heard) as second:
+        stream = EndingStream()
+        served = asyncio.create_task(second._serve_stream(NodeId("n1"), stream))
+        await until(lambda: heard.opened == ["n1"])
+        stream.ended.set()
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        served.cancel()
+        await asyncio.gather(served, return_exceptions=True)
+        assert heard.broken == ["n1"]
