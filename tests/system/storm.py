@@ -46,9 +46,11 @@ def storm(*, minutes: float, profile: str, has_fence: bool, seed: int, machines:
             _mend(running)
             time.sleep(rng.uniform(0.0, 3.0))
         _mend(running)
-        running.ctl("wait", "--for", "cluster healthy")
+        for node in running.nodes():
+            running.ctl("wait", "--for", f"node {node['name']} up")
         for group in groups:
-            running.ctl("group", "online", group["name"])  # a machine that failed in its storm may rest
+            running.ctl("group", "online", group["name"])  # a machine that failed too often rests
+        running.ctl("wait", "--for", "cluster healthy")
         broken = [str(each) for path in ledgers for each in overlaps_in(path)]
         broken += guests.breaches() if guests else []
         runs = sum(len(lives(path)) for path in ledgers)
