@@ -42,8 +42,11 @@ def dependency_breaches(runs: Sequence[Lived], resources: Iterable[ResourceRecor
     return found
 
 
-def stop_breaches(runs: Sequence[Lived], resources: Iterable[ResourceRecord]) -> list[str]:
-    """Every provider that was told to stop while a dependent ran that had no other provider of that term."""
+def stop_breaches(runs: Sequence[Lived], resources: Iterable[ResourceRecord], *, grace_us: int = 0) -> list[str]:
+    """Every provider that was told to stop while a dependent ran that had no other provider of that term.
+
+    Another provider counts for `grace_us` after its end: until then its owner may not have heard of it.
+    """
     by_name: dict[str, list[Lived]] = {}
     for run in runs:
         by_name.setdefault(key_of(run.resource), []).append(run)
@@ -53,16 +56,16 @@ def stop_breaches(runs: Sequence[Lived], resources: Iterable[ResourceRecord]) ->
             providers = [each for name in term for each in by_name.get(key_of(name), ())]
             for provider in providers:
                 at_us = provider.stop_asked_us
-                others = [each for each in providers if each is not provider and _runs_at(each, provider.node, at_us)]
+                others = [each for each in providers if each is not provider and _runs_at(each, provider.node, at_us, grace_us)]
                 for run in by_name.get(key_of(resource.name), ()):
                     if _runs_at(run, provider.node, at_us) and not others:
                         found.append(f"{provider.resource} was told to stop at {at_us} us while {run.resource} ran")
     return found
 
 
-def _runs_at(run: Lived, node: str, at_us: int | None) -> bool:
+def _runs_at(run: Lived, node: str, at_us: int | None, grace_us: int = 0) -> bool:
     is_begun = at_us is not None and run.node == node and run.started_us <= at_us
-    return is_begun and at_us is not None and (run.ended_us is None or run.ended_us > at_us)
+    return is_begun and at_us is not None and (run.ended_us is None or run.ended_us + grace_us > at_us)
 
 
 def _was_up(provider: Lived, dependent: Lived, grace_us: int) -> bool:
