@@ -11,13 +11,14 @@ READY := .venv/.set-up-done
 REPORTS := .pytest_cache/reports
 PARTS := lint types imports proto-check unit lab-test
 
-.PHONY: help set-up demo demo-down test $(PARTS) contracts bench clean
+.PHONY: help set-up demo demo-down test $(PARTS) contracts explore bench clean
 
 help:
 	@echo "make demo       a cluster of three node processes on this machine, with a service that survives their loss"
 	@echo "make demo-down  end it"
 	@echo "make test       every test that this machine can run; its parts: $(PARTS)"
 	@echo "make bench      the figures of bench/README.md"
+	@echo "make explore    the property tests with examples that nobody has tried yet"
 	@echo "make set-up     what both need, in .venv"
 	@echo "make clean      remove what all of these made"
 
@@ -57,6 +58,9 @@ proto-check: $(READY)
 
 contracts: $(READY)
 	@$(BIN)/pytest -q tests/contracts
+
+explore: $(READY)
+	@$(BIN)/pytest -q -n 2 --hypothesis-profile=explore $$(grep -rl --include='test_*.py' '@given' tests)
 
 unit: $(READY)
 	@mkdir -p $(REPORTS)
