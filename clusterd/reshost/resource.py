@@ -11,6 +11,7 @@ from typing import Any
 
 from clusterd.adapters.boot_clock import now_ms
 from clusterd.reshost.answers import answered, failure_of, result
+from clusterd.reshost.calls import Calls
 from clusterd.reshost.checks import Checks
 from clusterd.reshost.context import CallContext, Names, Told
 from clusterd.reshost.evidence import left_words
@@ -54,15 +55,14 @@ class HostedResource:
         self._properties: Mapping[str, Any] = {}
         self._call = host_pb2.ResourceCall()
         self._workload: Workload | None = None
-        self._in_flight: PluginCall | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._calls = Calls(name, services.threads, lambda message: self._emit(_HUNG, message))
         self.embedded_failure = ""
         """What the workload inside complains of."""
         self.move = LiveMove(self)
         self._checks = Checks(
             name,
             state=lambda: self.state,
-            is_free=lambda: not self._lock.locked() and self._in_flight is None,
+            is_free=lambda: not self._lock.locked() and self._calls.in_flight is None,
             ask=self._check_health,
             emit=self._emit,
             on_no=self._fail,
@@ -132,8 +132,10 @@ class HostedResource:
                 return result(host_pb2.OUTCOME_DONE, pid=self.pid)
             message = f"{self.name} still runs under generation {self.generation}; stop that first"
             return result(host_pb2.OUTCOME_STILL_RUNNING, message)
-        if self._in_flight is not None:
-            return result(host_pb2.OUTCOME_HUNG, f"an earlier {self._in_flight.verb} of {self.name} has not returned")
+        if self._calls.in_flight is not None:
+            return result(
+                host_pb2.OUTCOME_HUNG, f"an earlier {self._calls.in_flight.verb} of {self.name} has not returned"
+            )
         if self.state == "prepared" and self.generation == call.generation and call.verb == host_pb2.VERB_ONLINE:
             return None
         await self._abandon()
@@ -161,7 +163,7 @@ class HostedResource:
                 self.state, answer = "prepared", result(host_pb2.OUTCOME_DONE, prepared=text)
             except Exception as error:  # the boundary to plug-in code
                 self.state, answer = "failed", self._failed_call(verb, error)
-            if verb == "fence" and self._workload is not None and self._in_flight is None:
+            if verb == "fence" and self._workload is not None and self._calls.in_flight is None:
                 await self._finish(self._workload, on_progress)
             return answer
 
@@ -229,8 +231,10 @@ class HostedResource:
             workload = self._workload
             if workload is None:
                 return result(host_pb2.OUTCOME_DONE)
-            if self._in_flight is not None and not await self._in_flight.comes_back(self._pending_timeout_ms):
-                return result(host_pb2.OUTCOME_HUNG, f"an earlier {self._in_flight.verb} has not returned")
+            if self._calls.in_flight is not None and not await self._calls.in_flight.comes_back(
+                self._pending_timeout_ms
+            ):
+                return result(host_pb2.OUTCOME_HUNG, f"an earlier {self._calls.in_flight.verb} has not returned")
             self._call = call
             self.state = "offline-pending"
             try:
@@ -271,8 +275,8 @@ class HostedResource:
         if workload is None and not self._lock.locked():
             return result(host_pb2.OUTCOME_DONE)
         await self._abandon()
-        if self._in_flight is not None:
-            self._in_flight.cancel()
+        if self._calls.in_flight is not None:
+            self._calls.in_flight.cancel()
         if workload is not None and self._type is not None:
             self.state = "offline-pending"  # a daemon that asks now must not take it for online
             if call.reason == KILLED:
@@ -281,7 +285,7 @@ class HostedResource:
             if left := await workload.empty():
                 self.state = "failed"
                 return result(host_pb2.OUTCOME_STILL_RUNNING, left_words(self.name, left))
-        flight = self._in_flight
+        flight = self._calls.in_flight
         if flight is not None and not await flight.comes_back(RETURN_WITHIN_MS):
             message = f"{flight.verb} of {self.name} does not return although it was terminated"
             return result(host_pb2.OUTCOME_HUNG, message)
@@ -303,7 +307,7 @@ class HostedResource:
     # ---- for moves ----
 
     lock = property(lambda self: self._lock)
-    flight = property(lambda self: self._in_flight)
+    flight = property(lambda self: self._calls.in_flight)
 
     def quieten(self) -> None:
         self._stop_watching()
@@ -399,8 +403,8 @@ class HostedResource:
     def _stop_watching(self) -> None:
         """No more polling; a check in flight is woken, so that nothing waits for it."""
         self._checks.stop()
-        if self._in_flight is not None and self._in_flight.verb in _HEALTH_VERBS:
-            self._in_flight.cancel()
+        if self._calls.in_flight is not None and self._calls.in_flight.verb in _HEALTH_VERBS:
+            self._calls.in_flight.cancel()
         if self._workload is not None:
             self._workload.on_main_end = lambda running: None
 
@@ -443,40 +447,13 @@ class HostedResource:
         if pending and verb in ("open", "close") and getattr(type(type_), verb) is getattr(ResourceType, verb):
             return None
         method = getattr(type_, verb)
-        context = self._context(workload, on_progress)
-        flight = PluginCall(verb, context, lambda context: method(context, *arguments), self._services.threads)
-        self._in_flight = flight
-        flight.returned.add_done_callback(lambda _: self._came_back(flight))
-        try:
-            return await flight.outcome(
-                pending_timeout_ms=self._pending_timeout_ms if pending else None,
-                deadlock_timeout_ms=within_ms or self._deadlock_timeout_ms,
-            )
-        except PendingTimedOut:
-            self._watch_stuck(flight)
-            raise
-        except asyncio.CancelledError:
-            flight.cancel()
-            raise
-        finally:
-            if flight.returned.done():
-                self._came_back(flight)
-
-    def _came_back(self, flight: PluginCall) -> None:
-        if self._in_flight is flight:
-            self._in_flight = None
-
-    def _watch_stuck(self, flight: PluginCall) -> None:
-        """A call that was given up still has until the deadlock time-out to return."""
-        rest_ms = flight.started_ms + self._deadlock_timeout_ms - now_ms()
-
-        async def watch() -> None:
-            if not await flight.comes_back(max(rest_ms, 0)):
-                self._emit(_HUNG, f"{flight.verb} of {self.name} never returned; the resource host must be killed")
-
-        task = asyncio.get_running_loop().create_task(watch(), name=f"stuck {flight.verb} of {self.name}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        return await self._calls.run(
+            verb,
+            self._context(workload, on_progress),
+            lambda context: method(context, *arguments),
+            pending_timeout_ms=self._pending_timeout_ms if pending else None,
+            deadlock_timeout_ms=within_ms or self._deadlock_timeout_ms,
+        )
 
     def _failed_call(self, verb: str, error: Exception) -> host_pb2.CallResult:
         tail = self.output.lines(3) if isinstance(error, PendingTimedOut) else ""
