@@ -80,6 +80,8 @@ def _trouble(desk: Desk, group: OwnedGroup, leaving: Departure, record: Migratio
     if not group.is_wanted_here:
         return "it is not wanted online any more"
     for name, held in group.held.items():
+        if name in {*leaving.moved, leaving.under_way} - group.wanted:
+            return f"{held.name} is not wanted online any more"
         if held.is_hands_off:
             return f"{held.name} is in maintenance"
         if name in group.wanted and held.state is not ResourceState.ONLINE:
@@ -108,7 +110,9 @@ def _move_next(
     texts = {key_of(each.name): each.text for each in record.prepared if each.text}
     names = _to_move(group, texts)
     if not names:
-        _fall_through(group, leaving, f"{record.node} prepared nothing that runs here", now)
+        rests = next((group.held[name].name for name in group.order if name in texts and name not in group.wanted), "")
+        words = f"{rests} is not wanted online any more" if rests else f"{record.node} prepared nothing that runs here"
+        _fall_through(group, leaving, words, now)
         return
     name = next((each for each in names if each not in leaving.moved), None)
     if name is None:

@@ -97,6 +97,15 @@ class OwnedGroup:
         return leaving is not None and is_ordered and leaving.number == self.assignment.migration and leaving.is_moved
 
     @property
+    def unsettled(self) -> set[str]:
+        """What is being moved, or stands still although its migration fell through: it goes on here before it can be taken
+        offline in good order. Of a deleted group nobody lets anything go on."""
+        leaving = self.departure
+        if leaving is None or self.has_moved or self.is_given_up or self.is_deleted:
+            return set()
+        return {name for name in (leaving.under_way, *leaving.moved) if name in self.held}
+
+    @property
     def is_arriving(self) -> bool:
         """It came by live migration, and not all of it is online yet."""
         return self.arrived is not None and self.arrived.is_moved and not self.arrived.blackout_ms
@@ -164,6 +173,8 @@ def intend(group: OwnedGroup, *, is_node_stopping: bool) -> Intent:
         for name in reversed(group.order)
         if group.held[name].state is ResourceState.ONLINE and name not in stays and not _is_needed(group, name)
     }
+    for name in group.unsettled - wanted:
+        to_take.pop(name, None)
     ready = tuple(name for name in to_bring if not _is_needed(group, name, but_for=untouched))
     return Intent(ready, to_take, tuple(to_cancel), frozenset(group.held) - wanted - untouched, waits)
 

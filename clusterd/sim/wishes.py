@@ -8,7 +8,7 @@
     rule apart different-node web,db [disabled]                 delete-rule apart
     group-set backend groups=db,cache [providers=front] [startup_setting=online …]      delete-group-set backend
     move web [n2] [live|quick|shutdown|turn-off] [queue] [ignore-lock] [ignore-rules]
-    cancel-move web | online web | offline web
+    cancel-move web | online web | offline web | offline-resource server
     create-resource server cache                                refused while another group's owner may still run one
 
 Each writes what the API would write, and waits for the commit; `move`, `online` and `offline` leave that to the next wish.
@@ -85,6 +85,9 @@ class Wishes:
         self._change(
             GroupRecord, keys.group(group), lambda record: replace(record, wanted=Wanted.ONLINE, start_id=start_id)
         )
+
+    def _do_offline_resource(self, name: str) -> None:
+        self._change(ResourceRecord, keys.resource(name), lambda record: replace(record, wanted=Wanted.OFFLINE))
 
     def _do_create_resource(self, name: str, group: str) -> None:
         def build(draft: Draft, view: DatabaseView) -> None:

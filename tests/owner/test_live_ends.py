@@ -7,7 +7,7 @@ import pytest
 from clusterd.model.dependencies import parse_dependency
 from clusterd.model.ids import GroupId, Incarnation, NodeId, ResourceId
 from clusterd.model.records import AssignmentRecord, Decision, GroupRecord, MigrationReport, ResourceRecord
-from clusterd.model.states import Order, ResourceState
+from clusterd.model.states import Order, ResourceState, Wanted
 from clusterd.owner import CallAnswer, CallOutcome
 from clusterd.owner.consequences import online_answered
 from clusterd.owner.desk import Desk
@@ -51,6 +51,25 @@ def test_at_the_source(is_moved: bool, vm: ResourceState, goes_offline: set[str]
     if not is_moved:
         leaving.departure.moved.clear()
     assert set(intend(leaving, is_node_stopping=False).to_take_offline) == goes_offline
+
+
+@pytest.mark.parametrize(
+    ("leaving", "goes_offline"),
+    [
+        pytest.param(Departure(MIGRATION), {"vm"}, id="before it is its turn it simply ends"),
+        pytest.param(Departure(MIGRATION, under_way="vm"), set(), id="while it is moved that is stopped first"),
+        pytest.param(Departure(MIGRATION, moved={"vm"}), set(), id="when it stands still it goes on first"),
+        pytest.param(Departure(MIGRATION, moved={"disk"}), {"vm"}, id="what else has moved is nothing to it"),
+    ],
+)
+def test_what_is_wanted_no_more_ends_in_good_order(leaving: Departure, goes_offline: set[str]) -> None:
+    source = group(Order.MIGRATE, ONLINE)
+    source.records["vm"] = replace(source.records["vm"], wanted=Wanted.OFFLINE)
+    source.departure = leaving
+    assert set(intend(source, is_node_stopping=False).to_take_offline) == goes_offline
+    source.is_deleted = True
+    source.departure = Departure(MIGRATION, moved={"vm"})
+    assert "vm" in intend(source, is_node_stopping=False).to_take_offline, "nobody would let it go on"
 
 
 @pytest.mark.parametrize(("service", "goes_offline"), [(ONLINE, {"base"}), (OFFLINE, {"proof", "disk"})])
