@@ -34,7 +34,7 @@ def carry_out(
     asked = _asked(standing, move)
     placement = crowd.place(_request(standing, move, assignment.owner))
     if key_of(move.target) == key_of(assignment.owner):
-        return _give_up(standing, assignment, move, asked, placement, "it is there already", pen)
+        return _let_stay(standing, assignment, move, asked, pen)
     problem = _problem(standing, move, placement, crowd)
     if problem is not None:
         if move.is_queued:
@@ -42,6 +42,8 @@ def carry_out(
         return _give_up(standing, assignment, move, asked, placement, problem, pen)
     target = placement.chosen or NodeId("")
     is_live = move.kind is MoveKind.LIVE
+    if is_live and standing.is_on_its_way:
+        return None  # asked for while an earlier move was under way: it goes on from there once it is online
     problem = _live_problem(standing, assignment.owner, target, view) if is_live else ""
     if problem:
         return _give_up(standing, assignment, move, asked, placement, problem, pen)
@@ -121,6 +123,16 @@ def _live_problem(standing: Standing, owner: NodeId, target: NodeId, view: Datab
     if not standing.is_online:
         return "only what is online can migrate live"
     return live_obstacle(view, standing.resources, owner, target)
+
+
+def _let_stay(standing: Standing, assignment: AssignmentRecord, move: MoveRequest, asked: Step, pen: Pen) -> Proposal:
+    """Nothing is to be done: another move, which would have taken it away, was stopped for this one, or had brought it."""
+    text = (
+        f"{standing.group.name} stays on {assignment.owner}: {move.asked_by or 'an operator'} asked for it to be there"
+    )
+    because = Decision("move: there already", text, (asked, pen.step(text)))
+    after = replace(assignment, move_id=move.id, status=without_queue(assignment), because=because)
+    return pen.write(standing, after, GROUP_ASSIGNED, text, "", node=assignment.owner, caused_by=move.id)
 
 
 def _give_up(

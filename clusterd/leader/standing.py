@@ -87,6 +87,14 @@ class Standing:
         wanted = [each.name for each in self.resources if each.wanted is Wanted.ONLINE]
         return all(states.get(name) is ResourceState.ONLINE for name in wanted)
 
+    @property
+    def is_on_its_way(self) -> bool:
+        """It was told to run and is on its way to that: its owner has not said anything yet, or is at it."""
+        if not self.is_running or not self.is_wanted or self.report is None:
+            return self.is_running and self.is_wanted
+        states = {each.state for each in self.report.resources}
+        return ResourceState.FAILED not in states and bool(states & PENDING_STATES)
+
     def has_status(self, status: GroupStatus) -> bool:
         return self.assignment is not None and status in self.assignment.status
 

@@ -162,6 +162,16 @@ async def test_the_end_of_a_move_that_did_not_work_ends_the_wait(
     assert words in found["conditions"][0]["now"]
 
 
+async def test_to_stay_where_it_is_after_all_is_a_move_that_worked(client: TestClient, cluster: PretendCluster) -> None:
+    await apply(client)
+    cluster.acts = False
+    await post(client, MOVE, {"target": "n2"})
+    cluster.decide("web", order=Order.RELEASE, release_cause=ReleaseCause.MOVE, move_id="another")
+    assert (await post(client, MOVE, {"target": "n1"}, headers=ID))["changed"] is True
+    cluster.decide("web", order=Order.RUN, move_id="move-0001", because=Decision("move: there already", "it stays"))
+    assert (await post(client, "/v1/wait", {"for": "group web moved by move-0001"}))["reached"] is True
+
+
 async def test_a_group_that_no_node_has_is_offline_and_says_why(client: TestClient, cluster: PretendCluster) -> None:
     await apply(client)
     _arrange(cluster, "nowhere")
