@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from clusterd.checkers import dependency_breaches, limit_breaches
+from clusterd.checkers import dependency_breaches, limit_breaches, stop_breaches
 from clusterd.model.dependencies import parse_dependency
 from clusterd.model.ids import GroupId, NodeId
 from clusterd.model.records import AssignmentRecord, GroupRecord, MoveRequest, Properties
@@ -179,6 +179,7 @@ class Storm:
             each for each in view.resources() if not self._late & set(parse_dependency(each.depends_on).providers)
         ]
         found += dependency_breaches(cluster.ledger.runs, honest, grace_us=GRACE_US)
+        found += stop_breaches(cluster.ledger.runs, view.resources(), grace_us=GRACE_US)
         found += limit_breaches(view)
         return found
 

@@ -13,6 +13,7 @@ from clusterd.model.settings import ClusterSettings
 from clusterd.model.states import MembershipState, StorageFenceState
 from clusterd.model.storage_fences import StorageFenceReport
 from clusterd.node.presence import Presence
+from clusterd.owner import group as owned
 from clusterd.owner import planning
 from clusterd.owner.fence_order import FenceOrder
 from clusterd.sim import SimCluster, SimSettings
@@ -129,6 +130,18 @@ def _one_way_deafness() -> int:
         if found:
             break
     return found
+
+
+def test_without_waiting_for_users_a_provider_is_stopped_under_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owned, "_is_needed", lambda group, provider, but_for=None: False)
+    found = []
+    for seed in range(5):
+        storm = Storm(seed, HARSH)
+        storm.prepare()
+        storm.blow()
+        storm.calm()
+        found += storm.judge()
+    assert "was told to stop" in " ".join(found)
 
 
 # ---- groups whose disks are their sole effect ----
