@@ -1,20 +1,17 @@
 """How is an image file claimed, defended and used? I/O: a lease file beside it (`IMAGE.lease`), on a share or a local path.
 
-The lease holds the owner's key and a counter that it raises every interval. Claims are made by compare and rewrite under a
-lock of the lease file's first byte; the owner's session locks the second byte for as long as it lives. Two intervals without
-a new count, and that lock free, end a claim about which the cluster knows nothing; a higher generation ends one at once.
+The lease holds the owner's key and a counter that it raises every interval (lease_file.py reads, writes and locks it). Two
+intervals without a new count, and the lock of the owner's session free, end a claim about which the cluster knows nothing; a
+higher generation ends one at once.
 
 The storage refuses nothing here. Every write is preceded by a look at the lease, so an owner that was frozen and goes on
 finds itself replaced before it writes; but a write that had passed this look when it froze still arrives. That is the
 guarantee `cooperative`, and why such a group cannot count its preemption as evidence.
 """
 
-import fcntl
 import os
-import struct
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from resource_types.physical_disk.back_end import (
@@ -27,14 +24,11 @@ from resource_types.physical_disk.back_end import (
     Refused,
 )
 from resource_types.physical_disk.keys import Judgement, Key, Verdict, View, arbitrate, defend, shown
-from resource_types.physical_disk.lease import BLOCK_BYTES, Damaged, Lease, decode, encode
+from resource_types.physical_disk.lease import BLOCK_BYTES, Lease
+from resource_types.physical_disk.lease_file import ALIVE_BYTE, LeaseFile
 from resource_types.physical_disk.punch import punch_hole
 
-LEASE_SUFFIX = ".lease"
 LOOK_EVERY_MS = 20
-_COMPARE_BYTE, _ALIVE_BYTE = 0, 1
-_LOCK = struct.Struct("hhqqi4x")  # struct flock
-_SET_LOCK = 37  # F_OFD_SETLK: of the open file, so it ends with the process however that ends
 
 
 class Image:
@@ -45,7 +39,8 @@ class Image:
     def __init__(self, path: str, owner: str, clock: Clock) -> None:
         self._path, self._owner, self._clock = path, owner, clock
         self._lock = threading.RLock()
-        self._image = self._lease = -1
+        self._lease = LeaseFile(path, clock)
+        self._image = -1
         self._size = 0
         self._key: Key | None = None
         self._interval_ms = 0
@@ -60,27 +55,27 @@ class Image:
         with self._lock:
             try:
                 self._image = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
-                self._lease = os.open(self._path + LEASE_SUFFIX, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
                 self._size = os.fstat(self._image).st_size // BLOCK_BYTES * BLOCK_BYTES
             except OSError as error:
                 raise PathLost(f"{error.filename}: {error.strerror}") from error
+            self._lease.open()
 
     def ids(self) -> list[str]:
         return []
 
     def close(self) -> None:
         with self._lock:
-            for descriptor in (self._image, self._lease):
-                if descriptor >= 0:
-                    os.close(descriptor)
-            self._image = self._lease = -1
+            if self._image >= 0:
+                os.close(self._image)
+            self._image = -1
+            self._lease.close()
 
     # ---- claiming ----
 
     def arbitrate(self, key: Key, interval_ms: int, tell: Callable[[str], None]) -> list[Preempted]:
         with self._lock:
             self._interval_ms = interval_ms
-            seen = self._read_lease()
+            seen = self._lease.read()
             judged = arbitrate(_view(seen), key)
             if judged.verdict is Verdict.REFUSE:
                 raise Refused(judged.because)
@@ -90,18 +85,18 @@ class Image:
                     self._challenge(seen, interval_ms, judged.because)
                 taken = self._take(key, seen, judged)
             except Refused:
-                self._set_lock(_ALIVE_BYTE, fcntl.F_UNLCK)
+                self._lease.unlock(ALIVE_BYTE)
                 raise
             self._key, self._heard_ms = key, self._clock.now_ms()
-            self._try_lock(_ALIVE_BYTE)
+            self._lease.try_lock(ALIVE_BYTE)
             if taken.key in (0, key.value):
                 return []
             return [Preempted(taken.key, self._heard_ms, "lease rewritten", judged.because)]
 
     def _take(self, key: Key, seen: Lease, judged: Judgement) -> Lease:
         """Compare and rewrite. Returns the lease that ends with this."""
-        with self._comparing(has_evidence=judged.verdict is Verdict.PREEMPT):
-            now = self._read_lease()
+        with self._lease.comparing(self._interval_ms, has_evidence=judged.verdict is Verdict.PREEMPT):
+            now = self._lease.read()
             again = arbitrate(_view(now), key)
             was_challenged = judged.verdict is Verdict.CHALLENGE and now == seen
             if again.verdict not in (Verdict.PREEMPT, Verdict.RESERVE) and not was_challenged:
@@ -113,9 +108,9 @@ class Image:
         until_ms = self._clock.now_ms() + CHALLENGE_INTERVALS * interval_ms
         while self._clock.now_ms() < until_ms:
             self._clock.pause(LOOK_EVERY_MS)
-            if (now := self._read_lease()) != seen and now.key != 0:
+            if (now := self._lease.read()) != seen and now.key != 0:
                 raise Refused(f"{because} ({now.owner}), and its holder counts on")
-        if not self._try_lock(_ALIVE_BYTE):
+        if not self._lease.try_lock(ALIVE_BYTE):
             raise Refused(f"{because} ({seen.owner}), whose session does not count but still holds its lock")
 
     # ---- keeping ----
@@ -124,15 +119,15 @@ class Image:
         with self._lock:
             if self._key is None:
                 return
-            with self._comparing(has_evidence=False):
+            with self._lease.comparing(self._interval_ms, has_evidence=False):
                 self._expect_ours(self._key)
                 self._write_lease(self._ours.renewed())
-            self._try_lock(_ALIVE_BYTE)
+            self._lease.try_lock(ALIVE_BYTE)
             self._heard_ms = self._clock.now_ms()
 
     def _expect_ours(self, key: Key) -> None:
         """Raises Lost. What an older owner wrote late (it had passed its own look) is overwritten by us, not believed."""
-        now = self._read_lease()
+        now = self._lease.read()
         if now.key == key.value:
             self._ours = now
             return
@@ -151,14 +146,14 @@ class Image:
                 os.fdatasync(self._image)
             except OSError as error:
                 raise PathLost(f"{self._path}: {error.strerror}") from error
-            with self._comparing(has_evidence=False):
-                if (now := self._read_lease()).key == key.value:
+            with self._lease.comparing(self._interval_ms, has_evidence=False):
+                if (now := self._lease.read()).key == key.value:
                     self._write_lease(Lease(0, "", now.counter + 1))
-            self._set_lock(_ALIVE_BYTE, fcntl.F_UNLCK)
+            self._lease.unlock(ALIVE_BYTE)
 
     def status(self) -> dict[str, Any]:
         try:
-            lease = self._read_lease()
+            lease = self._lease.read()
         except PathLost as error:
             return {"trouble": str(error)}
         holder = shown(lease.key) if lease.key else None
@@ -205,64 +200,13 @@ class Image:
         """Before every write: is the lease still ours?"""
         if (key := self._key) is None:
             raise Lost("the lease was released")
-        if self._read_lease().key != key.value:
+        if self._lease.read().key != key.value:
             with self._lock:
                 self._expect_ours(key)
 
-    # ---- the lease file ----
-
-    def _read_lease(self) -> Lease:
-        try:
-            return decode(os.pread(self._lease, BLOCK_BYTES, 0))
-        except OSError as error:
-            raise PathLost(f"{self._path}{LEASE_SUFFIX}: {error.strerror}") from error
-        except Damaged as error:
-            raise PathLost(f"{self._path}{LEASE_SUFFIX} is damaged: {error}") from error
-
     def _write_lease(self, lease: Lease) -> None:
-        try:
-            os.pwrite(self._lease, encode(lease), 0)
-            os.fdatasync(self._lease)
-        except OSError as error:
-            raise PathLost(f"{self._path}{LEASE_SUFFIX}: {error.strerror}") from error
+        self._lease.write(lease)
         self._ours = lease
-
-    @contextmanager
-    def _comparing(self, *, has_evidence: bool) -> Iterator[None]:
-        """Nobody else compares and rewrites meanwhile.
-
-        A session that was frozen between the two holds this lock for ever. Who has evidence against it goes on without,
-        after two intervals; the frozen one finds a newer key when it thaws.
-        """
-        until_ms = self._clock.now_ms() + CHALLENGE_INTERVALS * self._interval_ms
-        while not (is_locked := self._try_lock(_COMPARE_BYTE)):
-            if self._clock.now_ms() >= until_ms:
-                if has_evidence:
-                    break
-                raise PathLost(f"{self._path}{LEASE_SUFFIX} stays locked by another session")
-            self._clock.pause(1)
-        try:
-            yield
-        finally:
-            if is_locked:
-                self._set_lock(_COMPARE_BYTE, fcntl.F_UNLCK)
-
-    def _try_lock(self, byte: int) -> bool:
-        try:
-            self._set_lock(byte, fcntl.F_WRLCK)
-        except (BlockingIOError, PermissionError):
-            return False
-        return True
-
-    def _set_lock(self, byte: int, kind: int) -> None:
-        if self._lease < 0:
-            raise PathLost(f"{self._path} is closed")
-        try:
-            fcntl.fcntl(self._lease, _SET_LOCK, _LOCK.pack(kind, os.SEEK_SET, byte, 1, 0))
-        except (BlockingIOError, PermissionError):
-            raise
-        except OSError as error:
-            raise PathLost(f"{self._path}{LEASE_SUFFIX} cannot be locked: {error.strerror}") from error
 
 
 def _view(lease: Lease) -> View:

@@ -14,9 +14,9 @@ from typing import Any
 
 from clusterd.resource_api import effective, schema_of, validate
 from resource_types.physical_disk.back_end import BackEnd, IoFailed, Lost, PathLost
-from resource_types.physical_disk.image import LEASE_SUFFIX
 from resource_types.physical_disk.keys import shown
 from resource_types.physical_disk.lease import BLOCK_BYTES, Damaged, decode
+from resource_types.physical_disk.lease_file import LEASE_SUFFIX
 from resource_types.physical_disk.properties import EXACTLY_ONE, PROPERTIES, kind_and_place
 from resource_types.physical_disk.session import BootClock, Config, back_end
 
