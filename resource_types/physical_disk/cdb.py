@@ -8,6 +8,7 @@ from typing import NamedTuple
 WRITE_EXCLUSIVE_REGISTRANTS_ONLY = 5
 ALLOCATION_BYTES = 8192
 UNIT_ATTENTION = 6
+UNKNOWN_COMMAND_CODE, MISCOMPARE_CODE = 0x2000, 0x1D00
 PREEMPTED_CODES = frozenset({0x2A03, 0x2A05})
 """What a session is told, once, after somebody preempted its reservation or registration."""
 
@@ -65,6 +66,11 @@ def read_blocks(block: int, count: int) -> bytes:
 
 def write_blocks(block: int, count: int) -> bytes:
     return struct.pack(">BBQIBB", 0x8A, 0, block, count, 0, 0)
+
+
+def compare_and_write(block: int, count: int) -> bytes:
+    """The data is what must be there, and then what is written if it is."""
+    return struct.pack(">BBQBBBBBB", 0x89, 0, block, 0, 0, 0, count, 0, 0)
 
 
 def synchronize_cache() -> bytes:

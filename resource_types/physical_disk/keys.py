@@ -4,6 +4,9 @@ A key has 64 bits: 24 of a hash of the cluster's name, 8 of a hash of the node's
 generation makes keys of one cluster comparable: the cluster raises it with every change of owner, and only with evidence
 that the old owner is gone. So a lower generation may be preempted at once, a higher one never. Keys of others (another
 cluster, a tool) say nothing; their holder is challenged, which gives it two intervals to defend itself.
+
+Generation 0 is that of trials (`clusterctl validate`), which no owner ever has: any owner ends such a claim at once. There
+the 8 bits of the node are a number that tells the claims of one trial from those of another.
 """
 
 import hashlib
@@ -11,6 +14,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 GENERATION_MAX = 0xFFFF_FFFF
+TRIAL_NUMBER_MAX = 0xFF
 
 
 class Key(NamedTuple):
@@ -58,6 +62,12 @@ def key_of(cluster: str, node: str, generation: int) -> Key:
     return Key(_hash(cluster, 3), _hash(node, 1), generation)
 
 
+def trial_key(cluster: str, number: int) -> Key:
+    if not 0 < number <= TRIAL_NUMBER_MAX:
+        raise ValueError(f"the number of a trial's claim is between 1 and {TRIAL_NUMBER_MAX}, not {number}")
+    return Key(_hash(cluster, 3), number, 0)
+
+
 def parse(value: int) -> Key:
     return Key(value >> 40 & 0xFFFFFF, value >> 32 & 0xFF, value & 0xFFFF_FFFF)
 
@@ -71,6 +81,8 @@ def words(value: int, mine: Key) -> str:
     key = parse(value)
     if key.cluster != mine.cluster:
         return f"{shown(value)}, which is no key of this cluster"
+    if not key.generation:
+        return f"{shown(value)}, a trial by this cluster's validate"
     return f"{shown(value)}, generation {key.generation} of this cluster"
 
 

@@ -18,7 +18,11 @@ class Conflict(Exception):
 
 
 class CommandFailed(Exception):
-    """The disk answered with an error."""
+    """The disk answered with an error. `code` is its additional sense code, 0 without one."""
+
+    def __init__(self, words: str, code: int = 0) -> None:
+        super().__init__(words)
+        self.code = code
 
 
 class Reservation:
@@ -55,7 +59,8 @@ class Reservation:
             return answer.data
         if answer.status == Status.RESERVATION_CONFLICT:
             raise Conflict(f"command {words[0]:02x}: RESERVATION CONFLICT")
-        raise CommandFailed(f"command {words[0]:02x}: status {answer.status:02x}, {answer.sense or 'no sense data'}")
+        said = f"command {words[0]:02x}: status {answer.status:02x}, {answer.sense or 'no sense data'}"
+        raise CommandFailed(said, answer.sense.code if answer.sense else 0)
 
     def _answer(self, words: bytes, data: bytes, answer_bytes: int) -> Answer:
         """Repeats what was only held up: by news that the target tells once, or by a full queue."""
@@ -98,6 +103,11 @@ class Reservation:
             raise CommandFailed(str(error)) from error
         self._registered = key
         self.was_told_preempted = False
+
+    def register_new(self, key: int) -> None:
+        """Raises Conflict when something of this node has a key there already by the same way: it is not ours to replace."""
+        self._out(Out.REGISTER, other=key)
+        self._registered = key
 
     def unregister(self, key: int) -> None:
         """Succeeds when it is gone, whoever removed it."""

@@ -27,6 +27,7 @@ from resource_types.physical_disk.mounting import Mounting, missing, mount_point
 from resource_types.physical_disk.places import Places, make_folder, places, remove_folder
 from resource_types.physical_disk.properties import EXACTLY_ONE, PROPERTIES, described, kind_and_place
 from resource_types.physical_disk.session_link import SessionFailed, SessionLink, SessionSilent
+from resource_types.physical_disk.trial import take_part
 
 POLL_MS = 2
 PING_WITHIN_MS = 250
@@ -121,10 +122,15 @@ class PhysicalDisk(ResourceType):
 
     @classmethod
     def examine(cls, question: str, body: bytes) -> bytes:
-        """`disks`: which of these disks does this node reach, and what does it find there?"""
-        if question != "disks":
-            raise UnknownControl(question)
-        return look_at_disks(body)
+        """`disks`: which of these disks does this node reach, and what does it find there? `trial`: one step of a trial of
+        a disk that nobody uses."""
+        match question:
+            case "disks":
+                return look_at_disks(body)
+            case "trial":
+                return take_part(body)
+            case _:
+                raise UnknownControl(question)
 
     # ---- taken from an owner that nobody can reach ----
 

@@ -1,9 +1,11 @@
 """A SCSI disk in memory, with persistent reservations as SPC-4 describes them: a real implementation with dials.
 
-What tgt cannot do is tried here: PREEMPT AND ABORT, reservations that survive a restart, unmap, unit attentions of any kind.
+What tgt cannot do is tried here: PREEMPT AND ABORT, reservations that survive a restart, unmap, COMPARE AND WRITE, unit
+attentions of any kind; and storage that takes reservations and keeps none.
 """
 
 import struct
+from collections.abc import Callable
 from typing import NamedTuple
 
 from resource_types.physical_disk.cdb import Answer, Out, Sense, Status
@@ -11,11 +13,15 @@ from resource_types.physical_disk.scsi_link import LinkLost
 
 GOOD, CONFLICT = Answer(Status.GOOD), Answer(Status.RESERVATION_CONFLICT)
 INVALID_FIELD = Answer(Status.CHECK_CONDITION, Sense(5, 0x2600))
+UNKNOWN_COMMAND, MISCOMPARE = (Answer(Status.CHECK_CONDITION, each) for each in (Sense(5, 0x2000), Sense(0xE, 0x1D00)))
 
 
 class Dials(NamedTuple):
     aborts: bool = True
     survives: bool = True
+    compares: bool = True
+    refuses: bool = True
+    """Whether those who are not registered are kept from writing."""
 
 
 class PretendTarget:
@@ -29,6 +35,10 @@ class PretendTarget:
         self.log: list[str] = []
         self.sessions: list[PretendLink] = []
         self.is_reachable = True
+        self.written: list[int] = []
+        """The blocks that were written, one after the other."""
+        self.meanwhile: dict[int, Callable[[], object]] = {}
+        """What others do just before a command of that code is carried out, once."""
 
     def connect(self) -> "PretendLink":
         if not self.is_reachable:
@@ -72,6 +82,7 @@ class PretendLink:
         if self.attention is not None:
             attention, self.attention = self.attention, None
             return Answer(Status.CHECK_CONDITION, attention)
+        self._target.meanwhile.pop(cdb[0], lambda: None)()
         match cdb[0]:
             case 0x12:
                 return Answer(Status.GOOD, None, bytes((0, 0x83, 0, 6, 1, 3, 0, 2, 0x60, 0x01)))
@@ -92,14 +103,23 @@ class PretendLink:
         if cdb[0] == 0x42:
             block, count = struct.unpack_from(">QI", data, 8)
             data = bytes(count * 512)
+        elif cdb[0] == 0x89:
+            if not target.dials.compares:
+                return UNKNOWN_COMMAND
+            block, count = struct.unpack_from(">Q", cdb, 2)[0], cdb[13]
         else:
             block, count = struct.unpack_from(">QI", cdb, 2)
         at, end = block * 512, (block + count) * 512
         if cdb[0] == 0x88:
             return Answer(Status.GOOD, None, bytes(target.data[at:end]))
-        if target.holder is not None and self not in target.keys:
+        if target.holder is not None and self not in target.keys and target.dials.refuses:
             return CONFLICT
+        if cdb[0] == 0x89:
+            there, data = data[: len(data) // 2], data[len(data) // 2 :]
+            if target.data[at:end] != there:
+                return MISCOMPARE
         target.data[at:end] = data
+        target.written += range(block, block + count)
         return GOOD
 
     def _reserve_in(self, action: int) -> Answer:
