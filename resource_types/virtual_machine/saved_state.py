@@ -3,6 +3,9 @@
 One file: a header of 4 KiB, then QEMU's stream. It is made beside its place and moved there when it is whole and on disk.
 It comes back at most once, to the same definition, on the same kind of QEMU, and only if no disk was written meanwhile: it
 is renamed before the guest goes on. What may not come back is set aside with a reason, and the guest boots afresh.
+
+Devices do not say when they were written last. Where the folder is a node's own, a guest may have run elsewhere and left the
+file as it was, so a node takes its own file for such a disk only if the group was not away and came back meanwhile.
 """
 
 import contextlib
@@ -13,9 +16,9 @@ import zlib
 from dataclasses import dataclass
 
 from clusterd.resource_api import CallCancelled, Context, ResourceFailed
-from resource_types.machine_definition import Definition, fingerprint
+from resource_types.machine_definition import Definition, Disk, fingerprint
 from resource_types.virtual_machine.machine import Machine, start
-from resource_types.virtual_machine.qmp import MonitorError
+from resource_types.virtual_machine.qmp import MonitorError, MonitorRefused
 
 HEADER_SIZE = 4096
 FORMAT = "clusterd saved state 1"
@@ -46,6 +49,16 @@ class Header:
     checksum: int
     disks: tuple[DiskSeen, ...]
     format: str = FORMAT
+    node: str = ""
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where memory was saved, or is to go on."""
+
+    node: str
+    generation: int
 
 
 def header_of(head: bytes) -> Header | str:
@@ -59,7 +72,7 @@ def header_of(head: bytes) -> Header | str:
     return header if header.format == FORMAT else f"it says that it is {header.format!r}, not {FORMAT!r}"
 
 
-def misfit(header: Header, *, resource: str, definition: Definition, disks: tuple[DiskSeen, ...]) -> str:
+def misfit(header: Header, *, resource: str, definition: Definition, disks: tuple[DiskSeen, ...], place: Place) -> str:
     """Why this memory cannot go on in that machine; empty when it can. Pure."""
     if header.resource != resource:
         return f"it belongs to {header.resource}"
@@ -68,6 +81,12 @@ def misfit(header: Header, *, resource: str, definition: Definition, disks: tupl
     written = [then.id for then, there in zip(header.disks, disks, strict=False) if then != there]
     if written or len(header.disks) != len(disks):
         return f"disk {', '.join(written) or 'list'} was written since it was saved"
+    untold = [each.id for each in definition.disks if _is_device(each) and not each.is_read_only]
+    if untold and header.node == place.node and place.generation > header.generation + 1:
+        return (
+            f"the group was on another node since it was saved (generation {header.generation}, now {place.generation}), "
+            f"and disk {', '.join(untold)} does not tell whether it was written there"
+        )
     return ""
 
 
@@ -113,8 +132,9 @@ def save(context: Context, machine: Machine, path: str) -> None:
     finally:
         os.close(file)
         if not is_saved:
-            with contextlib.suppress(OSError):
-                os.unlink(part)
+            for each in (part, path):  # a guest that goes on has no saved memory
+                with contextlib.suppress(OSError):
+                    os.unlink(each)
             with contextlib.suppress(ResourceFailed):
                 _go_on_here(machine)
 
@@ -161,6 +181,8 @@ def _finish(context: Context, machine: Machine, file: int) -> None:
         size=size,
         checksum=checksum,
         disks=disks_seen(machine.definition),
+        node=context.node,
+        generation=context.generation,
     )
     text = json.dumps(dataclasses.asdict(header)).encode()
     if len(text) > HEADER_SIZE:
@@ -177,10 +199,14 @@ def disks_seen(definition: Definition) -> tuple[DiskSeen, ...]:
             seen = os.stat(disk.path)
         except OSError:
             continue
-        is_device = disk.path.startswith("/dev/") or bool(disk.resource)
+        is_device = _is_device(disk)
         modified_ns = 0 if is_device or disk.is_read_only else seen.st_mtime_ns
         found.append(DiskSeen(disk.id, 0 if is_device else seen.st_size, modified_ns))
     return tuple(found)
+
+
+def _is_device(disk: Disk) -> bool:
+    return disk.path.startswith("/dev/") or bool(disk.resource)
 
 
 def _checksum(context: Context, file: int) -> tuple[int, int]:
@@ -230,7 +256,9 @@ def _trouble(context: Context, definition: Definition, file: int) -> str:
     header = header_of(os.pread(file, HEADER_SIZE, 0))
     if isinstance(header, str):
         return header
-    trouble = misfit(header, resource=context.resource, definition=definition, disks=disks_seen(definition))
+    place = Place(context.node, context.generation)
+    disks = disks_seen(definition)
+    trouble = misfit(header, resource=context.resource, definition=definition, disks=disks, place=place)
     if trouble:
         return trouble
     return "" if (header.size, header.checksum) == _checksum(context, file) else "it is damaged (checksum)"
@@ -262,14 +290,16 @@ def _load(context: Context, machine: Machine, file: int) -> str:
 
 
 def _continue_once(machine: Machine, path: str) -> None:
-    """Nothing of the guest has run before the rename; if it then cannot run, its memory is as good as before."""
+    """Nothing of the guest has run before the rename. If QEMU then refuses, its memory is as good as before; if it only says
+    nothing, the guest may run."""
     resuming = f"{path}.resuming"
     os.rename(path, resuming)
     _sync_folder(path)
     try:
         machine.go_on()
-    except ResourceFailed:
-        os.rename(resuming, path)
+    except ResourceFailed as error:
+        if isinstance(error.__cause__, MonitorRefused):
+            os.rename(resuming, path)
         raise
     os.unlink(resuming)
 

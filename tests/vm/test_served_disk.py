@@ -21,8 +21,10 @@ class Served:
 
     def __init__(self, bench: Bench) -> None:
         self.resource = f"disk-{bench.folder.name}"
-        self.place = places("trial", "n1", self.resource)
+        self.place, self._other = (places("trial", node, self.resource) for node in ("n1", "n2"))
         make_folder(self.place)
+        make_folder(self._other)
+        Path(self._other.nbd).symlink_to(self.place.nbd)
         command = [
             "qemu-nbd",
             "--persistent",
@@ -45,9 +47,10 @@ class Served:
 
     def close(self) -> None:
         self.cut()
-        for path in (self.place.nbd, self.place.nbd + USER_SUFFIX):
-            Path(path).unlink(missing_ok=True)
-        Path(self.place.folder).rmdir()
+        for place in (self.place, self._other):
+            for path in (place.nbd, place.nbd + USER_SUFFIX):
+                Path(path).unlink(missing_ok=True)
+            Path(place.folder).rmdir()
 
 
 @pytest.fixture
@@ -97,6 +100,29 @@ def test_saved_state_on_a_served_disk(bench: Bench, served: Served) -> None:
     desk.offline()
     desk.online()
     assert bench.console(desk).wait_line().nonce == nonce
+
+
+def test_saved_state_that_was_left_behind(bench: Bench, served: Served) -> None:
+    """Each node has a folder of its own: the guest boots on the second, and comes back to the first with a newer disk."""
+    nodes = [bench.machine(node, saved_state_folder=str(bench.folder / node)) for node in ("n1", "n2")]
+    for generation, desk in enumerate((*nodes, nodes[0]), start=1):
+        (bench.folder / desk.node).mkdir(exist_ok=True)
+        desk.generation = generation
+        desk.online()
+        assert bench.console(desk).wait_line().boots == generation
+        desk.offline()
+    assert "was on another node since it was saved (generation 1, now 3)" in nodes[0].log.warnings[0]
+
+
+def test_saved_state_that_goes_along(bench: Bench, served: Served) -> None:
+    """It is where both look for it, and the group has passed over other nodes while it was off."""
+    desk, console = bench.started()
+    nonce = console.wait_line().nonce
+    desk.offline()
+    other = bench.machine("n2")
+    other.generation = 4
+    other.online()
+    assert bench.console(other).wait_line().nonce == nonce
 
 
 def test_two_machines_on_one_disk(bench: Bench, served: Served) -> None:
