@@ -3,6 +3,7 @@
 from clusterd.membership.acknowledger import Acknowledger
 from clusterd.membership.detector import Detector, Suspicion
 from clusterd.membership.lease import ConfigurationId, RunLease
+from clusterd.membership.reach import better_connected
 from clusterd.membership.relay import choose_relay
 
-__all__ = ["Acknowledger", "ConfigurationId", "Detector", "RunLease", "Suspicion", "choose_relay"]
+__all__ = ["Acknowledger", "ConfigurationId", "Detector", "RunLease", "Suspicion", "better_connected", "choose_relay"]

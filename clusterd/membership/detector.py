@@ -6,7 +6,7 @@ during which its own loop did not run is taken off everybody's silence.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from clusterd.model.ids import Incarnation, NodeId
 
@@ -23,6 +23,8 @@ class Heartbeat:
     lease_age_ms: int
     heard_age_ms: Mapping[NodeId, int]
     is_leaving: bool = False
+    relayed: frozenset[NodeId] = frozenset()
+    """Whom the sender hears only through another node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +66,7 @@ class Detector:
         self._proper_ms = {key: min(now_ms, at_ms + late_ms) for key, at_ms in self._proper_ms.items()}
         self._run_since_ms = {node: min(now_ms, at_ms + late_ms) for node, at_ms in self._run_since_ms.items()}
         for node, last in self._last.items():
-            self._last[node] = Heartbeat(
-                min(now_ms, last.received_ms + late_ms),
-                last.daemon_run,
-                last.incarnation,
-                last.ended,
-                last.run_id,
-                last.lease_age_ms,
-                last.heard_age_ms,
-                last.is_leaving,
-            )
+            self._last[node] = replace(last, received_ms=min(now_ms, last.received_ms + late_ms))
 
     def last(self, node: NodeId) -> Heartbeat | None:
         return self._last.get(node)
@@ -90,6 +83,20 @@ class Detector:
     def ages_ms(self, nodes: Collection[NodeId], now_ms: int) -> dict[NodeId, int]:
         """For this node's own heartbeat: whom it heard since its start, and how long ago."""
         return {node: self.age_ms(node, now_ms) for node in sorted(nodes) if node in self._last}
+
+    def is_relayed(self, node: NodeId) -> bool:
+        """Whether the newest heartbeat of `node` came through another one."""
+        last = self._last.get(node)
+        return last is not None and self._direct_ms.get(node) != last.received_ms
+
+    def hears_directly(self, listener: NodeId, speaker: NodeId, now_ms: int, age_max_ms: int) -> bool:
+        """Whether `listener` hears `speaker` over a link of the two, as far as this node knows."""
+        if listener == self._me:
+            return speaker in self._direct_ms and self.direct_age_ms(speaker, now_ms) <= age_max_ms
+        last = self._last.get(listener)
+        if last is None or speaker not in last.heard_age_ms or speaker in last.relayed:
+            return False
+        return self._hears(listener, speaker, now_ms) <= age_max_ms
 
     def knows_route(self, via: NodeId, to: NodeId, now_ms: int, age_max_ms: int) -> bool:
         """Whether `via` is heard directly and says that it hears `to`."""

@@ -50,6 +50,9 @@ def note(event: Event, **values: Any) -> Note:
 # ---- consensus ----
 LEADER_ELECTED = _event("leader.elected", "info", "This node won an election.", "term", "votes")
 LEADER_LOST = _event("leader.lost", "warning", "This node is not the leader any more.", "term", "because")
+LEADER_GIVES_WAY = _event(
+    "leader.gives-way", "info", "This leader offers its place to a voter that reaches more nodes.", "to", "because"
+)
 LEADER_FOLLOWED = _event("leader.followed", "info", "This node follows a leader.", "leader", "term")
 ELECTION_STARTED = _event("election.started", "info", "This node asks for votes.", "term", "pre_vote", "because")
 SNAPSHOT_INSTALLED = _event("snapshot.installed", "info", "A snapshot from the leader replaced the log.", "index")

@@ -1,7 +1,12 @@
-"""To whom does a leader that leaves hand the leadership? Pure. What it owns, and what others own, waits for no election."""
+"""To whom does a leader hand the leadership, because it leaves or reaches fewer nodes? Pure.
+
+What it owns, and what others own, waits for no election.
+"""
 
 from typing import TYPE_CHECKING
 
+from clusterd.membership import better_connected
+from clusterd.model.events import LEADER_GIVES_WAY, note
 from clusterd.model.ids import NodeId
 
 if TYPE_CHECKING:
@@ -35,13 +40,45 @@ class HandingOver:
     def _successor(self, now_ms: int) -> NodeId | None:
         """The voter that is heard, stays, was offered it least often, and has most of the log."""
         node = self._node
-        found = [each for each in map(NodeId, node.replica.raft.configuration.voters) if self._may_lead(each, now_ms)]
         match = node.replica.raft.match_index_of
-        return min(found, key=lambda each: (self._offered.get(each, 0), -match(each), each), default=None)
+        return min(heirs(node, now_ms), key=lambda each: (self._offered.get(each, 0), -match(each), each), default=None)
 
-    def _may_lead(self, peer: NodeId, now_ms: int) -> bool:
-        node = self._node
-        last = node.presence.detector.last(peer)
-        if peer == node.me or last is None or last.is_leaving or peer in node.talking.broken_links:
-            return False
-        return node.presence.detector.age_ms(peer, now_ms) <= node.presence.quiet_max_ms
+
+class GivingWay:
+    """A leader to which some node's link is broken gives way to a voter that reaches more.
+
+    What goes between that node and its leader takes no detour then. Only what lasts counts: links come and go with daemons.
+    """
+
+    def __init__(self, node: "Node") -> None:
+        self._node = node
+        self._since_ms: int | None = None
+
+    def look(self, now_ms: int) -> None:
+        """Call with every heartbeat of a leader's own."""
+        node, raft = self._node, self._node.replica.raft
+        detector, age_max_ms = node.presence.detector, node.presence.quiet_max_ms
+        alive = [each for each in node.talking.peers if detector.age_ms(each, now_ms) <= age_max_ms]
+        best = better_connected(
+            detector, node.me, heirs(node, now_ms), (node.me, *alive), now_ms=now_ms, age_max_ms=age_max_ms
+        )
+        if best is None or raft.transfers_to is not None or node.presence.is_leaving:
+            self._since_ms = None
+        elif self._since_ms is None:
+            self._since_ms = now_ms
+        elif now_ms - self._since_ms >= node.settings.silence_max_ms:
+            self._since_ms = None
+            node.say(note(LEADER_GIVES_WAY, to=best, because=f"{best} reaches more nodes over links of its own"))
+            raft.transfer_leadership(best, now_ms)
+
+
+def heirs(node: "Node", now_ms: int) -> list[NodeId]:
+    """The voters that are heard and stay."""
+    return [each for each in map(NodeId, node.replica.raft.configuration.voters) if _may_lead(node, each, now_ms)]
+
+
+def _may_lead(node: "Node", peer: NodeId, now_ms: int) -> bool:
+    last = node.presence.detector.last(peer)
+    if peer == node.me or last is None or last.is_leaving or peer in node.talking.broken_links:
+        return False
+    return node.presence.detector.age_ms(peer, now_ms) <= node.presence.quiet_max_ms

@@ -9,6 +9,7 @@ from clusterd.model.ids import GroupId, NodeId, key_of
 from clusterd.model.records import ResourceRecord
 from clusterd.node.effects import AskFence
 from clusterd.node.events import FenceAnswered
+from clusterd.node.handing_over import GivingWay
 from clusterd.node.proposals import ForLeader
 from clusterd.wire.consensus_pb2 import Configuration
 from clusterd.wire.peer_pb2 import Heartbeat
@@ -41,6 +42,7 @@ class Leading:
         self._last_leader: NodeId | None = None
         self._leading_since_ms = 0
         self._memory = Memory()
+        self._giving_way = GivingWay(node)
         self._hour = -1
         self._balance_at_ms: int | None = None
         self._was_leading = False
@@ -118,6 +120,7 @@ class Leading:
         if hour != self._hour:
             self._hour, self._is_all_dirty = hour, True  # failback windows open and close on the hour
         self._mend_voters(now_ms)
+        self._giving_way.look(now_ms)
         return self._decide(now_ms)
 
     def _mend_voters(self, now_ms: int) -> None:

@@ -241,7 +241,7 @@ class Node:
         self.presence.beat_of_own(now_ms)
         beats: dict[NodeId, ConsensusMessage] = self.replica.raft.beats(now_ms)
         peers = self.talking.peers if to is None else to
-        heard = self.presence.detector.ages_ms(self.talking.peers, now_ms)
+        heard = self.presence.heard(self.talking.peers, now_ms)
         for peer in peers:
             heartbeat = self.presence.heartbeat_for(
                 peer,

@@ -5,7 +5,7 @@ for an answer at once; otherwise everything goes with the next regular beat.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from clusterd.leader import Promise
@@ -107,6 +107,14 @@ class Presence:
         if is_voter and self._replica.acknowledger.acknowledge(me, self.incarnation, now_ms):
             self._lease.acknowledge(me, ConfigurationId(configuration.index, configuration.term), now_ms)
 
+    def heard(self, peers: Collection[NodeId], now_ms: int) -> list[Heard]:
+        """Whom this node hears, for its heartbeats to all."""
+        ages_ms = self.detector.ages_ms(peers, now_ms)
+        return [
+            Heard(node=node, age_ms=age_ms, is_relayed=self.detector.is_relayed(node))
+            for node, age_ms in ages_ms.items()
+        ]
+
     def heartbeat_for(
         self,
         peer: NodeId,
@@ -114,7 +122,7 @@ class Presence:
         now_ms: int,
         cluster_ms: int,
         beat: ConsensusMessage | None,
-        heard: Mapping[NodeId, int],
+        heard: Sequence[Heard],
         wants_answer: bool,
     ) -> Heartbeat:
         start_ms = self.lease_start_ms()
@@ -129,7 +137,7 @@ class Presence:
             lease_age_ms=now_ms - start_ms if start_ms is not None else -1,
             wants_answer=wants_answer,
             ack=self._pending_acks.pop(peer, None),
-            heard=[Heard(node=node, age_ms=age_ms) for node, age_ms in heard.items()],
+            heard=heard,
             beat=beat,
             cluster_ms=cluster_ms,
             applied_revision=self._replica.database.revision,
@@ -187,6 +195,7 @@ class Presence:
                 heartbeat.lease_age_ms,
                 {NodeId(each.node): each.age_ms for each in heartbeat.heard},
                 heartbeat.is_leaving,
+                frozenset(NodeId(each.node) for each in heartbeat.heard if each.is_relayed),
             ),
             is_direct=is_direct,
         )

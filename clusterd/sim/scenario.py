@@ -32,7 +32,7 @@ PATIENCE_MS = 60_000
 _TOLD = frozenset(
     {
         "lease.gained", "lease.lost", "incarnation.ended", "guard.lost", "host.hung", "host.ended", "quorum.lost",
-        "quorum.gained", "node.suspected", "leader.elected", "stale.refused",
+        "quorum.gained", "node.suspected", "leader.elected", "leader.gives-way", "stale.refused",
     }
 )  # fmt: skip
 _RESOURCE = re.compile(r"(?P<name>[\w-]+)(?:\((?P<depends>[^)]*)\))?")

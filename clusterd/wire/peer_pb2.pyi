@@ -128,18 +128,22 @@ class Heard(_message.Message):
 
     NODE_FIELD_NUMBER: _builtins.int
     AGE_MS_FIELD_NUMBER: _builtins.int
+    IS_RELAYED_FIELD_NUMBER: _builtins.int
     node: _builtins.str
     age_ms: _builtins.int
     """since its last heartbeat arrived"""
+    is_relayed: _builtins.bool
+    """that one came through another node"""
     def __init__(
         self,
         *,
         node: _builtins.str = ...,
         age_ms: _builtins.int = ...,
+        is_relayed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["age_ms", b"age_ms", "node", b"node"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age_ms", b"age_ms", "is_relayed", b"is_relayed", "node", b"node"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
