@@ -56,7 +56,11 @@ def stop_breaches(runs: Sequence[Lived], resources: Iterable[ResourceRecord], *,
             providers = [each for name in term for each in by_name.get(key_of(name), ())]
             for provider in providers:
                 at_us = provider.stop_asked_us
-                others = [each for each in providers if each is not provider and _runs_at(each, provider.node, at_us, grace_us)]
+                others = [
+                    each
+                    for each in providers
+                    if each is not provider and _runs_at(each, provider.node, at_us, grace_us)
+                ]
                 for run in by_name.get(key_of(resource.name), ()):
                     if _runs_at(run, provider.node, at_us) and not others:
                         found.append(f"{provider.resource} was told to stop at {at_us} us while {run.resource} ran")

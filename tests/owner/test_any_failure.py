@@ -32,7 +32,7 @@ steps = st.lists(st.tuples(st.sampled_from(WORDS), st.integers(0, 3), st.sampled
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(graphs(), steps, st.sampled_from(("restart", "restart-then-fail-over", "do-not-restart")))
-@example({"a": "", "b": "", "c": "([a] or [b])"}, [("unwant", 0, 0), ("fail", 1, 0)], "restart")  # on its way at the stop
+@example({"a": "", "b": "", "c": "([a] or [b])"}, [("unwant", 0, 0), ("fail", 1, 0)], "restart")
 def test_whatever_happens(graph: dict[str, str], story: list[tuple[str, int, int]], action: str) -> None:
     cluster = SimCluster(SimSettings(nodes=("n1", "n2"), seed=3))
     cluster.start()
