@@ -2,16 +2,19 @@
 
 Every node is asked at once what its machine is like; a node that does not answer is a finding, not an end. The disks that
 are online are asked through their owners, every node looks whether it reaches them, and whether it could run the machines.
-Nothing is changed anywhere but one small file that each node writes and forgets.
+Disks that nobody uses are taken over in turn, after everybody has looked at them (disk_trials.py). Nothing else is changed
+anywhere but one small file that each node writes and forgets.
 """
 
 import asyncio
 import json
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
 
+from clusterd.api.disk_trials import disk_trials
 from clusterd.api.foreseeing import outlook_of
 from clusterd.api.kept_reports import KeptReports
 from clusterd.api.machine_setups import machine_setups
@@ -33,6 +36,7 @@ FACTS_WITHIN_MS = 12_000
 DISK_WITHIN_MS = 3_000
 NAMES_MAX = 64
 FAILURES = 1
+TRIAL = "disk-arbitration"
 REPORTS = web.AppKey("reports", KeptReports)
 
 
@@ -57,7 +61,7 @@ class Validating:
             raise BadInput(str(error), hint="clusterctl validate --list names categories and tests") from error
         async with self._running:
             began_wall_ms = self._port.status().wall_ms
-            situation = await self._situation()
+            situation = await self._situation(chosen)
             view, status = self._port.view(), self._port.status()
             results = await asyncio.to_thread(judge, situation, chosen)
         began, ended = time_text(began_wall_ms) or "", time_text(status.wall_ms) or ""
@@ -78,7 +82,7 @@ class Validating:
 
     # ---- asking ----
 
-    async def _situation(self) -> Situation:
+    async def _situation(self, chosen: Collection[str]) -> Situation:
         view = self._port.view()
         names = [each.name for each in view.nodes()]
         properties = {str(each.name): each.private for each in view.resources() if each.type == DISK_TYPE}
@@ -97,6 +101,10 @@ class Validating:
                 silent[name] = answer
         machines = await machine_setups(self._port, told, silent)
         facts = cluster_facts(self._port.view(), self._port.status(), capacity, disks, seen)
+        if TRIAL in chosen:
+            trials = await disk_trials(self._port, facts.disks)
+            tried = tuple(replace(each, trial=trials.get(each.resource)) for each in facts.disks)
+            facts = replace(facts, disks=tried)
         return Situation(replace(facts, machines=machines), told, silent)
 
     async def _ask(self, node: NodeId) -> NodeAnswer | str:

@@ -20,7 +20,16 @@ from clusterd.validation.facts import (
 )
 from clusterd.validation.report import html_of
 from clusterd.validation.run import BadChoice, choose, judge, outcome_class, report_view
-from clusterd.validation.situation import ClusterFacts, Disk, Group, MachineSetup, Node, Situation
+from clusterd.validation.situation import (
+    ClusterFacts,
+    Disk,
+    DiskTrial,
+    Group,
+    MachineSetup,
+    Node,
+    Situation,
+    TrialOutcome,
+)
 from clusterd.validation.verdicts import Category, Finding, OutcomeClass, Result, Test, Verdict
 
 __all__ = [
@@ -30,6 +39,7 @@ __all__ = [
     "ClusterFacts",
     "Disk",
     "DiskSeen",
+    "DiskTrial",
     "FenceFacts",
     "Filesystem",
     "Finding",
@@ -45,6 +55,7 @@ __all__ = [
     "Result",
     "Situation",
     "Test",
+    "TrialOutcome",
     "Verdict",
     "choose",
     "decode",

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from clusterd.validation.facts import DiskSeen, MachineFacts, NodeAnswer
 from clusterd.validation.verdicts import Finding, passed
@@ -40,6 +41,30 @@ class Group:
         return "virtual_machine" in self.types
 
 
+class TrialOutcome(StrEnum):
+    """What became of a trial of arbitration."""
+
+    PASSED = "passed"
+    IN_USE = "in-use"
+    CLAIMED = "claimed"
+    GAVE_UP = "gave-up"
+    UNFIT = "unfit"
+    BROKEN = "broken"
+    NOT_TRIED = "not-tried"
+
+
+@dataclass(frozen=True, slots=True)
+class DiskTrial:
+    """Whether one disk can be taken over, tried with claims that every owner outranks. `says` is why it went no further;
+    `steps` are pairs (`n1 → n2`) with what was done."""
+
+    outcome: TrialOutcome
+    says: str = ""
+    steps: tuple[tuple[str, str], ...] = ()
+    is_refused_by_storage: bool = True
+    """Whether it is the storage that refuses late writes; else only sessions keep to their leases."""
+
+
 @dataclass(frozen=True, slots=True)
 class Disk:
     """A disk resource and what its owner says of its reservation; `trouble` where nothing is known."""
@@ -54,6 +79,7 @@ class Disk:
     possible_owners: tuple[str, ...] = ()
     seen: Mapping[str, DiskSeen] = field(default_factory=dict)
     """By node; a node that is not there was not asked or said nothing at all."""
+    trial: DiskTrial | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """Does storage keep what it is given, and only from its owner? Pure."""
 
 from collections import Counter
+from typing import assert_never
 
 from clusterd.validation.facts import DiskSeen, Filesystem
-from clusterd.validation.situation import Disk, Situation
+from clusterd.validation.situation import Disk, DiskTrial, Situation, TrialOutcome
 from clusterd.validation.verdicts import Category, Finding, Test, failed, passed, warned
 
 FREE_LEAST_MIB = 200
@@ -147,6 +148,40 @@ def _guarantees(situation: Situation) -> list[Finding]:
     return found
 
 
+def _arbitration(situation: Situation) -> list[Finding]:
+    """A takeover needs more than the way to the disk: claims that outlast their session and refuse whoever lost."""
+    return [each for disk in situation.cluster.disks if disk.trial for each in _tried(disk, disk.trial)]
+
+
+def _tried(disk: Disk, trial: DiskTrial) -> list[Finding]:
+    found = [passed(f"{disk.resource}: {pair}", saw) for pair, saw in trial.steps]
+    match trial.outcome:
+        case TrialOutcome.PASSED:
+            return found or [passed(disk.resource, trial.says)]
+        case TrialOutcome.IN_USE:
+            return [passed(disk.resource, f"{trial.says}, so it was not tried; group verify does that for real")]
+        case TrialOutcome.GAVE_UP:
+            return [*found, passed(disk.resource, f"the trial gave up and left it alone: {trial.says}")]
+        case TrialOutcome.CLAIMED:
+            advice = f"when nobody uses it any more, end that claim: clusterctl resource clear-claim {disk.resource}"
+            return [warned(disk.resource, f"{trial.says}, so it was not tried", advice)]
+        case TrialOutcome.NOT_TRIED:
+            return [warned(disk.resource, f"not tried: {trial.says}", "mend that, and validate again")]
+        case TrialOutcome.BROKEN:
+            advice = "a takeover would fail like this: see what the storage logs, and the way to it"
+            return [*found, failed(disk.resource, trial.says, advice)]
+        case TrialOutcome.UNFIT:
+            return [*found, failed(disk.resource, trial.says, _UNFIT_ADVICE[trial.is_refused_by_storage])]
+        case _:
+            assert_never(trial.outcome)
+
+
+_UNFIT_ADVICE = {
+    True: "it does not keep SCSI-3 reservations: do not use it without a fence agent",
+    False: "nodes do not see each other's leases in time there: mount the share without caches and with locks that reach "
+    "the server, or use a disk with SCSI-3 reservations",
+}
+
 TESTS = (
     Test(
         "sync-latency",
@@ -170,6 +205,13 @@ TESTS = (
         "Disks from every possible owner",
         "Each opens the disk beside whoever uses it, and says which one it finds; nothing is claimed or written.",
         _reachable,
+    ),
+    Test(
+        "disk-arbitration",
+        Category.STORAGE,
+        "Takeover of cluster disks that nobody uses",
+        "Each possible owner claims, defends, loses and takes the disk; what it writes too late must be refused.",
+        _arbitration,
     ),
     Test(
         "disk-latency",

@@ -13,13 +13,13 @@ import stat
 import struct
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from clusterd.resource_api import effective, schema_of
 from resource_types.physical_disk.back_end import IoFailed, PathLost
 from resource_types.physical_disk.iscsi_link import IscsiLink, Target
-from resource_types.physical_disk.keys import shown, trial_key
+from resource_types.physical_disk.keys import trial_key, words
 from resource_types.physical_disk.lease_file import LeaseFile
 from resource_types.physical_disk.mounts import loops_of
 from resource_types.physical_disk.properties import EXACTLY_ONE, PROPERTIES, kind_and_place
@@ -29,7 +29,7 @@ from resource_types.physical_disk.trial_claim import GaveUp, TrialClaim, Unfit
 from resource_types.physical_disk.trial_image import ImageTrial
 from resource_types.physical_disk.trial_scsi import ScsiTrial
 
-LIFE_MAX_S = 25.0
+LIFE_MAX_MS = 25_000
 TRIALS_MAX = 128
 _GET_LOCK = 36  # F_OFD_GETLK
 _LOCK = struct.Struct("hhqqi4x")  # struct flock
@@ -37,7 +37,7 @@ _LOCK = struct.Struct("hhqqi4x")  # struct flock
 
 class _Step(NamedTuple):
     """What is asked of this node. `number` is that of its claim, `other` that of another one of the same trial, and
-    `numbers` are all of them."""
+    `numbers` are all of them. After `life_ms` the claim ends by itself."""
 
     verb: str
     trial: str
@@ -48,16 +48,17 @@ class _Step(NamedTuple):
     numbers: tuple[int, ...]
     number: int
     other: int = 0
+    life_ms: int = LIFE_MAX_MS
 
 
 class _Running:
     """One claim of one trial, and the moment at which it ends by itself."""
 
-    def __init__(self, claim: TrialClaim, on_end: Any) -> None:
+    def __init__(self, claim: TrialClaim, life_ms: int, on_end: Callable[[], None]) -> None:
         self.claim = claim
         self.turn = threading.Lock()
         self.is_over = False
-        self._timer = threading.Timer(LIFE_MAX_S, on_end)
+        self._timer = threading.Timer(min(life_ms, LIFE_MAX_MS) / 1000, on_end)
         self._timer.daemon = True
         self._timer.start()
 
@@ -143,10 +144,11 @@ def _opened(name: _Name, step: _Step) -> dict[str, Any]:
     with _changing:
         if len(_running) >= TRIALS_MAX or name in _running:
             raise PathLost(f"this node takes part in {len(_running)} trials already")
-        running = _running[name] = _Running(_claim(kind, where, step), lambda: _end_late(name))
+        running = _running[name] = _Running(_claim(kind, where, step), step.life_ms, lambda: _end_late(name))
     with running.turn:
         seen = running.claim.open()
-    return {"size_bytes": seen.size_bytes, "ids": seen.ids, "claims": [shown(each) for each in seen.claims]}
+    mine = trial_key(step.cluster, step.number)
+    return {"size_bytes": seen.size_bytes, "ids": seen.ids, "claims": [words(each, mine) for each in seen.claims]}
 
 
 def _claim(kind: str, where: Mapping[str, Any], step: _Step) -> TrialClaim:

@@ -69,6 +69,8 @@ def expect(view: View, *, holder: int | None, registered: Collection[int], of_tr
     strangers = sorted(keys.difference(of_trial), key=lambda key: -parse(key).generation)
     if strangers:
         raise GaveUp(f"somebody claims it: {words(strangers[0], parse(min(of_trial)))}")
+    if holder is not None and view == View(None, ()):
+        raise Unfit("no claim is seen where there is one: it is another disk, or claims do not last there")
     if (view.holder, set(view.registered)) != (holder, set(registered)):
         raise Unfit(
             f"{_names(view.registered)} registered and {_name(view.holder)} holding it, where {_names(registered)} "

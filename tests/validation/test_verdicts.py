@@ -10,6 +10,7 @@ from clusterd.validation import (
     Certificate,
     Disk,
     DiskSeen,
+    DiskTrial,
     FenceFacts,
     Filesystem,
     Group,
@@ -19,6 +20,7 @@ from clusterd.validation import (
     Node,
     PeerFacts,
     Situation,
+    TrialOutcome,
     Verdict,
     judge,
 )
@@ -141,6 +143,11 @@ def _disk(usual: DiskSeen | None = None, **seen: DiskSeen) -> Disk:
     return Disk("d", "g", possible_owners=NAMES, seen=dict.fromkeys(NAMES, usual or DiskSeen(ids=("naa.1",))) | seen)
 
 
+def _tried(outcome: TrialOutcome, *, by_storage: bool = True) -> tuple[Disk, ...]:
+    trial = DiskTrial(outcome, "what was seen", (("n1 → n2", "taken over"),), is_refused_by_storage=by_storage)
+    return (Disk("d", "g", "offline", trial=trial),)
+
+
 CLUSTERS: list[tuple[str, dict[str, Any], str, Verdict]] = [
     ("two votes", {"nodes": (Node("n1"), Node("n2"))}, "quorum-votes", WARNING),
     ("one vote", {"nodes": (Node("n1"),)}, "quorum-votes", WARNING),
@@ -190,6 +197,20 @@ CLUSTERS: list[tuple[str, dict[str, Any], str, Verdict]] = [
     ),
     ("a slow disk of the cluster", {"disks": (_disk(n2=DiskSeen(read_us=1_500_000)),)}, "disk-latency", WARNING),
     ("a quick disk of the cluster", {"disks": (_disk(DiskSeen(read_us=300)),)}, "disk-latency", PASS),
+    ("a disk that can be taken over", {"disks": _tried(TrialOutcome.PASSED)}, "disk-arbitration", PASS),
+    ("a disk that is used", {"disks": _tried(TrialOutcome.IN_USE)}, "disk-arbitration", PASS),
+    ("a disk that came into use meanwhile", {"disks": _tried(TrialOutcome.GAVE_UP)}, "disk-arbitration", PASS),
+    ("a disk that somebody claims", {"disks": _tried(TrialOutcome.CLAIMED)}, "disk-arbitration", WARNING),
+    ("a disk that could not be tried", {"disks": _tried(TrialOutcome.NOT_TRIED)}, "disk-arbitration", WARNING),
+    ("a disk whose takeover breaks", {"disks": _tried(TrialOutcome.BROKEN)}, "disk-arbitration", FAILURE),
+    ("a disk that lets late writes through", {"disks": _tried(TrialOutcome.UNFIT)}, "disk-arbitration", FAILURE),
+    (
+        "an image whose leases are seen late",
+        {"disks": _tried(TrialOutcome.UNFIT, by_storage=False)},
+        "disk-arbitration",
+        FAILURE,
+    ),
+    ("a disk that nobody was to try", {"disks": (Disk("d", "g"),)}, "disk-arbitration", PASS),
     ("a definition that is well", {"machines": (MachineSetup("shop", "/s.toml"),)}, "definitions", PASS),
     (
         "a definition that a node lacks",
@@ -204,7 +225,20 @@ CLUSTERS: list[tuple[str, dict[str, Any], str, Verdict]] = [
 
 @pytest.mark.parametrize(("says", "changed", "test", "expected"), CLUSTERS, ids=[row[0] for row in CLUSTERS])
 def test_the_cluster_is_different(says: str, changed: dict[str, Any], test: str, expected: Verdict) -> None:
-    assert verdict(well(**changed), test) is expected
+    situation = well(**changed)
+    assert verdict(situation, test) is expected
+    wrong = [each for each in findings(situation, test) if each.verdict is not PASS]
+    assert test != "disk-arbitration" or all(each.advice for each in wrong)
+
+
+def test_what_is_wrong_with_a_disk_says_what_to_do() -> None:
+    by_storage = findings(well(disks=_tried(TrialOutcome.UNFIT)), "disk-arbitration")
+    assert [(each.about, each.verdict) for each in by_storage] == [("d: n1 → n2", PASS), ("d", FAILURE)]
+    assert "does not keep SCSI-3 reservations" in by_storage[1].advice
+    (_, by_lease) = findings(well(disks=_tried(TrialOutcome.UNFIT, by_storage=False)), "disk-arbitration")
+    assert "mount the share without caches" in by_lease.advice
+    (used,) = findings(well(disks=_tried(TrialOutcome.IN_USE)), "disk-arbitration")
+    assert used.saw == "what was seen, so it was not tried; group verify does that for real"
 
 
 def test_a_silent_node_is_a_finding_and_the_others_are_judged() -> None:
