@@ -77,7 +77,8 @@ def apply(desk: Desk, group: OwnedGroup, name: str, what: Happening, because: st
     if after.state is ResourceState.OFFLINE or what is Happening.ONLINE_ASKED:
         after = replace(after, embedded_failure="")
     group.held[name] = after
-    group.steps = with_step(group.steps, now.wall_ms, step_text(desk.node, before, after, what, now.wall_ms))
+    text = step_text(desk.node, before, after, what, now.wall_ms, because)
+    group.steps = with_step(group.steps, now.wall_ms, text)
     desk.mark(group)
     desk.notes.append(
         note(

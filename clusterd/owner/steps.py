@@ -16,17 +16,18 @@ def with_step(steps: tuple[Step, ...], wall_ms: int, text: str) -> tuple[Step, .
     return more if len(more) <= FIRST_KEPT + LAST_KEPT else (*more[:FIRST_KEPT], *more[-LAST_KEPT:])
 
 
-def step_text(node: NodeId, before: Held, after: Held, what: Happening, wall_ms: int) -> str:
+def step_text(node: NodeId, before: Held, after: Held, what: Happening, wall_ms: int, because: str) -> str:
     """What happened to a resource, in the words of a chain of causes."""
     took_ms = max(0, wall_ms - before.since_wall_ms)
+    more = f": {because}" if because else ""
     match after.state:
         case ResourceState.ONLINE_PENDING:
             return f"{node} brings {after.name} online"
         case ResourceState.OFFLINE_PENDING:
             return f"{node} takes {after.name} offline: {after.cause}"
         case ResourceState.ONLINE if what is Happening.ONLINE_DONE:
-            return f"{after.name} online after {took_ms} ms"
+            return f"{after.name} online after {took_ms} ms{more}"
         case ResourceState.OFFLINE if before.state is ResourceState.OFFLINE_PENDING:
-            return f"{after.name} offline after {took_ms} ms"
+            return f"{after.name} offline after {took_ms} ms{more}"
         case _:
             return f"{after.name} is {after.state}: {after.cause}"

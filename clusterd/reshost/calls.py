@@ -9,6 +9,8 @@ from clusterd.reshost.context import CallContext
 from clusterd.reshost.plugin_call import PendingTimedOut, PluginCall
 from clusterd.reshost.threads import CallThreads
 
+_START_AND_STOP = ("online", "offline", "terminate")
+
 
 class Calls:
     """The calls of one resource, one at a time: the caller sees to that."""
@@ -16,6 +18,8 @@ class Calls:
     def __init__(self, name: str, threads: CallThreads, on_hung: Callable[[str], None]) -> None:
         self.in_flight: PluginCall | None = None
         """Also one that was given up, until its thread is back."""
+        self.warned = ""
+        """What the last start or stop warned of."""
         self._name = name
         self._threads = threads
         self._on_hung = on_hung
@@ -31,6 +35,8 @@ class Calls:
         deadlock_timeout_ms: int,
     ) -> Any:
         """Call `method` in a thread. Raises what it raised, `PendingTimedOut` or `CallHung`."""
+        if verb in _START_AND_STOP:
+            self.warned = ""
         flight = PluginCall(verb, context, method, self._threads)
         self.in_flight = flight
         flight.returned.add_done_callback(lambda _: self._came_back(flight))
@@ -43,8 +49,15 @@ class Calls:
             flight.cancel()
             raise
         finally:
+            if verb in _START_AND_STOP:
+                self.warned = context.warned
             if flight.returned.done():
                 self._came_back(flight)
+
+    def take_warning(self) -> str:
+        """What an operator must know of the start or stop that just succeeded; told once."""
+        warned, self.warned = self.warned, ""
+        return warned
 
     def _came_back(self, flight: PluginCall) -> None:
         if self.in_flight is flight:

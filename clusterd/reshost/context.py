@@ -65,6 +65,8 @@ class CallContext:
         self._cancelled = threading.Event()
         self._asked: set[concurrent.futures.Future[Any]] = set()
         self.progressed_ms = now_ms()
+        self.warned = ""
+        """The last warning: what an operator must know of a call that succeeded."""
 
     properties = property(lambda self: self._properties)
     cluster = property(lambda self: self._names.cluster)
@@ -81,7 +83,10 @@ class CallContext:
 
     @property
     def log(self) -> "ResourceLog":
-        return ResourceLog(self._names)
+        return ResourceLog(self._names, self._keep_warning)
+
+    def _keep_warning(self, message: str) -> None:
+        self.warned = message
 
     def remaining_ms(self) -> int:
         """A little less than the host allows, so that the resource type can say itself what it waited for."""
@@ -144,7 +149,8 @@ class CallContext:
 class ResourceLog:
     """Lines on the host's standard error that name the resource."""
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: Names, on_warning: Callable[[str], None]) -> None:
+        self._on_warning = on_warning
         self._bound = {"group": names.group, "resource": names.resource, "generation": names.generation}
 
     def debug(self, message: str) -> None:
@@ -154,6 +160,7 @@ class ResourceLog:
         log("plugin.said", "info", message=message, **self._bound)
 
     def warning(self, message: str) -> None:
+        self._on_warning(message)
         log("plugin.said", "warning", message=message, **self._bound)
 
 

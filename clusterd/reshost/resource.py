@@ -123,7 +123,7 @@ class HostedResource:
                 return self._failed_call("online", error)
             self.state = "online"
             self._watch()
-            return result(host_pb2.OUTCOME_DONE, pid=self.pid, since_ms=since_ms)
+            return result(host_pb2.OUTCOME_DONE, self._calls.take_warning(), pid=self.pid, since_ms=since_ms)
 
     async def _online_refusal(self, call: host_pb2.ResourceCall) -> host_pb2.CallResult | None:
         """Why it does not begin, or that it is online already. What an earlier failure left is killed first."""
@@ -260,7 +260,7 @@ class HostedResource:
         workload.close()
         self._workload, self._type = None, None
         self.state = "offline"
-        return result(host_pb2.OUTCOME_DONE)
+        return result(host_pb2.OUTCOME_DONE, self._calls.take_warning())
 
     # ---- terminate ----
 

@@ -144,7 +144,8 @@ class Processes(Protocol):
 class Log(Protocol):
     def debug(self, message: str) -> None: ...
     def info(self, message: str) -> None: ...
-    def warning(self, message: str) -> None: ...
+    def warning(self, message: str) -> None:
+        """The last one of a start or stop that succeeds is shown to the operator with its outcome."""
 
 
 class Context(Protocol):

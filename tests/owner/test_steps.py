@@ -18,14 +18,14 @@ A = ResourceId("web-server")
     ("name", "state", "what", "text"),
     [
         ("begins", ResourceState.OFFLINE, Happening.ONLINE_ASKED, "n2 brings web-server online"),
-        ("is online", ResourceState.ONLINE_PENDING, Happening.ONLINE_DONE, "web-server online after 120 ms"),
+        ("is online", ResourceState.ONLINE_PENDING, Happening.ONLINE_DONE, "web-server online after 120 ms: why"),
         (
             "ends",
             ResourceState.ONLINE,
             Happening.OFFLINE_ASKED,
             "n2 takes web-server offline: its owner takes it offline: why",
         ),
-        ("is offline", ResourceState.OFFLINE_PENDING, Happening.OFFLINE_DONE, "web-server offline after 120 ms"),
+        ("is offline", ResourceState.OFFLINE_PENDING, Happening.OFFLINE_DONE, "web-server offline after 120 ms: why"),
         ("fails", ResourceState.ONLINE, Happening.CHECK_FAILED, "web-server is failed: it failed: why"),
         (
             "is well again",
@@ -38,7 +38,7 @@ A = ResourceId("web-server")
 def test_words(name: str, state: ResourceState, what: Happening, text: str) -> None:
     before = Held(A, state, since_wall_ms=1000)
     after = advance(before, what, because="why", wall_ms=1120)
-    assert step_text(NodeId("n2"), before, after, what, 1120) == text, name
+    assert step_text(NodeId("n2"), before, after, what, 1120, "why") == text, name
 
 
 def test_a_long_story_keeps_its_beginning_and_its_end() -> None:

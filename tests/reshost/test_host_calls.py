@@ -31,6 +31,17 @@ async def test_outcome_of_online(bench: Bench, word: str, outcome: "host_pb2.Out
     assert await bench.inventory() == {}
 
 
+async def test_what_a_start_or_stop_warned_of_is_told_once(bench: Bench) -> None:
+    answer = await bench.call("online", online="warn", offline="warn")
+    assert (answer.outcome, answer.message) == (DONE, "the needle was bent back")
+    answer = await bench.call("online", online="warn", offline="warn")
+    assert (answer.outcome, answer.message) == (DONE, ""), "it was online already"
+    answer = await bench.call("offline", online="warn", offline="warn")
+    assert (answer.outcome, answer.message) == (DONE, "the needle was bent back")
+    assert (await bench.call("online")).message == ""
+    assert (await bench.call("terminate")).message == ""
+
+
 async def test_refusals_before_anything_is_done(bench: Bench) -> None:
     unknown = await bench.call("online", type_name="nothing")
     assert unknown.outcome == host_pb2.OUTCOME_UNKNOWN_TYPE

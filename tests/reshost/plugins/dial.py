@@ -68,6 +68,9 @@ class Dial(ResourceType):
                 for step in range(10):
                     context.pause(context.properties["wait"] // 10)
                     context.progress(f"step {step}")
+            case "warn":
+                context.log.warning("the dial sticks")
+                context.log.warning("the needle was bent back")
             case "fail":
                 raise ResourceFailed("the valve is closed")
             case "elsewhere":
