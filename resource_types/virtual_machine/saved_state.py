@@ -16,7 +16,7 @@ import zlib
 from dataclasses import dataclass
 
 from clusterd.resource_api import CallCancelled, Context, ResourceFailed
-from resource_types.machine_definition import Definition, Disk, fingerprint
+from resource_types.machine_definition import Definition, Disk, definition_path, fingerprint, read_definition
 from resource_types.virtual_machine.machine import Machine, start
 from resource_types.virtual_machine.qmp import MonitorError, MonitorRefused
 
@@ -103,8 +103,8 @@ def _version_part(machine: str) -> str:
     return machine.rpartition("-")[2] if "-" in machine else ""
 
 
-def state_path(context: Context, definition_path: str) -> str:
-    folder = context.properties["saved_state_folder"] or os.path.dirname(definition_path)
+def state_path(context: Context, beside: str) -> str:
+    folder = context.properties["saved_state_folder"] or os.path.dirname(beside)
     return os.path.join(folder, f"{context.resource}.saved")
 
 
@@ -113,6 +113,7 @@ def state_path(context: Context, definition_path: str) -> str:
 
 def save(context: Context, machine: Machine, path: str) -> None:
     """Afterwards the guest stands still and its memory is on disk. On ResourceFailed and CallCancelled it still runs."""
+    _refuse_what_could_not_come_back(context, machine)
     part = f"{path}.part"
     try:
         file = os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -137,6 +138,16 @@ def save(context: Context, machine: Machine, path: str) -> None:
                     os.unlink(each)
             with contextlib.suppress(ResourceFailed):
                 _go_on_here(machine)
+
+
+def _refuse_what_could_not_come_back(context: Context, machine: Machine) -> None:
+    """Set aside at the next start it would be as if the guest had lost its power; so it can be shut down in good order."""
+    path = definition_path(context.properties["configuration"])
+    there = read_definition(path)
+    if isinstance(there, Definition) and fingerprint(there) != fingerprint(machine.definition):
+        raise ResourceFailed(
+            f"definition {path} was changed since the start, and memory goes on in an unchanged machine only"
+        )
 
 
 def _go_on_here(machine: Machine) -> None:

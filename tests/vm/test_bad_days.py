@@ -251,6 +251,19 @@ def test_saved_state_of_an_older_definition_is_set_aside(bench: Bench) -> None:
     assert "definition was changed" in desk.log.warnings[0]
 
 
+def test_memory_that_could_not_come_back_is_not_saved(bench: Bench) -> None:
+    """The definition was edited while it ran: the guest is asked to switch itself off instead."""
+    desk, console = bench.started()
+    bench.define(memory_mib=2)
+    with pytest.raises(ResourceFailed, match="was changed since the start"):
+        desk.type.control(desk.context(), "save", b"")
+    console.next_line()
+    desk.offline()
+    console.wait_text("BYE")
+    assert "is shut down instead of saved: definition" in desk.log.warnings[0]
+    assert not (bench.folder / "vm.saved").exists()
+
+
 def test_locked_image_does_not_use_up_the_saved_state(bench: Bench) -> None:
     desk, console = bench.started()
     nonce = console.wait_line().nonce
