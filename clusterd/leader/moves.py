@@ -116,7 +116,7 @@ def _problem(standing: Standing, move: MoveRequest, placement: Placement, crowd:
     if move.target:
         excluded = crowd.why_not(standing.group, move.target, ignores_rules=move.ignores_rules)
         return excluded.reason if excluded is not None else None
-    return None if placement.chosen is not None else "no other node can take it"
+    return None if placement.chosen is not None else placement.refusal
 
 
 def _live_problem(standing: Standing, owner: NodeId, target: NodeId, view: DatabaseView) -> str:
