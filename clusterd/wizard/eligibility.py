@@ -180,6 +180,7 @@ class _Judgement:
 
     def _owners(self, definition: DefinitionFacts) -> list[str]:
         found = []
+        unfit: list[str] = []
         for host in self._around.hosts:
             if self._wish.owners and host.name.casefold() not in {each.casefold() for each in self._wish.owners}:
                 continue
@@ -189,10 +190,12 @@ class _Judgement:
             elif self._wish.owners:
                 self._refusals.append(f"{host.name} cannot own it: {reason}")
             else:
-                self._warnings.append(f"{host.name} is no possible owner: {reason}")
+                unfit.append(f"{host.name} is no possible owner: {reason}")
         if not found:
-            self._refusals.append("no node can run it")
-        elif len(found) == 1:
+            self._refusals += [*unfit, "no node can run it"]
+            return found
+        self._warnings += unfit
+        if len(found) == 1:
             self._warnings.append(f"only {found[0]} can run it: nothing takes it over when that node is lost")
         return found
 
@@ -204,7 +207,7 @@ class _Judgement:
         resolved = {each.role for each in files if each.path.startswith("/")}
         paths = dict.fromkeys(each.path for each in files if each.path.startswith("/") or each.role not in resolved)
         found = [placed(path, self._seen(path, owners), self._machines, self._around) for path in paths]
-        self._refusals += [each.refusal for each in found if each.refusal]
+        self._refusals += [each.refusal for each in found if each.refusal and owners]
         self._refusals += [
             f'{each.role} {each.path} is disk {each.disk.resource} itself: name it by resource = "{each.disk.resource}" '
             "instead of the path, or its writes go past the reservation"

@@ -272,3 +272,9 @@ def test_a_disk_that_an_owner_does_not_reach() -> None:
     found = with_disks(judged(), {"n1": {"raw": ""}, "n2": {"raw": "no route"}, "n3": {"raw": "no route"}})
     assert found.refusals == ("disk raw cannot be used from n2, n3: no route",)
     assert with_disks(judged(), {"n1": {"raw": ""}}).refusals == ()
+
+
+def test_where_no_node_can_run_it_each_one_says_why_and_no_file_is_missed() -> None:
+    found = judged(around=Surroundings(tuple(HostFacts(name) for name in ("n1", "n2"))))
+    each = tuple(f"{name} is no possible owner: it has no QEMU" for name in ("n1", "n2"))
+    assert found.refusals == (*each, "no node can run it")
