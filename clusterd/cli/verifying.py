@@ -39,12 +39,17 @@ def verify(ctx: click.Context, /, name: str, kind: str | None, timeout: int) -> 
     if group["state"] != "online" or not home:
         hint = f"clusterctl group online {name}"
         raise Refused(f"group {group['name']} is {group['state']}: only what is online can be verified", hint=hint)
-    visits = [
-        _left_out(node, why) if why else _visit(ctx, group["name"], node, kind, timeout)
-        for node, why in _owners(ctx, group)
-        if node != home
-    ]
-    visits.append(_visit(ctx, group["name"], home, kind, timeout))
+    try:
+        visits = [
+            _left_out(node, why) if why else _visit(ctx, group["name"], node, kind, timeout)
+            for node, why in _owners(ctx, group)
+            if node != home
+        ]
+        visits.append(_visit(ctx, group["name"], home, kind, timeout))
+    except KeyboardInterrupt:
+        back = f"clusterctl group move {plain(group['name'])} {plain(home)}" + (f" --kind {kind}" if kind else "")
+        click.echo(f"interrupted: a move under way goes on, and nothing brings it back: {back}", err=True)
+        raise
     document = {
         "schema": 1,
         "group": group["name"],

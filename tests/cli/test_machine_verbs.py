@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import signal
 import socket
 import subprocess
 import sys
@@ -248,6 +249,21 @@ def test_verify_by_a_kind_that_it_cannot(clusterctl: Run, machines: Served, defi
     assert (done.code, done.json["verified"], done.json["kind"]) == (1, False, "live")
     assert [each["result"] for each in done.json["moves"]] == ["failed", "failed", "moved"]
     assert all("cannot migrate live" in each["because"] for each in done.json["moves"][:-1])
+
+
+def test_verify_that_is_interrupted_says_what_is_left(clusterctl: Run, machines: Served, definition: Path) -> None:
+    assert clusterctl("vm", "protect", "shop", "--definition", str(definition), "--yes").code == 0
+    machines.call(lambda cluster: setattr(cluster, "acts", False))
+    command = [sys.executable, "-m", "clusterd.cli.main", "group", "verify", "shop", "--kind", "quick"]
+    environment = {**os.environ, "CLUSTERCTL_ENDPOINT": machines.urls[0], "CLUSTERCTL_TOKEN": TOKEN}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as verify:
+        assert verify.stderr is not None
+        assert verify.stderr.readline() == "moving shop to n2 …\n"
+        verify.send_signal(signal.SIGINT)
+        said = verify.stderr.read()
+    assert verify.returncode == 130
+    assert "a move under way goes on" in said
+    assert "clusterctl group move shop n1 --kind quick" in said
 
 
 def at_a_terminal(served: Served, typed: bytes, *arguments: str) -> tuple[int, str]:
