@@ -72,6 +72,8 @@ class Assigning:
         after = self._given(standing, before, member, wait, cause, because)
         if fence is not None:  # its disks may be claimed under that number
             after = replace(after, generation=max(after.generation, fence.number + 1))
+        if not arrives:  # what arrives was prepared under the next one
+            after = replace(after, generation=max(after.generation, standing.group.generation_floor + 1))
         if arrives and standing.assignment is not None:
             after = replace(after, migration=standing.assignment.migration)
         if standing.owner:

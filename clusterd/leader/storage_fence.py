@@ -129,7 +129,8 @@ class StorageFences:
             return None
         before = self._view.storage_fence(assignment.group)
         # A migration that fell through may have prepared something under the next generation.
-        number = max(assignment.generation + 2, before.number + 1 if before is not None else 0)
+        least = max(assignment.generation + 2, standing.group.generation_floor + 1)
+        number = max(least, before.number + 1 if before is not None else 0)
         order = StorageFenceRecord(
             assignment.group,
             assignment.generation,

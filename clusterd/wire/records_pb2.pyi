@@ -458,6 +458,7 @@ class GroupRecord(_message.Message):
     MAINTENANCE_FIELD_NUMBER: _builtins.int
     START_ID_FIELD_NUMBER: _builtins.int
     ID_FIELD_NUMBER: _builtins.int
+    GENERATION_FLOOR_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     wanted: _builtins.str
     """online, offline"""
@@ -468,6 +469,8 @@ class GroupRecord(_message.Message):
     """a new value says that somebody asked for a start"""
     id: _builtins.str
     """of its creation: another one of the same name is another group"""
+    generation_floor: _builtins.int
+    """no generation up to this one is given any more: there may be claims of others under it"""
     @_builtins.property
     def preferred_owners(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -488,10 +491,11 @@ class GroupRecord(_message.Message):
         maintenance: Global___Maintenance | None = ...,
         start_id: _builtins.str = ...,
         id: _builtins.str = ...,
+        generation_floor: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["maintenance", b"maintenance", "move", b"move"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "maintenance", b"maintenance", "move", b"move", "name", b"name", "preferred_owners", b"preferred_owners", "properties_json", b"properties_json", "reset_id", b"reset_id", "start_id", b"start_id", "wanted", b"wanted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation_floor", b"generation_floor", "id", b"id", "maintenance", b"maintenance", "move", b"move", "name", b"name", "preferred_owners", b"preferred_owners", "properties_json", b"properties_json", "reset_id", b"reset_id", "start_id", b"start_id", "wanted", b"wanted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
