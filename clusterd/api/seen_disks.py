@@ -22,7 +22,7 @@ async def disks_seen(
     """By node and disk, for disks given by their properties. A node that cannot be heard is left out."""
     if not disks:
         return {}
-    heard = [each for each in nodes if _is_heard(port, each)]
+    heard = [each for each in nodes if is_heard(port, each)]
     told = await asyncio.gather(*(_ask(port, each, dict(list(disks.items())[:DISKS_MAX])) for each in heard))
     return {str(node): found for node, found in zip(heard, told, strict=True)}
 
@@ -35,6 +35,7 @@ async def _ask(port: ClusterPort, node: NodeId, disks: Mapping[str, Mapping[str,
         return dict.fromkeys(disks, DiskSeen(f"{node} does not say whether it reaches it: {error}"))
 
 
-def _is_heard(port: ClusterPort, node: NodeId) -> bool:
+def is_heard(port: ClusterPort, node: NodeId) -> bool:
+    """Whether a node can be asked now."""
     peer = next((each for each in port.status().peers if each.node == node), None)
     return peer is None or peer.is_reachable

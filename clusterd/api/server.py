@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from clusterd.api.access import Access
+from clusterd.api.clearing import Clearing
 from clusterd.api.events import Events
 from clusterd.api.kept_plans import KeptPlans
 from clusterd.api.kept_reports import KeptReports
@@ -57,6 +58,7 @@ def create_app(port: ClusterPort, token: str, reports: Path | None = None) -> we
     app.add_routes(Writing(port, streams).routes())
     app.add_routes(Operating(port).routes())
     app.add_routes(Planning(port).routes())
+    app.add_routes(Clearing(port).routes())
     app.add_routes(Validating(port).routes())
     app.add_routes(Protecting(port).routes())
     app.add_routes(Machines(port).routes())

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from clusterd.cli.client import path_to
+from clusterd.cli.disk_claims import clear_claim
 from clusterd.cli.maintenance import add_maintenance
 from clusterd.cli.output import ago_text, paint, plain, table
 from clusterd.cli.properties import change, changing, settings_lines, with_properties
@@ -26,6 +27,7 @@ def resource() -> None:
     clusterctl resource depend db-server '[db-disk]'
     clusterctl resource fail web-server           see what its restart policy does
     clusterctl resource logs web-server
+    clusterctl resource clear-claim db-disk       end what a former user left on a disk
     """
 
 
@@ -184,3 +186,4 @@ add_verb(resource, "fail", "resources", "Treat the resource as failed, once, to 
 add_verb(resource, "delete", "resources", "Delete a resource that is offline and that nothing depends on.")
 add_verb(resource, "kill", "resources", "Kill everything that is left of a resource that could not be stopped.")
 add_maintenance(resource, "resources")
+resource.add_command(clear_claim)

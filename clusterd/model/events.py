@@ -176,6 +176,11 @@ RESUME_ASKED = _event("resume.asked", "info", "An operator ended the pause of a 
 STOP_ASKED = _event("stop.asked", "info", "An operator asked a node to stop.", "peer", "by")
 QUARANTINE_CLEARED = _event("quarantine.cleared", "info", "An operator ended a node's quarantine.", "peer", "by")
 NODE_FENCE_ASKED = _event("node-fence.asked", "warning", "An operator asked to end a node's run.", "peer", "by")
+CLAIMS_CLEAR_ASKED = _event(
+    "claims.clear-asked", "info", "An operator wants claims of others on a disk ended.", "resource", "claims", "by"
+)
+CLAIMS_CLEARED = _event("claims.cleared", "info", "Claims of others on a disk were ended.", "resource", "claims", "by")
+CLAIMS_KEPT = _event("claims.kept", "warning", "Claims on a disk could not be ended.", "resource", "because", "by")
 KILL_ASKED = _event("kill.asked", "warning", "An operator asked to kill what is left of a resource.", "resource", "by")
 MAINTENANCE_BEGUN = _event("maintenance.begun", "info", "An operator wants hands kept off.", "what", "because", "by")
 MAINTENANCE_ENDED = _event("maintenance.ended", "info", "An operator ended maintenance.", "what", "by")

@@ -257,7 +257,8 @@ class ResourceType:
     @classmethod
     def examine(cls, question: str, body: bytes) -> bytes:
         """A question about this node rather than about one resource: what is here that could become one, and what would
-        it lack? Looks, starts nothing, leaves everything as it was, and answers within seconds."""
+        it lack? Looks, starts nothing, leaves everything as it was unless the question asks for a change, and answers within
+        seconds."""
         raise UnknownControl(question)
 
     # ---- for disks whose storage itself can refuse an owner ----

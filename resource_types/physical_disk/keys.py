@@ -89,7 +89,8 @@ def words(value: int, mine: Key) -> str:
 def arbitrate(view: View, mine: Key) -> Judgement:
     """May we take the disk? Nobody that the cluster named after us is ever preempted."""
     if (newer := _newer(view, mine)) is not None:
-        return Judgement(Verdict.REFUSE, f"{words(newer, mine)}, is newer than our generation {mine.generation}")
+        claim = f"{words(newer, mine)}, is newer than our generation {mine.generation}"
+        return Judgement(Verdict.REFUSE, f"{claim}; when no node uses the disk: clusterctl resource clear-claim")
     if view.holder is None:
         return Judgement(Verdict.RESERVE, "nobody holds it")
     holder = parse(view.holder)

@@ -20,6 +20,7 @@ from clusterd.resource_api import (
 )
 from resource_types.physical_disk import handover, session
 from resource_types.physical_disk.back_end import CHALLENGE_INTERVALS
+from resource_types.physical_disk.claims import end_claims, tell_claims
 from resource_types.physical_disk.file_system import id_problem
 from resource_types.physical_disk.leftovers import starting, take_away
 from resource_types.physical_disk.looking import look_at_disks
@@ -123,12 +124,16 @@ class PhysicalDisk(ResourceType):
     @classmethod
     def examine(cls, question: str, body: bytes) -> bytes:
         """`disks`: which of these disks does this node reach, and what does it find there? `trial`: one step of a trial of
-        a disk that nobody uses."""
+        a disk that nobody uses. `claims`: whose claims are on it? `end-claims`: those that are named are ended."""
         match question:
             case "disks":
                 return look_at_disks(body)
             case "trial":
                 return take_part(body)
+            case "claims":
+                return tell_claims(body)
+            case "end-claims":
+                return end_claims(body)
             case _:
                 raise UnknownControl(question)
 
