@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from bench.labs import Lab, lab
-from resource_types.physical_disk.image import LEASE_SUFFIX
 from resource_types.physical_disk.iscsi_link import IscsiLink, Target
 from resource_types.physical_disk.keys import key_of
 from resource_types.physical_disk.lease import BLOCK_BYTES, Lease, decode, encode
+from resource_types.physical_disk.lease_file import LEASE_SUFFIX
 from resource_types.physical_disk.reservation import Reservation
 from tests.disk import tgt as tgt_part
 from tests.disk.conftest import tgt
