@@ -14,7 +14,7 @@ from clusterd.api.checks import refuse
 from clusterd.api.disk_claims import ClaimsSeen, claims_of, clear_claims, expect_clearable, tell_outcome
 from clusterd.api.finding import find_node, find_resource
 from clusterd.api.kept_plans import KeptPlans
-from clusterd.api.mutations import carry_out, make_plan
+from clusterd.api.mutations import carry_out, freshen, make_plan
 from clusterd.api.planning import OPERATOR
 from clusterd.api.port import ClusterPort
 from clusterd.api.requests import body, flag, json_answer, name_in, request_id, timeout_ms
@@ -42,7 +42,7 @@ class Clearing:
         given = await body(request, ("node", "keys"))
         by_id, longest_ms = request_id(request), timeout_ms(request)
         wanted = _keys_in(given.get("keys"))
-        await self._port.linearizable(longest_ms)
+        await freshen(self._port, longest_ms)
         record = find_resource(self._port.view(), request.match_info["name"])
         expect_clearable(self._port.view(), record, is_quorate=self._port.status().is_quorate)
         seen = await self._seen(record, name_in(given, "node", default=""))

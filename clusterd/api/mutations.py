@@ -32,7 +32,7 @@ async def carry_out(
     """Plan and commit a change. Raises what the planner raises, Conflict, NoQuorum or UnknownOutcome."""
     key = ""
     for attempt in range(ATTEMPTS_MAX):
-        await _freshen(port, timeout_ms)
+        await freshen(port, timeout_ms)
         view = port.view()
         asked = Asked(request_id, by, port.status())
         plan = planner(view, asked)
@@ -46,11 +46,29 @@ async def carry_out(
     raise Conflict(f"{key} changed {ATTEMPTS_MAX} times while this change was being made", key=key)
 
 
+async def freshen(port: ClusterPort, timeout_ms: int) -> None:
+    """A linearizable read. A node that reaches too few voters says so soon, and says what to do."""
+    before = port.status()
+    try:
+        await port.linearizable(timeout_ms if before.is_quorate else min(timeout_ms, WITHOUT_QUORUM_MAX_MS))
+    except NoQuorum as error:
+        status = port.status()
+        if status.is_quorate:
+            raise
+        missing = [each.node for each in status.peers if each.has_vote and not each.is_reachable]
+        votes = sum(each.has_vote for each in status.peers)
+        raise NoQuorum(
+            f"{status.node} reaches {status.voters_reachable} of {votes} votes and needs {status.voters_needed}: "
+            f"nothing was changed",
+            hint=f"start the missing nodes or mend their links: {', '.join(missing) or 'none'}",
+        ) from error
+
+
 async def make_plan(
     port: ClusterPort, plans: KeptPlans, planner: Planner, *, request_id: str, by: str, timeout_ms: int
 ) -> dict[str, Any]:
     """Say what a change would change and what would follow, and keep it under its request id. Commits nothing."""
-    await _freshen(port, timeout_ms)
+    await freshen(port, timeout_ms)
     view, status = port.view(), port.status()
     revision = view.revision
     plan = planner(view, Asked(request_id, by, status))
@@ -67,7 +85,7 @@ async def apply_plan(port: ClusterPort, plans: KeptPlans, plan_id: str, *, timeo
     kept = plans.find(plan_id, port.status().cluster_ms)
     if kept.outcome:
         return {**kept.outcome, "changed": False}
-    await _freshen(port, timeout_ms)
+    await freshen(port, timeout_ms)
     view = port.view()
     kept.check(view)
     # What the foreseen decisions rest on most may still change until the commit; then it must not go through.
@@ -91,24 +109,6 @@ async def look_ahead(port: ClusterPort, plan: Plan) -> Foresight:
     outlook = outlook_of(status, minute_of_day(status.wall_ms))
     copy: DatabaseView = port.view().fork()
     return await asyncio.to_thread(foresee, copy, plan.draft, outlook)
-
-
-async def _freshen(port: ClusterPort, timeout_ms: int) -> None:
-    """A linearizable read. A node that reaches too few voters says so soon, and says what to do."""
-    before = port.status()
-    try:
-        await port.linearizable(timeout_ms if before.is_quorate else min(timeout_ms, WITHOUT_QUORUM_MAX_MS))
-    except NoQuorum as error:
-        status = port.status()
-        if status.is_quorate:
-            raise
-        missing = [each.node for each in status.peers if each.has_vote and not each.is_reachable]
-        votes = sum(each.has_vote for each in status.peers)
-        raise NoQuorum(
-            f"{status.node} reaches {status.voters_reachable} of {votes} votes and needs {status.voters_needed}: "
-            f"nothing was changed",
-            hint=f"start the missing nodes or mend their links: {', '.join(missing) or 'none'}",
-        ) from error
 
 
 def _outcome(

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from clusterd.resource_api import effective, schema_of
 from resource_types.physical_disk import cdb
-from resource_types.physical_disk.back_end import IoFailed, PathLost
+from resource_types.physical_disk.back_end import Clock, IoFailed, PathLost
 from resource_types.physical_disk.iscsi_link import IscsiLink, Target
 from resource_types.physical_disk.keys import View, key_of, parse, shown, trial_key
 from resource_types.physical_disk.lease import Lease
@@ -23,6 +23,8 @@ from resource_types.physical_disk.session import BootClock
 from resource_types.physical_disk.sg_link import SgLink
 
 COMPARE_WITHIN_MS = 1000
+END_WITHIN_MS = 5000
+"""Who was frozen meanwhile does not go on with what was asked long ago."""
 ROUNDS_MAX = 64
 _CLEARING_NUMBER = 1
 
@@ -100,9 +102,9 @@ def _open(asked: _Asked) -> "_ScsiClaims | _ImageClaims":
     match kind:
         case "iscsi":
             target = Target(*(where[name] for name in ("portal", "target", "unit", "initiator", "session")))
-            return _ScsiClaims(lambda: IscsiLink(target), mine)
+            return _ScsiClaims(lambda: IscsiLink(target), mine, BootClock())
         case "device":
-            return _ScsiClaims(lambda: SgLink(where["path"]), mine)
+            return _ScsiClaims(lambda: SgLink(where["path"]), mine, BootClock())
         case _:
             return _ImageClaims(where["path"])
 
@@ -110,8 +112,9 @@ def _open(asked: _Asked) -> "_ScsiClaims | _ImageClaims":
 class _ScsiClaims:
     """Through a session of its own, with a key that every owner outranks."""
 
-    def __init__(self, connect: Connect, mine: int) -> None:
-        self._disk, self._mine = Reservation(connect), mine
+    def __init__(self, connect: Connect, mine: int, clock: Clock) -> None:
+        self._disk, self._mine, self._clock = Reservation(connect), mine, clock
+        self._until_ms = clock.now_ms() + END_WITHIN_MS
         self._disk.survives_power_loss = False
 
     def look(self) -> tuple[View, str]:
@@ -138,6 +141,8 @@ class _ScsiClaims:
                 there = [key for key in (view.holder, *view.registered) if key in keys]
                 if not there or self._mine not in view.registered:
                     return
+                if self._clock.now_ms() > self._until_ms:
+                    raise PathLost(f"it took more than {END_WITHIN_MS} ms, and what was asked then may be wrong by now")
                 self._disk.preempt(self._mine, there[0] or 0)
         finally:
             with contextlib.suppress(Conflict):

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from resource_types.physical_disk.back_end import BackEnd, Refused
+from resource_types.physical_disk.back_end import BackEnd, PathLost, Refused
 from resource_types.physical_disk.claims import _ScsiClaims
 from resource_types.physical_disk.keys import key_of, shown, trial_key
 from resource_types.physical_disk.resource import PhysicalDisk
 from resource_types.physical_disk.scsi_disk import ScsiDisk
 from tests.disk.pretend_target import PretendTarget
-from tests.disk.storages import ImageStorage, IscsiStorage, PretendStorage, Storage
+from tests.disk.storages import ImageStorage, IscsiStorage, PretendStorage, SteppedClock, Storage
 from tests.disk.tgt import Tgt
 
 INTERVAL_MS = 1000
@@ -124,7 +124,7 @@ def test_many_claims_at_once_and_an_owner_among_them() -> None:
     owner = key_of("c", "n3", 9).value
     target.keys[links[4]] = owner
     target.holder = links[0]
-    before, after = _ScsiClaims(target.connect, trial_key("c", 1).value).end({100, 101, 102, 103})
+    before, after = _ScsiClaims(target.connect, trial_key("c", 1).value, SteppedClock()).end({100, 101, 102, 103})
     assert (before, after) == ({100, 101, 102, 103, owner}, {owner})
     assert target.keys == {links[4]: owner} and target.holder is None
 
@@ -139,7 +139,7 @@ def test_an_owner_that_takes_it_in_the_middle_wins() -> None:
     target.meanwhile[0x5F] = lambda: target.meanwhile.update(
         {0x5F: lambda: owner.arbitrate(key_of("c", "n3", 9), INTERVAL_MS, lambda _: None)}
     )
-    _ScsiClaims(target.connect, trial_key("c", 1).value).end({OTHER.value})
+    _ScsiClaims(target.connect, trial_key("c", 1).value, SteppedClock()).end({OTHER.value})
     owner.defend()
     owner.write(0, b"x" * 512)
     assert list(target.keys.values()) == [key_of("c", "n3", 9).value]
@@ -152,6 +152,17 @@ def test_a_claim_of_this_nodes_own_session_is_given_up() -> None:
     former = ScsiDisk(lambda: link, PretendStorage().clock)
     former.open()
     former.arbitrate(FORMER, INTERVAL_MS, lambda _: None)
-    before, after = _ScsiClaims(lambda: link, trial_key("c", 1).value).end({FORMER.value})
+    before, after = _ScsiClaims(lambda: link, trial_key("c", 1).value, SteppedClock()).end({FORMER.value})
     assert (before, after) == ({FORMER.value}, set())
     assert (target.keys, target.holder) == ({}, None)
+
+
+def test_who_was_frozen_meanwhile_does_not_go_on() -> None:
+    storage = PretendStorage()
+    target = storage.target
+    stale = target.connect()
+    target.keys[stale], target.holder = OTHER.value, stale
+    target.meanwhile[0x5F] = lambda: storage.clock.pause(60_000)
+    with pytest.raises(PathLost, match="what was asked then may be wrong by now"):
+        _ScsiClaims(target.connect, trial_key("c", 1).value, storage.clock).end({OTHER.value})
+    assert target.keys == {stale: OTHER.value}

@@ -45,8 +45,9 @@ def holder(image: Path) -> int:
     return decode(Path(f"{image}.lease").read_bytes()).key
 
 
-def test_two_claims_hand_an_image_over(image: Path) -> None:
-    disk = {"image": str(image)}
+@pytest.mark.parametrize("mount", [{}, {"mount_point": "/mnt/nowhere"}], ids=["served", "mounted"])
+def test_two_claims_hand_an_image_over(image: Path, mount: dict[str, str]) -> None:
+    disk = {"image": str(image), **mount}
     for number in (FIRST, SECOND):
         assert part("open", disk, number)["done"] == {"size_bytes": 1 << 20, "ids": [], "claims": []}
     for verb, number, other in (

@@ -10,6 +10,11 @@ from typing import Any
 import pytest
 
 from bench.labs import CLUSTERCTL, Lab, lab
+from resource_types.physical_disk.image import Image
+from resource_types.physical_disk.iscsi_link import IscsiLink, Target
+from resource_types.physical_disk.keys import key_of
+from resource_types.physical_disk.scsi_disk import ScsiDisk
+from resource_types.physical_disk.session import BootClock
 from tests.disk.conftest import tgt
 from tests.disk.tgt import Tgt
 from tests.system.guests import remove, until
@@ -101,6 +106,45 @@ def test_groups_that_come_online_in_the_middle_win(running: Lab, tgt: Tgt, tmp_p
     assert image.read_bytes() == CONTENT
     for name in names:
         remove(running, name)
+
+
+@pytest.mark.parametrize("kind", ["image", "iscsi"])
+def test_a_former_clusters_claim_is_ended_by_command(running: Lab, tgt: Tgt, tmp_path: Path, kind: str) -> None:
+    """It has the name of this cluster and a higher generation, so every owner keeps off until then."""
+    image = tmp_path / "former.img"
+    image.write_bytes(CONTENT)
+    unit = tgt.new_unit()
+    properties = {"image": {"image": str(image)}, "iscsi": {"iscsi": {"portal": tgt.portal, "target": unit, "unit": 1}}}
+    cluster = running.ctl("validate", "--only", "node-answers", check=False)["cluster"]
+    key = key_of(cluster, "n1", 9)
+    former: Image | ScsiDisk = Image(str(image), "n1", BootClock())
+    if kind == "iscsi":
+        target = Target(tgt.portal, unit, 1, "iqn.2026-01.test.former:n1", "former")
+        former = ScsiDisk(lambda: IscsiLink(target), BootClock())
+    former.open()
+    former.arbitrate(key, 60_000, lambda _: None)
+    former.close()
+    name = f"former-{kind}"
+    running.apply({"groups": [disk_group(name, properties[kind])]}, wait=False)
+    until(lambda: "generation 9" in str(running.group(name)), "its start is refused because of the claim")
+    assert "clear-claim" in str(running.group(name))
+    running.ctl("group", "offline", name)
+
+    found = tried(running)[f"{name}-disk"]
+    assert (found["verdict"], "generation 9 of this cluster" in found["saw"]) == ("warning", True)
+    shown_first = running.ctl("resource", "clear-claim", f"{name}-disk", "--plan")
+    assert [each["key"] for each in shown_first["claims"]] == [str(key)]
+    done = running.ctl("resource", "clear-claim", f"{name}-disk", "--yes")
+    assert done["ended"] == [str(key)]
+
+    running.ctl("group", "online", name)
+    (disk,) = running.group(name)["resources"]
+    assert disk["state"] == "online"
+    refused = running.ctl("resource", "clear-claim", f"{name}-disk", "--yes", check=False)
+    assert refused == {}, "what is online is refused, on standard error"
+    told = [each["name"] for each in running.ctl("events", "--group", name)["events"]]
+    assert {"claims.clear-asked", "claims.cleared"} <= set(told)
+    remove(running, name)
 
 
 def _wait_for_a_trial(image: Path, delay_ms: int) -> None:
