@@ -5,7 +5,8 @@ from typing import Any
 from clusterd.api.observed import ObservedGroup
 from clusterd.database import DatabaseView
 from clusterd.leader.moves import QUEUED_FOR_DRAIN
-from clusterd.model.records import AssignmentRecord, MigrationReport
+from clusterd.model.migrations import MigrationReport
+from clusterd.model.records import AssignmentRecord
 from clusterd.model.states import GroupStatus, MigrationState, Order, ReleaseCause
 
 LEAVING = (Order.RELEASE, Order.MIGRATE)

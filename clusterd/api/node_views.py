@@ -7,8 +7,9 @@ from clusterd.api.port import NodeStatus, PeerStatus
 from clusterd.api.times import time_text, wall_of
 from clusterd.database import DatabaseView
 from clusterd.leader import quarantine
+from clusterd.model.drains import DrainRecord
 from clusterd.model.durations import rough_text
-from clusterd.model.records import DrainRecord, MembershipRecord, NodeRecord
+from clusterd.model.records import MembershipRecord, NodeRecord
 from clusterd.model.settings import cluster_settings
 from clusterd.model.settings_catalogue import Scope, setting
 from clusterd.model.states import DrainState, MembershipState, NodeState

@@ -5,10 +5,11 @@ from dataclasses import replace
 from clusterd.database.timeline import Signature, folded, is_foldable, said_again, signature_of
 from clusterd.database.view import PREFIX_OF_RECORD, DatabaseView
 from clusterd.model import codec, keys
+from clusterd.model.drains import DrainRecord
+from clusterd.model.migrations import MigrationRecord
 from clusterd.model.records import (
     AssignmentRecord,
     ClusterRecord,
-    DrainRecord,
     EventRecord,
     FenceRecord,
     FormationRecord,
@@ -16,7 +17,6 @@ from clusterd.model.records import (
     GroupSetRecord,
     GroupSetStateRecord,
     MembershipRecord,
-    MigrationRecord,
     NodeFactsRecord,
     NodeRecord,
     Record,

@@ -10,11 +10,12 @@ from typing import TypeVar, cast
 from clusterd.database.store import Database
 from clusterd.database.timeline import Timeline
 from clusterd.model import codec, keys
+from clusterd.model.drains import DrainRecord
 from clusterd.model.ids import key_of
+from clusterd.model.migrations import MigrationRecord
 from clusterd.model.records import (
     AssignmentRecord,
     ClusterRecord,
-    DrainRecord,
     EventRecord,
     FenceRecord,
     FormationRecord,
@@ -22,7 +23,6 @@ from clusterd.model.records import (
     GroupSetRecord,
     GroupSetStateRecord,
     MembershipRecord,
-    MigrationRecord,
     NodeFactsRecord,
     NodeRecord,
     Record,

@@ -9,14 +9,8 @@ from clusterd.database import DatabaseView
 from clusterd.model.dependencies import parse_dependency
 from clusterd.model.ids import ResourceId, key_of
 from clusterd.model.maintenance import group_hands_off
-from clusterd.model.records import (
-    AssignmentRecord,
-    GroupRecord,
-    MigrationReport,
-    ReportRecord,
-    ResourceRecord,
-    ResourceReport,
-)
+from clusterd.model.migrations import MigrationReport
+from clusterd.model.records import AssignmentRecord, GroupRecord, ReportRecord, ResourceRecord, ResourceReport
 from clusterd.model.states import MembershipState, Order, ResourceState
 from clusterd.model.wanted import online_wanted
 

@@ -17,17 +17,10 @@ from clusterd.leader.proposal import Proposal
 from clusterd.leader.sight import Sight
 from clusterd.leader.standing import Standing
 from clusterd.model import keys
+from clusterd.model.drains import DrainFailure, DrainRecord
 from clusterd.model.events import DRAIN_BEGUN, DRAIN_COMPLETED, DRAIN_FAILED, MOVE_QUEUED, Event
 from clusterd.model.ids import NodeId
-from clusterd.model.records import (
-    AssignmentRecord,
-    Decision,
-    DrainFailure,
-    DrainRecord,
-    EventRecord,
-    NodeRecord,
-    PauseRequest,
-)
+from clusterd.model.records import AssignmentRecord, Decision, EventRecord, NodeRecord, PauseRequest
 from clusterd.model.states import DrainState, GroupStatus, Order, ReleaseCause
 
 _LEAVING = (Order.RELEASE, Order.MIGRATE)

@@ -16,7 +16,8 @@ from clusterd.leader.standing import Standing
 from clusterd.model import keys
 from clusterd.model.events import GROUP_ASSIGNED, MOVE_GIVEN_UP
 from clusterd.model.ids import Incarnation, NodeId, key_of
-from clusterd.model.records import AssignmentRecord, Decision, MigrationReport
+from clusterd.model.migrations import MigrationReport
+from clusterd.model.records import AssignmentRecord, Decision
 from clusterd.model.states import GroupStatus, MoveKind, Order, ReleaseCause
 
 GIVEN_UP = "live migration: given up"

@@ -3,11 +3,12 @@
 Names are folded (`ids.key_of`), so a key exists once for every name that people would call the same.
 """
 
+from clusterd.model.drains import DrainRecord
 from clusterd.model.ids import key_of
+from clusterd.model.migrations import MigrationRecord
 from clusterd.model.records import (
     AssignmentRecord,
     ClusterRecord,
-    DrainRecord,
     EventRecord,
     FenceRecord,
     FormationRecord,
@@ -15,7 +16,6 @@ from clusterd.model.records import (
     GroupSetRecord,
     GroupSetStateRecord,
     MembershipRecord,
-    MigrationRecord,
     NodeFactsRecord,
     NodeRecord,
     Record,

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from clusterd.model.drains import DrainRecord
 from clusterd.model.ids import GroupId, Incarnation, NodeId, ResourceId
+from clusterd.model.migrations import MigrationRecord, MigrationReport
 from clusterd.model.states import (
-    DrainState,
     EvidenceKind,
     FailbackMode,
     MembershipState,
-    MigrationState,
     MoveKind,
     Order,
     ReleaseCause,
@@ -298,29 +298,6 @@ class MembershipRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class DrainFailure:
-    """A group that could not leave."""
-
-    group: GroupId
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class DrainRecord:
-    """How far the emptying of a node has come. Written by the leader."""
-
-    node: NodeId
-    pause_id: str
-    state: DrainState
-    groups: tuple[GroupId, ...] = ()
-    """What was on it when the drain began, in the order in which it leaves."""
-    failed: tuple[DrainFailure, ...] = ()
-    since_wall_ms: int = 0
-    resume_id: str = ""
-    """The request to resume that ended it before everything had left."""
-
-
-@dataclass(frozen=True, slots=True)
 class FormationRecord:
     """A cold start: the moment at which the cluster came up with nothing running. Written by the leader."""
 
@@ -373,24 +350,6 @@ class ResourceReport:
 
 
 @dataclass(frozen=True, slots=True)
-class MigrationReport:
-    """How a live migration goes, as the source sees it; and then, at the destination, what it cost."""
-
-    number: int
-    percent: int = 0
-    text: str = ""
-    failed: str = ""
-    """Why it fell through: it still runs on the source. Final."""
-    is_moved: bool = False
-    """It stands still on the source and is whole at the destination. Final."""
-    moved_wall_ms: int = 0
-    """Since when it stands still."""
-    took_ms: int = 0
-    blackout_ms: int = 0
-    """From the moment at which it stood still until it was online at the destination, by the two nodes' wall clocks."""
-
-
-@dataclass(frozen=True, slots=True)
 class ReportRecord:
     """A group as its owner sees it, for one generation. Written by the owner."""
 
@@ -412,28 +371,6 @@ class ReportRecord:
     waits_for_node: bool = False
     """It was stopped with its node, which keeps it until it has left: nothing of it runs, and it is not released."""
     migration: MigrationReport | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedResource:
-    """What the source of a live migration must know to move one resource: words of its resource type."""
-
-    name: ResourceId
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class MigrationRecord:
-    """How far the destination of a live migration says it has come. With a number other than the assignment's: outdated."""
-
-    group: GroupId
-    node: NodeId
-    incarnation: Incarnation
-    number: int
-    state: MigrationState
-    prepared: tuple[PreparedResource, ...] = ()
-    because: str = ""
-    since_wall_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from clusterd.model.records import AssignmentRecord, MigrationRecord, ResourceRecord
+from clusterd.model.migrations import MigrationRecord
+from clusterd.model.records import AssignmentRecord, ResourceRecord
 from clusterd.model.settings import ResourceSettings
 
 

@@ -14,15 +14,9 @@ from clusterd.model import keys
 from clusterd.model.dependencies import parse_dependency
 from clusterd.model.events import MIGRATION_READY
 from clusterd.model.ids import GroupId, key_of
+from clusterd.model.migrations import MigrationRecord, PreparedResource
 from clusterd.model.ran_as import ran_as
-from clusterd.model.records import (
-    AssignmentRecord,
-    EventRecord,
-    MigrationRecord,
-    PreparedResource,
-    ResourceRecord,
-    ResourceTypeRecord,
-)
+from clusterd.model.records import AssignmentRecord, EventRecord, ResourceRecord, ResourceTypeRecord
 from clusterd.model.states import MigrationState, Order, ResourceState, Wanted
 from clusterd.owner.adoption import Adoption, settings_on
 from clusterd.owner.arrival import Arrival

@@ -14,7 +14,7 @@ from collections.abc import Collection
 
 from clusterd.database import DatabaseView
 from clusterd.model.ids import key_of
-from clusterd.model.records import MigrationRecord
+from clusterd.model.migrations import MigrationRecord
 from clusterd.model.states import MigrationState, Order, ResourceState
 from clusterd.owner.calling import ask, tell
 from clusterd.owner.commands import CallAnswer, CallOutcome, Verb

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from clusterd.model.dependencies import Dependency
 from clusterd.model.ids import Incarnation, ResourceId, key_of
-from clusterd.model.records import AssignmentRecord, GroupRecord, MigrationReport, ReportRecord, ResourceRecord, Step
+from clusterd.model.migrations import MigrationReport
+from clusterd.model.records import AssignmentRecord, GroupRecord, ReportRecord, ResourceRecord, Step
 from clusterd.model.settings import ResourceSettings
 from clusterd.model.states import PENDING_STATES, GroupStatus, Order, ResourceState, Wanted
 from clusterd.owner.machine import Held

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from clusterd.model.records import MigrationReport
+from clusterd.model.migrations import MigrationReport
 from clusterd.owner.group import Departure, OwnedGroup
 from clusterd.owner.steps import with_step
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from clusterd.api.port import NodeStatus, PeerStatus
 from clusterd.database import Database, DatabaseView, Draft
 from clusterd.model import keys
+from clusterd.model.drains import DrainRecord
 from clusterd.model.errors import NoQuorum, NotFound, UnknownOutcome
 from clusterd.model.ids import GroupId, Incarnation, NodeId, ResourceId
 from clusterd.model.maintenance import group_hands_off
@@ -15,7 +16,6 @@ from clusterd.model.records import (
     Candidate,
     ClusterRecord,
     Decision,
-    DrainRecord,
     EventRecord,
     Evidence,
     GroupRecord,

@@ -9,8 +9,9 @@ from pretend_cluster import PretendCluster
 
 from clusterd.api.times import minute_of_day
 from clusterd.database import Draft
+from clusterd.model.drains import DrainFailure, DrainRecord
 from clusterd.model.ids import GroupId, NodeId
-from clusterd.model.records import DrainFailure, DrainRecord, Maintenance, NodeRun, PauseRequest
+from clusterd.model.records import Maintenance, NodeRun, PauseRequest
 from clusterd.model.states import DrainState, FailbackMode, MembershipState, Order, ReleaseCause
 
 

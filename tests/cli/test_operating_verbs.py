@@ -6,8 +6,8 @@ import pytest
 from served_cluster import MANIFEST, Served
 
 from clusterd.database import Draft
+from clusterd.model.drains import DrainFailure, DrainRecord
 from clusterd.model.ids import GroupId, NodeId
-from clusterd.model.records import DrainFailure, DrainRecord
 from clusterd.model.states import DrainState, ResourceState
 
 

@@ -20,8 +20,9 @@ from clusterd.leader.crowd import Crowd
 from clusterd.leader.placement import Exclusion, PlacementCause, Request
 from clusterd.leader.preempt import victims
 from clusterd.model import codec, keys
+from clusterd.model.drains import DrainRecord
 from clusterd.model.ids import GroupId, NodeId
-from clusterd.model.records import AssignmentRecord, DrainRecord, EventRecord, GroupRecord, MembershipRecord, Record
+from clusterd.model.records import AssignmentRecord, EventRecord, GroupRecord, MembershipRecord, Record
 from clusterd.model.storage_fences import StorageFenceRecord
 from tests.decisions.snapshot import BadCase, Snapshot
 

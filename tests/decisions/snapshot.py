@@ -29,6 +29,7 @@ from clusterd.leader.sight import NodeLoad
 from clusterd.membership import Detector
 from clusterd.membership.detector import Heartbeat
 from clusterd.model import keys
+from clusterd.model.drains import DrainRecord
 from clusterd.model.durations import parse_duration
 from clusterd.model.ids import GroupId, Incarnation, NodeId, ResourceId
 from clusterd.model.ran_as import ran_as
@@ -36,7 +37,6 @@ from clusterd.model.records import (
     AssignmentRecord,
     ClusterRecord,
     Decision,
-    DrainRecord,
     FormationRecord,
     GroupRecord,
     GroupSetRecord,
@@ -207,6 +207,7 @@ class Snapshot:
             maintenance=MAINTENANCE if "maintenance" in flags else record.maintenance,
             start_id=given.pop("start_id", record.start_id),
             id=given.pop("id", record.id),
+            generation_floor=int(given.pop("floor", record.generation_floor)),
         )
         self.put(replace(record, properties={**record.properties, **_properties(Scope.GROUP, given)}))
         if before is None or members:

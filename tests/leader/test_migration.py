@@ -8,7 +8,8 @@ from clusterd.database import Database, DatabaseView, Draft
 from clusterd.leader.migration import has_moved, is_expected_at
 from clusterd.leader.standing import standing_of
 from clusterd.model.ids import GroupId, Incarnation, NodeId
-from clusterd.model.records import AssignmentRecord, Decision, GroupRecord, MigrationReport, ReportRecord
+from clusterd.model.migrations import MigrationReport
+from clusterd.model.records import AssignmentRecord, Decision, GroupRecord, ReportRecord
 from clusterd.model.states import Order
 
 WEB, N1, N2 = GroupId("web"), NodeId("n1"), NodeId("n2")

@@ -4,13 +4,8 @@ import pytest
 
 from clusterd.database import Database, DatabaseView, Draft
 from clusterd.model.ids import GroupId, Incarnation, NodeId, ResourceId
-from clusterd.model.records import (
-    AssignmentRecord,
-    Decision,
-    GroupRecord,
-    MigrationRecord,
-    ResourceRecord,
-)
+from clusterd.model.migrations import MigrationRecord
+from clusterd.model.records import AssignmentRecord, Decision, GroupRecord, ResourceRecord
 from clusterd.model.states import MigrationState, Order
 from clusterd.owner.adoption import Adoption, take_group
 from clusterd.owner.arrival import Arrival

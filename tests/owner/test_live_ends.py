@@ -6,7 +6,8 @@ import pytest
 
 from clusterd.model.dependencies import parse_dependency
 from clusterd.model.ids import GroupId, Incarnation, NodeId, ResourceId
-from clusterd.model.records import AssignmentRecord, Decision, GroupRecord, MigrationReport, ResourceRecord
+from clusterd.model.migrations import MigrationReport
+from clusterd.model.records import AssignmentRecord, Decision, GroupRecord, ResourceRecord
 from clusterd.model.states import Order, ResourceState, Wanted
 from clusterd.owner import CallAnswer, CallOutcome
 from clusterd.owner.consequences import online_answered
