@@ -120,7 +120,8 @@ class GroupRecord:
     """A new value says that somebody asked for it to start: what is never started by itself may start then."""
     id: str = ""
     """Of its creation. One that is made anew under the name of a deleted one is another group."""
-    generation_floor: int = 0  # none up to this one is given any more: claims of a former cluster may be under it
+    generation_floor: int = 0
+    """No generation up to this one is given any more: claims of a former cluster may be under it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,8 @@ class ResourceRecord:
     private: Properties = field(default_factory=dict)
     fail_id: str = ""
     maintenance: Maintenance | None = None
-    kill_id: str = ""  # a new value asks its owner to kill everything that is left of it
+    kill_id: str = ""
+    """A new value asks its owner to kill everything that is left of it."""
 
 
 @dataclass(frozen=True, slots=True)
