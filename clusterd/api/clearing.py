@@ -25,6 +25,8 @@ from clusterd.model.ids import NodeId
 from clusterd.model.records import ResourceRecord
 
 ASK_WITHIN_MS = 9_000
+END_WITHIN_MS = 15_000
+"""From the look at the claims to the end of the last one: the commit lies in between."""
 KEYS_MAX = 256
 KEY_LENGTH = len("0x0123456789abcdef")
 
@@ -56,7 +58,7 @@ class Clearing:
         if not told["changes"]:
             return json_answer({**told, **found, "ended": []})
         keys = [str(each["name"]) for each in told["changes"] if each["kind"] == "claim"]
-        ended = await self._end(record, seen.node, keys, by_id, longest_ms)
+        ended = await self._end(record, seen, keys, by_id, longest_ms)
         return json_answer({**told, **found, "ended": ended})
 
     async def _seen(self, record: ResourceRecord, node: str) -> ClaimsSeen:
@@ -70,9 +72,9 @@ class Clearing:
                 troubles.append(f"{self._port.node} does not hear {each}")
                 continue
             try:
-                told = await self._ask(record, each, "claims", ())
+                told = await self._ask(record, each, "claims")
                 if "claims" in told:
-                    return ClaimsSeen(each, claims_of(told["claims"]))
+                    return ClaimsSeen(each, record.private, claims_of(told["claims"]), int(told["now_ms"]))
                 troubles.append(f"from {each}: {told.get('trouble')}")
             except (ClusterError, ValueError, KeyError, TypeError) as error:
                 troubles.append(f"{each} does not say: {error}")
@@ -83,26 +85,26 @@ class Clearing:
         raise AssertionError("refuse raises")
 
     async def _end(
-        self, record: ResourceRecord, node: NodeId, keys: Sequence[str], by_id: str, longest_ms: int
+        self, record: ResourceRecord, seen: ClaimsSeen, keys: Sequence[str], by_id: str, longest_ms: int
     ) -> list[str]:
         """Which were ended. Raises ClusterError with what stopped it, which is in the timeline then too."""
         because, ended = "", list[str]()
         try:
-            told = await self._ask(record, node, "end-claims", keys)
+            told = await self._ask(record, seen.node, "end-claims", keys=keys, until_ms=seen.at_ms + END_WITHIN_MS)
             because = str(told.get("alive") or told.get("trouble") or "")
             ended = [str(each) for each in told.get("ended", ())]
             left = [each for each in told.get("left", ()) if each in keys]
             if left and not because:
                 because = f"{', '.join(map(str, left))} came back at once: whoever made it is there"
         except (ClusterError, ValueError) as error:
-            because = f"{node} did not say whether it did: {error}"
+            because = f"{seen.node} did not say whether it did: {error}"
         planner = tell_outcome(record.name, ended, because)
         await carry_out(self._port, planner, request_id=f"{by_id}.told", by=OPERATOR, timeout_ms=longest_ms)
         hint = "nobody may use the disk: see who does, then repeat the command"
         refuse([because] if because else [], f"claims on {record.name} were not ended", hint=hint, rule="claim-kept")
         return ended
 
-    async def _ask(self, record: ResourceRecord, node: NodeId, question: str, keys: Sequence[str]) -> dict[str, Any]:
+    async def _ask(self, record: ResourceRecord, node: NodeId, question: str, **more: Any) -> dict[str, Any]:
         view = self._port.view()
         asked = {
             "cluster": view.cluster().name,
@@ -110,7 +112,7 @@ class Clearing:
             "disk": record.name,
             "properties": record.private,
             "nodes": [each.name for each in view.nodes()],
-            "keys": list(keys),
+            **more,
         }
         told = json.loads(
             await self._port.ask_type(node, DISK_TYPE, question, json.dumps(asked).encode(), ASK_WITHIN_MS)

@@ -4,7 +4,8 @@ Never one of an owner of this cluster that may still run, or may begin to. A cla
 owner. One up to the group's own is ended by the next owner anyway. One above it was made by nobody who has the group now: by
 a former cluster of the same name, say. So that nobody is given that generation while the claim is being ended, the group's
 floor is raised over it, in a transaction that compares all that this rests on. Whoever is given the group from then on has
-another key, however late the node that ends the claim comes to do so.
+another key, however late the node that ends the claim comes to do so. (A live migration goes to the generation after the
+owner's; the group would have to come online before, and the node that ends the claim gives up long before that.)
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -22,7 +23,7 @@ from clusterd.model import keys
 from clusterd.model.errors import Conflict
 from clusterd.model.events import CLAIMS_CLEAR_ASKED, CLAIMS_CLEARED, CLAIMS_KEPT, Event
 from clusterd.model.ids import NodeId, key_of
-from clusterd.model.records import AssignmentRecord, ResourceRecord
+from clusterd.model.records import AssignmentRecord, Json, ResourceRecord
 from clusterd.model.states import Order, ResourceState
 
 FLOOR_MAX = 1 << 31
@@ -50,10 +51,12 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class ClaimsSeen:
-    """What one node finds on a disk."""
+    """What one node finds on the disk of these properties, and when, by its own boot-time clock."""
 
     node: NodeId
+    properties: Mapping[str, Json]
     claims: tuple[Claim, ...]
+    at_ms: int
 
 
 def claims_of(told: Sequence[Mapping[str, Any]]) -> tuple[Claim, ...]:
@@ -79,10 +82,10 @@ def clear_claims(name: str, seen: ClaimsSeen, wanted: Collection[str] | None) ->
         record = find_resource(view, name)
         expect_clearable(view, record, is_quorate=asked.status.is_quorate)
         chosen = [each for each in seen.claims if wanted is None or each.key in wanted]
-        if wanted is not None and len(chosen) < len(wanted):
-            raise Conflict(
-                f"the claims on {record.name} are not those that were shown", hint="look again, and repeat the command"
-            )
+        is_other = record.private != seen.properties
+        if is_other or (wanted is not None and len(chosen) < len(wanted)):
+            what = "is another disk than the one" if is_other else "has other claims than those"
+            raise Conflict(f"{record.name} {what} that was looked at", hint="look again, and repeat the command")
         generation = _generation(view, record)
         ended = [each for each in chosen if not _ends_itself(each, generation)]
         refuse(

@@ -23,8 +23,6 @@ from resource_types.physical_disk.session import BootClock
 from resource_types.physical_disk.sg_link import SgLink
 
 COMPARE_WITHIN_MS = 1000
-END_WITHIN_MS = 5000
-"""Who was frozen meanwhile does not go on with what was asked long ago."""
 ROUNDS_MAX = 64
 _CLEARING_NUMBER = 1
 
@@ -34,7 +32,8 @@ class Alive(Exception):
 
 
 class _Asked(NamedTuple):
-    """`keys` are those to end; `nodes` those of the cluster, to be recognised by their part of a key."""
+    """`keys` are those to end, before `until_ms` by this machine's boot-time clock: who was frozen meanwhile does not do
+    what was asked long ago. `nodes` are those of the cluster, to be recognised by their part of a key."""
 
     cluster: str
     node: str
@@ -42,16 +41,18 @@ class _Asked(NamedTuple):
     properties: Mapping[str, Any]
     nodes: Sequence[str] = ()
     keys: Sequence[str] = ()
+    until_ms: int = 0
 
 
 def tell_claims(body: bytes) -> bytes:
-    """`{"claims": [{"key", "is_holder", "is_ours", "generation", "nodes", "owner"}]}`, or `{"trouble": words}`."""
+    """`{"claims": [{"key", "is_holder", "is_ours", "generation", "nodes", "owner"}], "now_ms"}`, or `{"trouble": words}`."""
     asked = _Asked(**json.loads(body))
 
     def told() -> dict[str, Any]:
         view, owner = _open(asked).look()
         keys = sorted({*view.registered, *(() if view.holder is None else (view.holder,))})
-        return {"claims": [_described(each, view, asked, owner) for each in keys]}
+        claims = [_described(each, view, asked, owner) for each in keys]
+        return {"claims": claims, "now_ms": BootClock().now_ms()}
 
     return _answer(told)
 
@@ -62,7 +63,7 @@ def end_claims(body: bytes) -> bytes:
     keys = {int(each, 16) for each in asked.keys}
 
     def ended() -> dict[str, Any]:
-        before, after = _open(asked).end(keys)
+        before, after = _open(asked).end(keys, asked.until_ms)
         return {"ended": [shown(each) for each in sorted((keys & before) - after)], "left": sorted(map(shown, after))}
 
     return _answer(ended)
@@ -114,25 +115,25 @@ class _ScsiClaims:
 
     def __init__(self, connect: Connect, mine: int, clock: Clock) -> None:
         self._disk, self._mine, self._clock = Reservation(connect), mine, clock
-        self._until_ms = clock.now_ms() + END_WITHIN_MS
         self._disk.survives_power_loss = False
 
     def look(self) -> tuple[View, str]:
         with self._connected():
             return self._disk.view(), ""
 
-    def end(self, keys: Collection[int]) -> tuple[set[int], set[int]]:
+    def end(self, keys: Collection[int], until_ms: int) -> tuple[set[int], set[int]]:
         """What was there of any keys before, and after."""
         with self._connected():
             before = _keys(self._disk.view())
             if not before.isdisjoint(keys):
-                self._end(keys)
+                self._end(keys, until_ms)
             return before, _keys(self._disk.view()) - {self._mine}
 
-    def _end(self, keys: Collection[int]) -> None:
+    def _end(self, keys: Collection[int], until_ms: int) -> None:
         try:
             self._disk.register_new(self._mine)
         except Conflict:
+            _expect_in_time(self._clock, until_ms)
             self._let_go_of_own(keys)
             self._disk.register_new(self._mine)
         try:
@@ -141,8 +142,7 @@ class _ScsiClaims:
                 there = [key for key in (view.holder, *view.registered) if key in keys]
                 if not there or self._mine not in view.registered:
                     return
-                if self._clock.now_ms() > self._until_ms:
-                    raise PathLost(f"it took more than {END_WITHIN_MS} ms, and what was asked then may be wrong by now")
+                _expect_in_time(self._clock, until_ms)
                 self._disk.preempt(self._mine, there[0] or 0)
         finally:
             with contextlib.suppress(Conflict):
@@ -179,7 +179,7 @@ class _ImageClaims:
             now = self._lease.read()
             return View(now.key or None, (now.key,) if now.key else ()), now.owner
 
-    def end(self, keys: Collection[int]) -> tuple[set[int], set[int]]:
+    def end(self, keys: Collection[int], until_ms: int) -> tuple[set[int], set[int]]:
         with self._opened(), self._lease.comparing(COMPARE_WITHIN_MS, has_evidence=False):
             now = self._lease.read()
             before = {now.key} - {0}
@@ -188,6 +188,7 @@ class _ImageClaims:
             if not self._lease.try_lock(ALIVE_BYTE):
                 raise Alive(f"the session that claimed {self._path} ({now.owner}) still runs, by its lock on the lease")
             self._lease.unlock(ALIVE_BYTE)
+            _expect_in_time(BootClock(), until_ms)
             self._lease.write(Lease(0, "", now.counter + 1))
             return before, set()
 
@@ -199,6 +200,11 @@ class _ImageClaims:
             yield
         finally:
             self._lease.close()
+
+
+def _expect_in_time(clock: Clock, until_ms: int) -> None:
+    if clock.now_ms() > until_ms:
+        raise PathLost("it took so long that what was asked may be wrong by now: no more is ended")
 
 
 def _keys(view: View) -> set[int]:

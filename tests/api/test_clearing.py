@@ -211,6 +211,14 @@ async def test_a_group_that_is_given_to_a_node_meanwhile_is_judged_again(client:
     assert (disk.holder, disk.floor()) == (FORMER, 0)
 
 
+async def test_a_disk_that_is_another_one_meanwhile(client: TestClient, disk: Disk) -> None:
+    disk.claim(FORMER)
+    disk.when["n1", "claims"] = lambda: disk.change(private={"image": "/another.img"})
+    refused = await post(client, PATH, {})
+    assert "disk is another disk than the one that was looked at" in refused["error"]["message"]
+    assert (disk.holder, disk.floor()) == (FORMER, 0)
+
+
 async def test_an_owner_that_claims_it_just_before_keeps_it(client: TestClient, disk: Disk) -> None:
     disk.claim(FORMER)
     owner = key_of("test", "n2", 8)

@@ -11,11 +11,13 @@ from resource_types.physical_disk.claims import _ScsiClaims
 from resource_types.physical_disk.keys import key_of, shown, trial_key
 from resource_types.physical_disk.resource import PhysicalDisk
 from resource_types.physical_disk.scsi_disk import ScsiDisk
+from resource_types.physical_disk.session import BootClock
 from tests.disk.pretend_target import PretendTarget
 from tests.disk.storages import ImageStorage, IscsiStorage, PretendStorage, SteppedClock, Storage
 from tests.disk.tgt import Tgt
 
 INTERVAL_MS = 1000
+LATER_MS = SteppedClock().ms + 10_000
 FORMER, OTHER = key_of("c", "n1", 7), key_of("elsewhere", "m1", 3)
 
 
@@ -33,7 +35,9 @@ class Disk:
     def ask(self, question: str, *keys: int) -> dict[str, Any]:
         asked = {"cluster": "c", "node": "n2", "disk": "d", "properties": self.properties}
         asked |= {"nodes": ["n1", "n2", "n3"], "keys": [shown(each) for each in keys]}
+        asked["until_ms"] = BootClock().now_ms() + 10_000
         told: dict[str, Any] = json.loads(PhysicalDisk.examine(question, json.dumps(asked).encode()))
+        told.pop("now_ms", None)
         return told
 
 
@@ -124,7 +128,9 @@ def test_many_claims_at_once_and_an_owner_among_them() -> None:
     owner = key_of("c", "n3", 9).value
     target.keys[links[4]] = owner
     target.holder = links[0]
-    before, after = _ScsiClaims(target.connect, trial_key("c", 1).value, SteppedClock()).end({100, 101, 102, 103})
+    before, after = _ScsiClaims(target.connect, trial_key("c", 1).value, SteppedClock()).end(
+        {100, 101, 102, 103}, LATER_MS
+    )
     assert (before, after) == ({100, 101, 102, 103, owner}, {owner})
     assert target.keys == {links[4]: owner} and target.holder is None
 
@@ -139,7 +145,7 @@ def test_an_owner_that_takes_it_in_the_middle_wins() -> None:
     target.meanwhile[0x5F] = lambda: target.meanwhile.update(
         {0x5F: lambda: owner.arbitrate(key_of("c", "n3", 9), INTERVAL_MS, lambda _: None)}
     )
-    _ScsiClaims(target.connect, trial_key("c", 1).value, SteppedClock()).end({OTHER.value})
+    _ScsiClaims(target.connect, trial_key("c", 1).value, SteppedClock()).end({OTHER.value}, LATER_MS)
     owner.defend()
     owner.write(0, b"x" * 512)
     assert list(target.keys.values()) == [key_of("c", "n3", 9).value]
@@ -152,7 +158,7 @@ def test_a_claim_of_this_nodes_own_session_is_given_up() -> None:
     former = ScsiDisk(lambda: link, PretendStorage().clock)
     former.open()
     former.arbitrate(FORMER, INTERVAL_MS, lambda _: None)
-    before, after = _ScsiClaims(lambda: link, trial_key("c", 1).value, SteppedClock()).end({FORMER.value})
+    before, after = _ScsiClaims(lambda: link, trial_key("c", 1).value, SteppedClock()).end({FORMER.value}, LATER_MS)
     assert (before, after) == ({FORMER.value}, set())
     assert (target.keys, target.holder) == ({}, None)
 
@@ -163,6 +169,16 @@ def test_who_was_frozen_meanwhile_does_not_go_on() -> None:
     stale = target.connect()
     target.keys[stale], target.holder = OTHER.value, stale
     target.meanwhile[0x5F] = lambda: storage.clock.pause(60_000)
-    with pytest.raises(PathLost, match="what was asked then may be wrong by now"):
-        _ScsiClaims(target.connect, trial_key("c", 1).value, storage.clock).end({OTHER.value})
+    with pytest.raises(PathLost, match="what was asked may be wrong by now"):
+        _ScsiClaims(target.connect, trial_key("c", 1).value, storage.clock).end({OTHER.value}, LATER_MS)
     assert target.keys == {stale: OTHER.value}
+
+
+def test_what_was_asked_long_ago_is_not_done_to_an_image(tmp_path: Path) -> None:
+    storage = ImageStorage(tmp_path)
+    Disk(storage, {}).claim("elsewhere", "m1", 3).close()
+    disk = {"cluster": "c", "node": "n2", "disk": "d", "properties": {"image": str(storage.path)}}
+    asked = {**disk, "keys": [shown(OTHER.value)], "until_ms": BootClock().now_ms() - 1}
+    assert "no more is ended" in json.loads(PhysicalDisk.examine("end-claims", json.dumps(asked).encode()))["trouble"]
+    assert storage.disk("n3").status()["holder"] == shown(OTHER.value)
+    storage.close()
