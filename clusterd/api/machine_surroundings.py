@@ -14,7 +14,7 @@ from clusterd.model.settings_catalogue import Scope, setting
 from clusterd.model.states import ResourceState
 from clusterd.validation import MachineFacts
 from clusterd.wizard import ClusterDisk, HostFacts, Surroundings
-from clusterd.wizard.plan import CONFIGURATION_TYPE, DISK_TYPE
+from clusterd.wizard.plan import CONFIGURATION_TYPE, DISK_TYPE, MACHINE_TYPE
 
 FOLDERS = "definition_folders"
 
@@ -69,9 +69,22 @@ def protected_definitions(view: DatabaseView) -> dict[str, str]:
     return {_definition_of(each): each.name for each in view.resources() if each.type == CONFIGURATION_TYPE}
 
 
+def saved_state_folders(view: DatabaseView) -> dict[str, str]:
+    """Where machines save their memory if that is not beside their definition: definition → folder."""
+    machines = [each.private for each in view.resources() if each.type == MACHINE_TYPE]
+    return {
+        _path_of(str(each.get("configuration", ""))): str(each["saved_state_folder"])
+        for each in machines
+        if each.get("saved_state_folder")
+    }
+
+
 def _definition_of(record: ResourceRecord) -> str:
+    return _path_of(str(record.private.get("definition", "")))
+
+
+def _path_of(name: str) -> str:
     """A bare name stands for a file in the folder that every node has."""
-    name = str(record.private.get("definition", ""))
     folder = str(setting(Scope.CLUSTER, FOLDERS).default)
     return name if "/" in name else f"{folder}/{name.removesuffix('.toml')}.toml"
 

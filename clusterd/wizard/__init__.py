@@ -7,6 +7,7 @@ machine on the nodes that may own it, and `plan` says which group, resources and
 from clusterd.wizard.eligibility import Eligibility, Wish, eligible, with_disks
 from clusterd.wizard.facts import DefinitionFacts, FileFacts, NodeDefinitions, decode_definitions
 from clusterd.wizard.plan import MachinePlan, PlannedResource, machine_plan
+from clusterd.wizard.storage import placed
 from clusterd.wizard.surroundings import ClusterDisk, HostFacts, Surroundings
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "decode_definitions",
     "eligible",
     "machine_plan",
+    "placed",
     "with_disks",
 ]

@@ -51,6 +51,8 @@ class NodeDefinitions(msgspec.Struct, frozen=True):
 
     machine: str = ""
     definitions: tuple[DefinitionFacts, ...] = ()
+    saved_state_folders: tuple[FileFacts, ...] = ()
+    """Those that were asked for."""
 
 
 def decode_definitions(data: bytes) -> NodeDefinitions:

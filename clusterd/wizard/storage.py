@@ -100,7 +100,7 @@ def _reachable(path: str, role: str, seen: Mapping[str, FileFacts], machines: Ma
     where = "; ".join(
         f"on {node}: {each.file_system or 'unknown'} {each.source}".rstrip() for node, each in sorted(seen.items())
     )
-    return Placed(path, role, refusal=f"{role} {path} is on local storage, a different file on each node ({where})")
+    return Placed(path, role, refusal=f"{role} {path} is on local storage, a different one on each node ({where})")
 
 
 def _alone(path: str, role: str, files: Sequence[FileFacts]) -> Placed:

@@ -30,15 +30,19 @@ _QEMU_LOCKS = (100, 200)
 
 
 def examine_definitions(body: bytes) -> bytes:
-    """`{"folders": […], "definitions": […]}` → `{"machine": …, "definitions": […]}`. Without either, the usual folder."""
+    """`{"folders": […], "definitions": […], "saved_state_folders": […]}` → `{"machine": …, "definitions": […],
+    "saved_state_folders": […]}`. Without folders, the usual one."""
     asked = json.loads(body or b"{}")
     wanted = [definition_path(str(each)) for each in asked.get("definitions", [])][:DEFINITIONS_MAX]
-    folders = [str(each) for each in asked.get("folders", [])][:FOLDERS_MAX] or [DEFINITIONS_FOLDER]
+    listed = [str(each) for each in asked.get("folders", [])][:FOLDERS_MAX] or [DEFINITIONS_FOLDER]
     with open(BOOT_ID, encoding="ascii") as file:
         machine = file.read().strip()
     mounts = _mounts()
-    paths = list(dict.fromkeys([*wanted, *(path for folder in folders for path in _listed(folder))]))[:DEFINITIONS_MAX]
-    return json.dumps({"machine": machine, "definitions": [_examined(each, mounts) for each in paths]}).encode()
+    paths = list(dict.fromkeys([*wanted, *(path for folder in listed for path in _listed(folder))]))[:DEFINITIONS_MAX]
+    folders = [str(each) for each in asked.get("saved_state_folders", [])][:DEFINITIONS_MAX]
+    saved = [_folder("saved-state folder", each, mounts) for each in folders]
+    found = [_examined(each, mounts) for each in paths]
+    return json.dumps({"machine": machine, "definitions": found, "saved_state_folders": saved}).encode()
 
 
 def _listed(folder: str) -> list[str]:
@@ -115,6 +119,20 @@ def _file(role: str, path: str, mounts: list[tuple[str, str, str, str]]) -> dict
         return {"role": role, "path": path, "trouble": f"{path}: {error.strerror}"}
     if not stat.S_ISREG(found.st_mode) and not stat.S_ISBLK(found.st_mode):
         return {"role": role, "path": path, "trouble": f"{path} is neither a file nor a block device"}
+    return _place(role, path, found, mounts)
+
+
+def _folder(role: str, path: str, mounts: list[tuple[str, str, str, str]]) -> dict[str, Any]:
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        return {"role": role, "path": path, "trouble": f"{path}: {error.strerror}"}
+    if not stat.S_ISDIR(found.st_mode):
+        return {"role": role, "path": path, "trouble": f"{path} is no folder"}
+    return _place(role, path, found, mounts)
+
+
+def _place(role: str, path: str, found: os.stat_result, mounts: list[tuple[str, str, str, str]]) -> dict[str, Any]:
     real = os.path.realpath(path)
     mount_point, kind, source, root = next((each for each in mounts if _is_below(real, each[0])), ("/", "", "", ""))
     volume = volume_of(path)

@@ -140,7 +140,7 @@ async def test_protected_machines_are_judged_again(client: TestClient, answering
     answering.node_answers["facts"] = lambda node: encode(NodeAnswer(machine, containment="cgroup"))
 
     def looks(node: NodeId, type_name: str, question: str, body: bytes) -> bytes:
-        assert json.loads(body) == {"definitions": [path]}
+        assert json.loads(body) == {"definitions": [path], "saved_state_folders": []}
         if node == "n3":
             return json.dumps({"definitions": [{"name": "shop", "path": path, "trouble": f"no {path}"}]}).encode()
         share = {"role": "definition", "path": path, "file_system": "nfs4", "source": "s:/m", "is_in_use": True}
@@ -152,6 +152,47 @@ async def test_protected_machines_are_judged_again(client: TestClient, answering
     assert (told["about"], told["verdict"]) == ("conf", "failure")
     assert f"definition {path} is not to be had on n3" in told["saw"]
     assert "protects it already" not in told["saw"] and "has its disk open" not in told["saw"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds", "said"),
+    [
+        ("one share", {"n1": "nfs4", "n2": "nfs4", "n3": "nfs4"}, ""),
+        ("each node's own", {"n1": "ext4", "n2": "ext4", "n3": "ext4"}, "is on local storage"),
+        ("not everywhere", {"n1": "nfs4", "n2": "nfs4"}, "is not to be had on n3: /memory: No such file or directory"),
+    ],
+)
+async def test_where_machines_save_their_memory(
+    client: TestClient, answering: PretendCluster, name: str, kinds: dict[str, str], said: str
+) -> None:
+    await apply(client)
+    path = "/srv/shop.toml"
+    saves = {"configuration": path, "saved_state_folder": "/memory"}
+    draft = Draft(answering.view())
+    conf, shop, web = ResourceId("conf"), ResourceId("shop"), GroupId("web")
+    draft.put(ResourceRecord(conf, web, "virtual_machine_configuration", private={"definition": path}))
+    draft.put(ResourceRecord(shop, web, "virtual_machine", private=saves, depends_on="[conf]"))
+    answering.write(draft)
+
+    def machine(node: NodeId) -> bytes:
+        facts = MachineFacts(kernel="6.1", boot_id=node, hypervisor=Hypervisor("7.2", "/q"))
+        return encode(NodeAnswer(facts, containment="cgroup"))
+
+    def looks(node: NodeId, type_name: str, question: str, body: bytes) -> bytes:
+        assert json.loads(body)["saved_state_folders"] == ["/memory"]
+        definition = {"role": "definition", "path": path, "file_system": "nfs4", "source": "s:/m"}
+        folder = {"role": "saved-state folder", "path": "/memory", "file_system": kinds.get(node, ""), "source": "s:/m"}
+        if node not in kinds:
+            folder = {"role": "saved-state folder", "path": "/memory", "trouble": "/memory: No such file or directory"}
+        found = {"definitions": [{"name": "shop", "path": path, "files": [definition]}]}
+        return json.dumps({"machine": node, **found, "saved_state_folders": [folder]}).encode()
+
+    answering.node_answers["facts"] = machine
+    answering.type_answers = looks
+    (told,) = test_of(await get(client, "/v1/validation", only="definitions"), "definitions")["findings"]
+    assert said in told["saw"], name
+    assert ("boots the guest afresh" in told["saw"]) == bool(said)
+    assert told["verdict"] == ("warning" if said else "pass")
 
 
 async def test_the_report_is_kept(cluster: PretendCluster, tmp_path: Path) -> None:

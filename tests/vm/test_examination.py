@@ -45,6 +45,19 @@ def test_a_definition_with_its_files(tmp_path: Path) -> None:
     assert disk["file_system"] and disk["mount_point"]
 
 
+def test_folders_for_saved_memory(tmp_path: Path) -> None:
+    file = tmp_path / "disk.img"
+    file.write_bytes(b"")
+    body = json.dumps({"saved_state_folders": [str(tmp_path), str(file), "/none"]}).encode()
+    answer = json.loads(VirtualMachineConfiguration.examine("definitions", body))
+    folder, no_folder, missing = answer["saved_state_folders"]
+    status = os.stat(tmp_path)
+    assert folder["identity"] == f"{status.st_dev}:{status.st_ino}"
+    assert folder["file_system"] and folder["mount_point"]
+    assert no_folder["trouble"] == f"{file} is no folder"
+    assert missing["trouble"] == "/none: No such file or directory"
+
+
 def test_what_is_not_there_and_what_is_no_definition(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text('memory_mib = "much"\n')
     missing, relative, bad = examined(definitions=["/none/x.toml", "a/b.toml"], folders=[str(tmp_path)])
