@@ -17,12 +17,13 @@ from clusterd.cli.vm_create import create
 from clusterd.cli.vm_protect import protect
 from clusterd.model.errors import ClusterError
 
+SPEED_MAX_MIB = 1_000_000
 STOP_KINDS = ("save", "shut-down", "forced-shut-down", "turn-off")
 
 
 @click.group()
 def vm() -> None:
-    """Virtual machines: list, show, create, protect, start, stop, save, console, screenshot.
+    """Virtual machines: list, show, create, protect, start, stop, save, reset, speed, console, screenshot.
 
     A machine is called by its own name or by that of its group. It is moved with clusterctl group move.
     """
@@ -139,9 +140,44 @@ def save(ctx: click.Context, /, name: str, **how: Any) -> None:
 def _stop(ctx: click.Context, name: str, kind: str | None, *, plan: bool, **how: Any) -> None:
     machine = _machine(ctx, name)
     if kind and not plan and machine["state"] == "online":
-        order = {"verb": "next-offline-action", "action": kind}
-        client_of(ctx).change("POST", path_to("machines", machine["name"], "order"), order)
+        _order(ctx, machine["name"], "next-offline-action", kind)
     carry_out(ctx, "POST", path_to("resources", machine["name"], "offline"), plan=plan, **how)
+
+
+@vm.command()
+@click.argument("name")
+@click.pass_context
+def reset(ctx: click.Context, name: str) -> None:
+    """Restart the guest at once, as by its reset button; what it has not written is lost. It counts as no failure.
+
+    \b
+    clusterctl vm reset vm1
+    """
+    done = _order(ctx, name, "reset", "")
+    show(ctx, done, lambda told: [f"{plain(told['machine'])}: its reset button was pressed on {plain(told['node'])}"])
+
+
+@vm.command()
+@click.argument("name")
+@click.argument("mib", metavar="MIB", type=click.FloatRange(0, SPEED_MAX_MIB))
+@click.pass_context
+def speed(ctx: click.Context, name: str, mib: float) -> None:
+    """How many MiB a second the live move that is under way may take; 0: as many as it can.
+
+    The next move goes by its property migration_bandwidth_mib again.
+
+    \b
+    clusterctl vm speed vm1 50
+    """
+    done = _order(ctx, name, "migration-bandwidth", f"{mib:g}")
+    most = f"at most {mib:g} MiB a second" if mib else "as fast as it can"
+    show(ctx, done, lambda told: [f"{plain(told['machine'])}: its memory moves {most}"])
+
+
+def _order(ctx: click.Context, name: str, verb: str, action: str) -> dict[str, Any]:
+    order = {"verb": verb, "action": action}
+    done: dict[str, Any] = client_of(ctx).change("POST", path_to("machines", name, "order"), order)
+    return done
 
 
 @vm.command()

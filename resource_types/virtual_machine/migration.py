@@ -177,8 +177,11 @@ def _set_limits(context: Context, machine: Machine) -> None:
     machine.call("migrate-set-parameters", limits, context=context)
 
 
+_UNDER_WAY = ("setup", "active", "pre-switchover", "device")
+
+
 def set_bandwidth(context: Context, machine: Machine, text: str) -> None:
-    """MiB a second from now on, of a migration that is under way; the next one goes by the property again."""
+    """MiB a second from now on, of the migration that is under way; the next one goes by the property again."""
     try:
         mib = float(text)
         bandwidth = int(mib * (1 << 20)) if mib else NO_LIMIT_BANDWIDTH
@@ -187,6 +190,10 @@ def set_bandwidth(context: Context, machine: Machine, text: str) -> None:
     if not 0 < bandwidth <= NO_LIMIT_BANDWIDTH:
         raise ResourceFailed(
             f"a bandwidth is a number of MiB a second such as 50 or 0.5, or 0 for no limit, not {text!r}"
+        )
+    if machine.call("query-migrate", context=context).get("status") not in _UNDER_WAY:
+        raise ResourceFailed(
+            f"{context.resource} does not move live now; its next move goes by migration_bandwidth_mib"
         )
     machine.call("migrate-set-parameters", {"max-bandwidth": bandwidth}, context=context)
 

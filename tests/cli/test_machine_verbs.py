@@ -116,6 +116,36 @@ def test_stop_orders_how_and_then_wishes(clusterctl: Run, machines: Served, defi
     assert clusterctl("vm", "start", "shop").code == 0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "verb", "action", "says"),
+    [
+        (("reset", "shop"), "reset", b"", "shop: its reset button was pressed on n1"),
+        (("speed", "SHOP", "50"), "migration-bandwidth", b"50", "shop: its memory moves at most 50 MiB a second"),
+        (("speed", "shop", "0.5"), "migration-bandwidth", b"0.5", "shop: its memory moves at most 0.5 MiB a second"),
+        (("speed", "shop", "0"), "migration-bandwidth", b"0", "shop: its memory moves as fast as it can"),
+    ],
+)
+def test_orders(
+    clusterctl: Run,
+    machines: Served,
+    definition: Path,
+    arguments: tuple[str, ...],
+    verb: str,
+    action: bytes,
+    says: str,
+) -> None:
+    assert clusterctl("vm", "protect", "shop", "--definition", str(definition), "--yes").code == 0
+    said(machines, "shop", b"")
+    done = clusterctl("vm", *arguments)
+    assert (done.code, done.out.strip()) == (0, says), done.err
+    assert machines.call(lambda cluster: cluster.asked[-1]) == ("shop", verb, action)
+
+
+@pytest.mark.parametrize("mib", ["-1", "fast", "1e9"])
+def test_a_speed_that_is_none(clusterctl: Run, mib: str) -> None:
+    assert clusterctl("vm", "speed", "shop", mib).code == 64
+
+
 def test_a_screenshot_becomes_a_file(clusterctl: Run, machines: Served, definition: Path, tmp_path: Path) -> None:
     assert clusterctl("vm", "protect", "shop", "--definition", str(definition), "--yes").code == 0
     said(machines, "shop", b"\x89PNG and so on")

@@ -32,6 +32,8 @@ CHANGES_NOTHING = {
     "resource-type new": "it writes files here",
     "resource-type test": "it tries a plug-in here",
     "vm console": "it opens a terminal",
+    "vm reset": "it tells QEMU, at once",
+    "vm speed": "it tells QEMU, at once",
     "vm screenshot": "it writes a picture here",
 }
 

@@ -185,6 +185,12 @@ def test_bandwidth_that_is_none(bench: Bench, text: str) -> None:
         here.type.control(here.context(), "migration-bandwidth", text.encode())
 
 
+def test_bandwidth_of_what_does_not_move(bench: Bench) -> None:
+    here, _ = bench.started()
+    with pytest.raises(ResourceFailed, match="does not move live now; its next move goes by migration_bandwidth_mib"):
+        here.type.control(here.context(), "migration-bandwidth", b"50")
+
+
 def test_bandwidth_is_changed_on_the_way(bench: Bench) -> None:
     """It would take more than a minute; let go, it is there at once."""
     bench.define(memory_mib=64)
