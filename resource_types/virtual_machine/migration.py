@@ -177,9 +177,6 @@ def _set_limits(context: Context, machine: Machine) -> None:
     machine.call("migrate-set-parameters", limits, context=context)
 
 
-_UNDER_WAY = ("setup", "active", "pre-switchover", "device")
-
-
 def set_bandwidth(context: Context, machine: Machine, text: str) -> None:
     """MiB a second from now on, of the migration that is under way; the next one goes by the property again."""
     try:
