@@ -2,14 +2,18 @@
 
 One directory: `identity` (whose it is), numbered segments of one append-only log, the newest snapshot, a lock. One
 thread writes: it takes everything that is queued, writes it with one `write`, syncs it with one `fdatasync` and reports
-the highest sequence that is durable, so commits that wait together share a sync. A write or sync that fails is never
-tried again, for nobody knows what of it is on the disk: the failure is reported and the node must stop.
+the highest sequence that is durable, so commits that wait together share a sync.
+
+A write for which there is no room is taken back and tried again until there is some: nothing of it was acknowledged, and
+nothing after it is written before. A sync that fails is never tried again, for nobody knows what of it is on the disk (the
+kernel may have dropped the pages and report success next time): the failure is reported and the node must stop.
 
 The queue needs no bound of its own: a leader has at most `proposals_pending_max` entries that are not committed, and a
 follower at most what the leader may have in flight to it, because nothing is acknowledged before it is durable.
 """
 
 import os
+import random
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -17,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clusterd.adapters import storage_files, storage_recovery
+from clusterd.adapters.disk_errors import Refusal, refusal_of
 from clusterd.adapters.storage_records import (
     KIND_ENTRY,
     KIND_HARD_STATE,
@@ -32,6 +37,13 @@ from clusterd.wire.consensus_pb2 import HardState
 
 SEGMENT_BYTES = 16 * 1024 * 1024
 _CLOSE_WAIT_S = 10.0
+ROOM_WAIT_MIN_S = 0.1
+ROOM_WAIT_MAX_S = 2.0
+"""How long to wait before a refused write is tried again: at first, and at most."""
+
+
+class _Closing(Exception):
+    """The storage is closed while a write waits for room."""
 
 
 @dataclass(slots=True)
@@ -47,12 +59,19 @@ class Storage:
     """Made by `create` once, opened by `open` at each start. `restored`, `notes`: what was found."""
 
     def __init__(
-        self, directory: Path, lock: int, found: Recovered, segment_bytes: int, sync: Callable[[int], None]
+        self,
+        directory: Path,
+        lock: int,
+        found: Recovered,
+        segment_bytes: int,
+        sync: Callable[[int], None],
+        write: storage_files.Write,
     ) -> None:
         self.restored: Restored = found.restored
         self.notes: tuple[Note, ...] = found.notes
         self.figures = Figures()
-        self._directory, self._lock, self._sync, self._segment_bytes = directory, lock, sync, segment_bytes
+        self._directory, self._lock, self._segment_bytes = directory, lock, segment_bytes
+        self._sync, self._write = sync, write
         self._segments = found.segments
         self._chain = found.chain
         self._hard_state = found.restored.hard_state
@@ -61,7 +80,10 @@ class Storage:
         self._queue: deque[Persist] = deque()
         self._wake = threading.Condition()
         self._is_closing = False
+        self._is_torn = False
+        """A write was refused in the midst: the file may end with a piece of it."""
         self._thread: threading.Thread | None = None
+        self._on_refused: Callable[[OSError | None], None] = lambda _: None
 
     @staticmethod
     def create(directory: Path, *, cluster_id: str, node: str, snapshot: Snapshot, is_amnesiac: bool = False) -> None:
@@ -95,15 +117,17 @@ class Storage:
         node: str,
         segment_bytes: int = SEGMENT_BYTES,
         sync: Callable[[int], None] = os.fdatasync,
+        write: storage_files.Write = storage_files.write_all,
     ) -> "Storage":
         """Lock and read the directory. Raises BadInput (another cluster's or node's, or nobody's), Conflict (in use)
-        and DamagedStorage (see `set_aside`). `sync` makes a file's data durable; tests count and fail it."""
+        and DamagedStorage (see `set_aside`). `sync` makes a file's data durable, `write` fills it; labs and tests slow
+        them down and fail them."""
         if not directory.is_dir():
             raise BadInput(f"{directory} does not exist", hint="create or join a cluster first")
         lock = storage_files.lock_directory(directory)
         try:
             storage_files.check_identity(directory, cluster_id=cluster_id, node=node)
-            return cls(directory, lock, storage_recovery.recover(directory), segment_bytes, sync)
+            return cls(directory, lock, storage_recovery.recover(directory), segment_bytes, sync, write)
         except BaseException:
             os.close(lock)
             raise
@@ -137,9 +161,16 @@ class Storage:
 
     # ---- writing ----
 
-    def start(self, on_written: Callable[[int], None], on_failed: Callable[[BaseException], None]) -> None:
-        """Both are called in the writer's thread; `on_failed` at most once, and nothing is written after it."""
+    def start(
+        self,
+        on_written: Callable[[int], None],
+        on_failed: Callable[[BaseException], None],
+        on_refused: Callable[[OSError | None], None] = lambda _: None,
+    ) -> None:
+        """All are called in the writer's thread; `on_failed` at most once, and nothing is written after it. `on_refused`
+        tells that a write waits for room, and with None that it was made."""
         invariant(self._thread is None, "the writer of a storage is started twice")
+        self._on_refused = on_refused
         self._thread = threading.Thread(
             target=self._run, args=(on_written, on_failed), name="storage-writer", daemon=True
         )
@@ -170,6 +201,8 @@ class Storage:
             while group := self._take_all():
                 self._commit(group)
                 on_written(group[-1].sequence)
+        except _Closing:
+            return  # nothing of what waits was promised to anybody
         except BaseException as error:  # the thread's boundary: whatever it was, the daemon must stop
             self._is_closing = True
             on_failed(error)
@@ -185,24 +218,54 @@ class Storage:
     def _commit(self, group: list[Persist]) -> None:
         """Make a group of writes durable with one sync."""
         if self._segments[-1].size_bytes >= self._segment_bytes:
-            self._roll()
-        buffer = bytearray()
+            self._when_there_is_room(self._roll)
         replaced = self._snapshot
+        buffer = bytearray()
         for persist in group:
             self._add(buffer, persist)
-        storage_files.write_all(self._handle, buffer)
+        self._when_there_is_room(lambda: self._append(buffer))
         self._sync(self._handle)
         self._segments[-1].size_bytes += len(buffer)
         self.figures.write_count += len(group)
         self.figures.sync_count += 1
         self.figures.written_bytes += len(buffer)
         if replaced != self._snapshot:
-            self._remove_superseded()
+            self._when_there_is_room(self._remove_superseded)
+
+    def _when_there_is_room(self, do: Callable[[], None]) -> None:
+        """Do what may be repeated until nothing refuses it. Raises what does not pass by itself."""
+        wait_s = ROOM_WAIT_MIN_S
+        is_refused = False
+        while True:
+            try:
+                do()
+                break
+            except OSError as error:
+                if refusal_of(error) is Refusal.FAILED:
+                    raise
+                if not is_refused:
+                    self._on_refused(error)
+                is_refused = True
+            with self._wake:
+                if self._wake.wait_for(lambda: self._is_closing, timeout=wait_s * random.uniform(0.8, 1.2)):
+                    raise _Closing
+            wait_s = min(2 * wait_s, ROOM_WAIT_MAX_S)
+        if is_refused:
+            self._on_refused(None)
+
+    def _append(self, buffer: bytearray) -> None:
+        """After what is durable. What an attempt before this one left there is cut first: nothing of it was synced."""
+        if self._is_torn:
+            os.ftruncate(self._handle, self._segments[-1].size_bytes)
+        self._is_torn = True
+        self._write(self._handle, buffer)
+        self._is_torn = False
 
     def _add(self, buffer: bytearray, persist: Persist) -> None:
         chain = self._chain
         if persist.snapshot:
-            storage_files.write_snapshot(self._directory, persist.snapshot)
+            snapshot = persist.snapshot
+            self._when_there_is_room(lambda: storage_files.write_snapshot(self._directory, snapshot, self._write))
             meta = persist.snapshot.meta
             self._snapshot = (meta.index, meta.term)
             payload = SNAPSHOT_RECORD.pack(meta.index, meta.term, persist.drops_log)
@@ -222,10 +285,10 @@ class Storage:
         number = self._segments[-1].number + 1
         path = segment_path(self._directory, number)
         first, chain = _first_bytes(number, self._chain, self._hard_state, self._snapshot)
-        storage_files.write_whole(path, first)
+        storage_files.write_whole(path, first, write=self._write)
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND)
         os.close(self._handle)
-        self._handle = os.open(path, os.O_WRONLY | os.O_APPEND)
-        self._chain = chain
+        self._handle, self._chain = handle, chain
         self._segments.append(Segment(number, path, len(first)))
 
     def _remove_superseded(self) -> None:
@@ -233,9 +296,10 @@ class Storage:
         keep = storage_files.snapshot_path(self._directory, *self._snapshot)
         for path in self._directory.glob(f"*{storage_files.SNAPSHOT_SUFFIX}"):
             if path != keep:
-                path.unlink()
+                path.unlink(missing_ok=True)
         while len(self._segments) > 1 and self._segments[0].last_index <= self._snapshot[0]:
-            self._segments.pop(0).path.unlink()
+            self._segments[0].path.unlink(missing_ok=True)
+            self._segments.pop(0)
         storage_files.sync_directory(self._directory)
 
 

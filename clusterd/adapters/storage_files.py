@@ -9,6 +9,7 @@ import json
 import os
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 from clusterd.adapters.storage_records import damaged
@@ -24,6 +25,9 @@ SNAPSHOT_SUFFIX = ".snap"
 _SNAPSHOT_MAGIC = b"CLUSTSNP"
 _SNAPSHOT_HEAD = struct.Struct("<8sIQ")
 _CRC = struct.Struct("<I")
+
+Write = Callable[[int, bytes | bytearray], None]
+"""Writes all of it to a handle, or raises OSError."""
 
 
 def sync_directory(directory: Path) -> None:
@@ -41,17 +45,21 @@ def write_all(handle: int, data: bytes | bytearray) -> None:
         view = view[os.write(handle, view) :]
 
 
-def write_whole(path: Path, *pieces: bytes) -> None:
-    """Replace or create `path`; durable on return."""
+def write_whole(path: Path, *pieces: bytes, write: Write = write_all) -> None:
+    """Replace or create `path`; durable on return. May be repeated after an error: half of it takes up no room."""
     temporary = path.with_name(path.name + TEMPORARY)
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        for piece in pieces:
-            write_all(handle, piece)
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    os.rename(temporary, path)
+        try:
+            for piece in pieces:
+                write(handle, piece)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        os.rename(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
     sync_directory(path.parent)
 
 
@@ -102,13 +110,12 @@ def snapshot_path(directory: Path, index: int, term: int) -> Path:
     return directory / f"snapshot-{index:020d}-{term:010d}{SNAPSHOT_SUFFIX}"
 
 
-def write_snapshot(directory: Path, snapshot: Snapshot) -> Path:
+def write_snapshot(directory: Path, snapshot: Snapshot, write: Write = write_all) -> None:
     meta = snapshot.meta.SerializeToString(deterministic=True)
     head = _SNAPSHOT_HEAD.pack(_SNAPSHOT_MAGIC, len(meta), len(snapshot.data)) + meta
     crc = zlib.crc32(snapshot.data, zlib.crc32(head))
     path = snapshot_path(directory, snapshot.meta.index, snapshot.meta.term)
-    write_whole(path, head, snapshot.data, _CRC.pack(crc))
-    return path
+    write_whole(path, head, snapshot.data, _CRC.pack(crc), write=write)
 
 
 def read_snapshot(directory: Path, index: int, term: int) -> Snapshot:
