@@ -22,7 +22,7 @@ COMMAND_WITHIN_MS = 60_000
 MARKER_BYTES_MAX = 200
 PROGRESS_EVERY_MS = 5000
 _CORRECT_ID = "correct volume_id, or the disk that the resource names"
-_COMMANDS = ("qemu-storage-daemon", "losetup", "mount", "umount", "e2fsck")
+_COMMANDS = ("qemu-storage-daemon", "losetup", "mount", "umount", "e2fsck", "sync")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -174,17 +174,39 @@ class Mounting:
 
     # ---- down ----
 
+    @property
+    def is_mounted(self) -> bool:
+        """By us, and nothing over it."""
+        found = mounts.mount_at(self._point) if self._point and self.loop else None
+        return found is not None and found.source == self.loop
+
     def down(self, context: Context) -> None:
         """In good order. Raises ResourceFailed with who keeps it busy."""
-        if self._point and (found := mounts.mount_at(self._point)) is not None and found.source == self.loop:
+        if self.is_mounted:
             self._unmount(context)
         self._detach(context)
 
+    def flush(self, context: Context, within_ms: int | None = None) -> bool:
+        """Whether everything that anybody wrote there so far is on the disk. Without a limit it takes as long as the disk
+        needs: one that answers nothing is lost after two intervals, and ends it with errors."""
+        words = f"writing what is not yet on the disk ({self._point})"
+        running = context.processes.start(["sync", "--file-system", self._point])
+        while (ended := running.wait(within_ms or PROGRESS_EVERY_MS)) is None:
+            if within_ms is not None:
+                return False
+            context.progress(words)
+        return ended.is_success
+
     def _unmount(self, context: Context) -> None:
+        """Whoever stays in it keeps a mount whose disk is soon gone, so all of it is written before anybody is asked to go:
+        what follows a refusal may be the end of the session, and that writes nothing."""
+        if not self.flush(context):
+            context.log.warning(f"not all of {self._point} could be written: {context.processes.output(1)}")
         finished = context.processes.run(["umount", self._point], timeout_ms=UNMOUNT_WITHIN_MS)
         if _is_done(finished):
             return
         self._end_own_holders(context)
+        self.flush(context)
         finished = context.processes.run(["umount", self._point], timeout_ms=UNMOUNT_WITHIN_MS)
         if _is_done(finished):
             return

@@ -1,7 +1,8 @@
 """What does the cluster do with a disk? The resource type: starts the session, has it claim the disk, mounts, checks, stops.
 
 A disk that is lost fails its resource at once, by an event of the session. Offline in good order is: unmount, flush, release
-the claim. Terminate kills the session, after which nothing of this node reaches the disk, and takes away what is left.
+the claim. Terminate kills the session, after which nothing of this node reaches the disk, and takes away what is left; what
+was written to a mount is on the disk before that, wherever the disk still takes it.
 """
 
 import contextlib
@@ -34,6 +35,8 @@ POLL_MS = 2
 PING_WITHIN_MS = 250
 ASK_WITHIN_MS = 10_000
 SESSION_GRACE_MS = 1000
+FLUSH_WITHIN_MS = 3000
+"""At a terminate, for which the host allows five seconds."""
 MAINTENANCE_MAX = 3
 
 
@@ -79,6 +82,7 @@ class PhysicalDisk(ResourceType):
 
     def terminate(self, context: Context) -> None:
         """The session first: what waits for the disk gets errors then, and lets go."""
+        self._flush_what_can_be(context)
         context.processes.kill()
         self.close(context)
 
@@ -88,6 +92,18 @@ class PhysicalDisk(ResourceType):
             take_away(context, _place(context), "")
         if not SessionLink(_place(context).control).is_there():  # one that listens is not ours
             remove_folder(_place(context))
+
+    def _flush_what_can_be(self, context: Context) -> None:
+        """Somebody in the mount may have kept it from an offline in good order, and writes on. A disk that is lost, or a
+        session that does not answer, takes nothing any more, and would only be waited for."""
+        if self._mounting is None or not self._mounting.is_mounted:
+            return
+        try:
+            standing = SessionLink(_place(context).control).ask("ping", PING_WITHIN_MS)["standing"]
+            if standing == session.Standing.HELD and not self._mounting.flush(context, FLUSH_WITHIN_MS):
+                context.log.warning(f"not all that was written to {mount_point(context)} may be on the disk")
+        except (SessionSilent, SessionFailed, ResourceFailed, OSError) as error:
+            context.log.warning(f"what was written to {mount_point(context)} last may not be on the disk: {error}")
 
     def looks_alive(self, context: Context) -> Health:
         if self._maintenance:
@@ -297,9 +313,12 @@ class PhysicalDisk(ResourceType):
         mode, was = int(text), self._maintenance
         self._maintenance = max(mode, was, 1)
         place = _place(context)
-        if mode >= 2 and was < 2 and self._mounting is not None:
-            self._mounting.down(context)
-            self._mounting = None
+        if mode >= 2 and was < 2:
+            self._maintenance = max(was, 1)  # so far it got, should somebody sit in the mount
+            if self._mounting is not None:
+                self._mounting.down(context)
+                self._mounting = None
+            self._maintenance = 2
         if mode == 3 and was < 3:
             self._asked(context, "release")
         if mode < 3 and was == 3:

@@ -165,6 +165,46 @@ async def test_terminate_does_not_wait_for_who_holds_it(bench: Bench, disk: dict
     await offline(bench, FIRST, 2)
 
 
+@pytest.mark.parametrize("is_asked_first", [True, False])
+async def test_what_a_stranger_in_the_mount_wrote_is_on_the_disk(
+    bench: Bench, disk: dict[str, Any], is_asked_first: bool
+) -> None:
+    """It keeps its file open, syncs nothing, and stays: the move goes on without it, and nothing that it wrote is gone."""
+    await online(bench, FIRST, 1, disk)
+    path = Path(disk["mount_point"]) / "lines"
+    with path.open("w") as stranger:
+        stranger.write("written before\n")
+        stranger.flush()
+        if is_asked_first:
+            busy = await call(bench, "offline", FIRST, 1)
+            assert busy.outcome == FAILED
+            assert f"process {os.getpid()}" in busy.message
+            stranger.write("written after the refusal\n")
+            stranger.flush()
+        assert (await call(bench, "terminate", FIRST, 1)).outcome == DONE
+    await online(bench, FIRST, 2, disk)
+    there = path.read_text().splitlines()
+    await offline(bench, FIRST, 2)
+    assert there == ["written before", *(["written after the refusal"] if is_asked_first else [])]
+
+
+async def test_maintenance_that_somebody_in_the_mount_prevents(bench: Bench, disk: dict[str, Any]) -> None:
+    """It is as far as it got, and can be taken back."""
+    await online(bench, FIRST, 1, disk)
+    holder = sitting_in(disk["mount_point"])
+    try:
+        answer = await bench.control("maintenance", FIRST, b"2")
+        assert answer.outcome == FAILED
+        assert f"process {holder.pid}" in answer.message
+        assert (await status(bench, FIRST))["maintenance"] == 1
+    finally:
+        holder.kill()
+        holder.wait()
+    assert await status(bench, FIRST, "maintenance", b"0") == {"maintenance": 0}
+    assert len(mounts.loops_of(places("trial", "n1", FIRST).device)) == 1
+    await offline(bench, FIRST, 1)
+
+
 async def test_what_a_killed_run_left_is_taken_away(bench: Bench, disk: dict[str, Any]) -> None:
     """A dead FUSE file, a bound loop device and a mount on it; the host that made them is dead as well."""
     await online(bench, FIRST, 1, disk)
