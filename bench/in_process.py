@@ -74,7 +74,9 @@ def _daemon(base: Path, member: Member, members: tuple[Member, ...], credentials
     storage = open_storage(configuration, Bootstrap(), lambda _: None)
     run, me = secrets.token_hex(4), NodeId(member.name)
     node = Node(NodeIdentity("c1", me, run, "r1"), storage.restored, rng=random.Random(1), now_ms=now_ms())
-    processes = NodeProcesses(run_dir=str(folder), cluster=CLUSTER, node=me, daemon_run=run, noted=lambda _: None)
+    processes = NodeProcesses(
+        run_dir=str(folder), cluster=CLUSTER, cluster_id="c1", node=me, daemon_run=run, noted=lambda _: None
+    )
     peers = {NodeId(each.name): each.peer for each in members if each.name != member.name}
     identity = PeerIdentity(CLUSTER, "c1", me, run, credentials)
     return Daemon(

@@ -84,7 +84,7 @@ def proven_definition(context: Context, path_or_name: str) -> Definition:
     if not isinstance(found, Definition) and found[0].message == "No such file or directory":
         raise NotOnThisNode(f"there is no definition {path} on {context.node}: put it where every node has it")
     if isinstance(found, Definition):
-        found = prove(found, lambda disk: places(context.cluster, context.node, disk).nbd)
+        found = prove(found, lambda disk: places(context.cluster_id, context.node, disk).nbd)
     if isinstance(found, Definition):
         return found
     shown = "; ".join(str(each) for each in found[:PROBLEM_COUNT_SHOWN_MAX])

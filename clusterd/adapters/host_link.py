@@ -171,9 +171,9 @@ class HostLink:
         await _connect(self._path, self._link)
 
     async def hello(
-        self, *, cluster: str, node: str, daemon_run: str, timeout_ms: int = 5000
+        self, *, cluster: str, node: str, daemon_run: str, cluster_id: str = "", timeout_ms: int = 5000
     ) -> host_pb2.HostInventory:
-        body = host_pb2.HostHello(cluster=cluster, node=node, daemon_run=daemon_run)
+        body = host_pb2.HostHello(cluster=cluster, node=node, daemon_run=daemon_run, cluster_id=cluster_id)
         answer = await self._within(host_pb2.HostRequest(hello=body), timeout_ms)
         return answer.inventory
 

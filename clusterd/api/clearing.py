@@ -107,7 +107,7 @@ class Clearing:
     async def _ask(self, record: ResourceRecord, node: NodeId, question: str, **more: Any) -> dict[str, Any]:
         view = self._port.view()
         asked = {
-            "cluster": view.cluster().name,
+            "cluster": view.cluster().id,
             "node": node,
             "disk": record.name,
             "properties": record.private,

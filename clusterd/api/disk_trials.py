@@ -181,7 +181,7 @@ class _Trial:
             {
                 "verb": verb,
                 "trial": self._id,
-                "cluster": self._port.view().cluster().name,
+                "cluster": self._port.view().cluster().id,
                 "node": player.node,
                 "disk": self._record.name,
                 "properties": self._record.private,

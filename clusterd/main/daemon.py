@@ -73,6 +73,7 @@ async def _run(configuration: NodeConfiguration, config_path: Path, log: LogLine
     processes = NodeProcesses(
         run_dir=configuration.run_dir,
         cluster=configuration.cluster,
+        cluster_id=configuration.cluster_id,
         node=me,
         daemon_run=daemon_run,
         noted=log.warn,

@@ -34,6 +34,7 @@ class Told(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Names:
     cluster: str
+    cluster_id: str
     node: str
     group: str
     resource: str
@@ -70,6 +71,7 @@ class CallContext:
 
     properties = property(lambda self: self._properties)
     cluster = property(lambda self: self._names.cluster)
+    cluster_id = property(lambda self: self._names.cluster_id)
     node = property(lambda self: self._names.node)
     group = property(lambda self: self._names.group)
     resource = property(lambda self: self._names.resource)

@@ -38,6 +38,10 @@ class Host:
         self._deadline_ms = 0
         self.stale_count = 0
 
+    def take_cluster_id(self, cluster_id: str) -> None:
+        """An older daemon does not tell it: what is known stays."""
+        self._services.cluster_id = cluster_id or self._services.cluster_id
+
     # ---- the lease ----
 
     def take_lease(self, incarnation: str, deadline_ms: int) -> None:

@@ -54,6 +54,8 @@ class HostedResource:
         self._type: ResourceType | None = None
         self._properties: Mapping[str, Any] = {}
         self._call = host_pb2.ResourceCall()
+        self._cluster_id = ""
+        """As it was when it began: what it keeps outside is found by it."""
         self._workload: Workload | None = None
         self._calls = Calls(name, services.threads, lambda message: self._emit(_HUNG, message))
         self.embedded_failure = ""
@@ -177,6 +179,7 @@ class HostedResource:
     def _begin(self, call: host_pb2.ResourceCall, properties: Mapping[str, Any]) -> None:
         services = self._services
         self._call, self._properties = call, properties
+        self._cluster_id = services.cluster_id or services.cluster
         self.generation, self.type_name, self.group = call.generation, call.type, call.group
         self.state, self.embedded_failure = "online-pending", ""
         self.move.forget()
@@ -421,7 +424,14 @@ class HostedResource:
     def _context(self, workload: Workload, on_progress: OnProgress) -> CallContext:
         services = self._services
         return CallContext(
-            Names(services.cluster, services.node, self.group, self.name, self.generation),
+            Names(
+                services.cluster,
+                self._cluster_id,
+                services.node,
+                self.group,
+                self.name,
+                self.generation,
+            ),
             self._properties,
             workload,
             reason=self._call.reason,

@@ -118,6 +118,7 @@ class Connection(asyncio.Protocol):
         match request.WhichOneof("body"):
             case "hello":
                 self.has_said_hello = True
+                host.take_cluster_id(request.hello.cluster_id)
                 self._connections.newest = self
                 self.send(host_pb2.HostMessage(answers=request.id, inventory=host.inventory()))
             case "ping":

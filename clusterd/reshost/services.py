@@ -9,7 +9,7 @@ from clusterd.reshost.threads import CallThreads
 from clusterd.wire import host_pb2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HostServices:
     """What every resource of a host shares."""
 
@@ -22,3 +22,5 @@ class HostServices:
     spawner: SpawnerLink
     threads: CallThreads
     emit: Callable[[host_pb2.ResourceEvent], None]
+    cluster_id: str = ""
+    """The daemon tells it: the guard, which starts the host, knows the name only."""

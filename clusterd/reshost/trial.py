@@ -152,7 +152,7 @@ class TrialNode:
         link = HostLink(started.socket_path, on_event=take, on_end=gone)
         host = TrialHost(started, link, host_pb2.HostInventory(), events)
         await link.connect()
-        host.inventory = await link.hello(cluster="trial", node="n1", daemon_run="trial")
+        host.inventory = await link.hello(cluster="trial", cluster_id="trial", node="n1", daemon_run="trial")
         return host
 
     def call(

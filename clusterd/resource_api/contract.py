@@ -156,7 +156,13 @@ class Context(Protocol):
         """Validated, with defaults filled in; durations are integer milliseconds."""
 
     @property
-    def cluster(self) -> str: ...
+    def cluster(self) -> str:
+        """Its name, for people: another cluster may have the same."""
+
+    @property
+    def cluster_id(self) -> str:
+        """No other cluster has it; for what is written outside, on disks say."""
+
     @property
     def node(self) -> str: ...
     @property

@@ -42,10 +42,12 @@ Post = Callable[[happened.Event], None]
 class NodeProcesses:
     """The guard and the hosts of one node, as far as its daemon is concerned."""
 
-    def __init__(self, *, run_dir: str, cluster: str, node: str, daemon_run: str, noted: Callable[[str], None]) -> None:
+    def __init__(
+        self, *, run_dir: str, cluster: str, cluster_id: str, node: str, daemon_run: str, noted: Callable[[str], None]
+    ) -> None:
         self._run_dir = run_dir
         self._guard_socket = os.path.join(run_dir, "guard.sock")
-        self._cluster, self._node, self._daemon_run = cluster, node, daemon_run
+        self._cluster, self._cluster_id, self._node, self._daemon_run = cluster, cluster_id, node, daemon_run
         self._noted = noted
         self._post: Post = lambda event: None
         self._broke: Callable[[BaseException], None] = lambda error: None
@@ -207,7 +209,9 @@ class NodeProcesses:
         try:
             await link.connect()
             self._hosts[host] = link
-            inventory = await link.hello(cluster=self._cluster, node=self._node, daemon_run=self._daemon_run)
+            inventory = await link.hello(
+                cluster=self._cluster, node=self._node, daemon_run=self._daemon_run, cluster_id=self._cluster_id
+            )
         except ClusterError as error:
             because = f"it did not answer the daemon: {error.message}"
             self._tell_guard(lambda guard: guard.kill_host(host, because))

@@ -649,19 +649,23 @@ class HostHello(_message.Message):
     CLUSTER_FIELD_NUMBER: _builtins.int
     NODE_FIELD_NUMBER: _builtins.int
     DAEMON_RUN_FIELD_NUMBER: _builtins.int
+    CLUSTER_ID_FIELD_NUMBER: _builtins.int
     cluster: _builtins.str
     node: _builtins.str
     daemon_run: _builtins.str
+    cluster_id: _builtins.str
+    """names may be given twice, ids never are; empty: a daemon that does not tell it"""
     def __init__(
         self,
         *,
         cluster: _builtins.str = ...,
         node: _builtins.str = ...,
         daemon_run: _builtins.str = ...,
+        cluster_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster", b"cluster", "daemon_run", b"daemon_run", "node", b"node"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster", b"cluster", "cluster_id", b"cluster_id", "daemon_run", b"daemon_run", "node", b"node"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -32,8 +32,8 @@ class Alive(Exception):
 
 
 class _Asked(NamedTuple):
-    """`keys` are those to end, before `until_ms` by this machine's boot-time clock: who was frozen meanwhile does not do
-    what was asked long ago. `nodes` are those of the cluster, to be recognised by their part of a key."""
+    """`cluster` is its id. `keys` are those to end, before `until_ms` by this machine's boot-time clock: who was frozen
+    meanwhile does not do what was asked long ago. `nodes` are the cluster's, to be recognised by their part of a key."""
 
     cluster: str
     node: str

@@ -1,9 +1,10 @@
 """Who holds a disk, and what does that let us do? Pure.
 
-A key has 64 bits: 24 of a hash of the cluster's name, 8 of a hash of the node's name, 32 of the group's generation. The
-generation makes keys of one cluster comparable: the cluster raises it with every change of owner, and only with evidence
-that the old owner is gone. So a lower generation may be preempted at once, a higher one never. Keys of others (another
-cluster, a tool) say nothing; their holder is challenged, which gives it two intervals to defend itself.
+A key has 64 bits: 24 of a hash of the cluster's id (another cluster may have its name), 8 of a hash of the node's name, 32
+of the group's generation. The generation makes keys of one cluster comparable: the cluster raises it with every change of
+owner, and only with evidence that the old owner is gone. So a lower generation may be preempted at once, a higher one never.
+Keys of others (another cluster, a tool) say nothing; their holder is challenged, which gives it two intervals to defend
+itself.
 
 Generation 0 is that of trials (`clusterctl validate`), which no owner ever has: any owner ends such a claim at once. There
 the 8 bits of the node are a number that tells the claims of one trial from those of another.
@@ -56,16 +57,16 @@ class Judgement(NamedTuple):
     because: str
 
 
-def key_of(cluster: str, node: str, generation: int) -> Key:
+def key_of(cluster_id: str, node: str, generation: int) -> Key:
     if not 0 < generation <= GENERATION_MAX:
         raise ValueError(f"a generation is between 1 and {GENERATION_MAX}, not {generation}")
-    return Key(_hash(cluster, 3), _hash(node, 1), generation)
+    return Key(_hash(cluster_id, 3), _hash(node, 1), generation)
 
 
-def trial_key(cluster: str, number: int) -> Key:
+def trial_key(cluster_id: str, number: int) -> Key:
     if not 0 < number <= TRIAL_NUMBER_MAX:
         raise ValueError(f"the number of a trial's claim is between 1 and {TRIAL_NUMBER_MAX}, not {number}")
-    return Key(_hash(cluster, 3), number, 0)
+    return Key(_hash(cluster_id, 3), number, 0)
 
 
 def parse(value: int) -> Key:

@@ -42,9 +42,9 @@ def root_folder() -> str:
     return "/run/clusterd/disks" if os.geteuid() == 0 else f"/tmp/clusterd-{os.geteuid()}/disks"
 
 
-def places(cluster: str, node: str, resource: str) -> Places:
+def places(cluster_id: str, node: str, resource: str) -> Places:
     """The same for everybody on this node, so a virtual machine finds the disks that it depends on."""
-    name = hashlib.blake2b("\0".join((cluster, node, resource)).encode(), digest_size=8).hexdigest()
+    name = hashlib.blake2b("\0".join((cluster_id, node, resource)).encode(), digest_size=8).hexdigest()
     return Places(os.path.join(root_folder(), name))
 
 

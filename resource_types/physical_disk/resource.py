@@ -228,7 +228,7 @@ class PhysicalDisk(ResourceType):
         config = session.Config(
             kind,
             where,
-            context.cluster,
+            context.cluster_id,
             context.node,
             context.generation,
             context.properties["arb_interval"],
@@ -339,7 +339,7 @@ class PhysicalDisk(ResourceType):
 
 
 def _place(context: Context) -> Places:
-    return places(context.cluster, context.node, context.resource)
+    return places(context.cluster_id, context.node, context.resource)
 
 
 def _fenced_words(seen: dict[str, Any]) -> str:

@@ -43,7 +43,7 @@ class Config(NamedTuple):
 
     kind: str
     where: dict[str, Any]
-    cluster: str
+    cluster_id: str
     node: str
     generation: int
     interval_ms: int
@@ -268,7 +268,7 @@ def run(config: Config) -> None:
         disk.open()
     except (PathLost, OSError) as error:
         sys.exit(f"the disk cannot be reached: {error}")
-    session = Session(disk, key_of(config.cluster, config.node, config.generation), config.interval_ms, clock)
+    session = Session(disk, key_of(config.cluster_id, config.node, config.generation), config.interval_ms, clock)
     for name in ("nbd", "control"):
         if os.path.exists(os.path.join(config.folder, name)):
             os.unlink(os.path.join(config.folder, name))

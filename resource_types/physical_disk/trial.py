@@ -36,7 +36,9 @@ _LOCK = struct.Struct("hhqqi4x")  # struct flock
 
 
 class _Step(NamedTuple):
-    """What is asked of this node. `number` is that of its claim, `other` that of another one of the same trial, and
+    """What is asked of this node, in the cluster of that id.
+
+    `number` is that of its claim, `other` that of another one of the same trial, and
     `numbers` are all of them. After `life_ms` the claim ends by itself."""
 
     verb: str

@@ -23,7 +23,7 @@ from resource_types.physical_disk.resource import PhysicalDisk
 from resource_types.physical_disk.session import BootClock
 
 PATH = "/v1/resources/disk/clear-claim"
-FORMER = key_of("test", "n1", 7).value
+FORMER = key_of("c-1", "n1", 7).value
 STRANGER = key_of("elsewhere", "m1", 2).value
 
 
@@ -95,7 +95,7 @@ async def test_a_claim_of_a_stranger_raises_no_floor(client: TestClient, disk: D
 
 
 async def test_what_a_trial_left(client: TestClient, disk: Disk) -> None:
-    disk.claim(trial_key("test", 9).value)
+    disk.claim(trial_key("c-1", 9).value)
     done = await post(client, PATH, {})
     assert "left by a trial" in done["claims"][0]["text"]
     assert disk.holder == 0
@@ -108,7 +108,7 @@ async def test_a_disk_without_claims(client: TestClient, disk: Disk) -> None:
 
 
 async def test_the_groups_own_claim_ends_by_itself(client: TestClient, disk: Disk) -> None:
-    own = key_of("test", "n1", 1).value
+    own = key_of("c-1", "n1", 1).value
     disk.claim(own)
     done = await post(client, PATH, {})
     assert (done["changes"], disk.holder) == ([], own)
@@ -165,10 +165,10 @@ async def test_what_is_no_disk(client: TestClient, disk: Disk) -> None:
 
 
 async def test_other_claims_than_those_that_were_shown(client: TestClient, disk: Disk) -> None:
-    disk.claim(key_of("test", "n2", 9).value)
+    disk.claim(key_of("c-1", "n2", 9).value)
     refused = await post(client, PATH, {"keys": [shown(FORMER)]})
     assert (refused["http"], refused["error"]["code"]) == (409, "conflict")
-    assert disk.holder == key_of("test", "n2", 9).value
+    assert disk.holder == key_of("c-1", "n2", 9).value
 
 
 # ---- owners of this cluster ----
@@ -221,7 +221,7 @@ async def test_a_disk_that_is_another_one_meanwhile(client: TestClient, disk: Di
 
 async def test_an_owner_that_claims_it_just_before_keeps_it(client: TestClient, disk: Disk) -> None:
     disk.claim(FORMER)
-    owner = key_of("test", "n2", 8)
+    owner = key_of("c-1", "n2", 8)
 
     def claims() -> None:
         disk.claim(0)

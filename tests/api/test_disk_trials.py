@@ -126,7 +126,7 @@ async def test_a_disk_in_use_is_not_touched(
 
 async def test_a_claim_of_somebody_is_told_and_left_alone(client: TestClient, nodes: Nodes) -> None:
     nodes.disk()
-    key = key_of("test", "n3", 7).value
+    key = key_of("c-1", "n3", 7).value
     nodes.claim(key)
     (told,) = await found(client)
     assert told["verdict"] == "warning"
@@ -154,7 +154,7 @@ async def test_a_group_that_is_brought_online_meanwhile_ends_it(client: TestClie
 
 async def test_an_owner_that_claims_it_meanwhile_keeps_it(client: TestClient, nodes: Nodes) -> None:
     nodes.disk()
-    key = key_of("test", "n2", 1).value
+    key = key_of("c-1", "n2", 1).value
     nodes.when["n1", "late-write"] = lambda: nodes.claim(key)
     told = await found(client)
     assert told[-1]["verdict"] == "pass"

@@ -123,6 +123,20 @@ async def test_stranger_that_does_not_defend_is_waited_for(bench: Bench, disk: d
     assert (await call(bench, "offline", FIRST, 1)).outcome == DONE
 
 
+async def test_another_cluster_of_the_same_name_does_not_take_a_disk_in_use(bench: Bench, disk: dict[str, Any]) -> None:
+    """Its generations are counted for itself, so a higher one says nothing: the owner is challenged, and keeps the disk."""
+    assert (await call(bench, "online", FIRST, 1, **disk)).outcome == DONE
+    await bench.host.link.hello(cluster="trial", cluster_id="of another cluster", node="n1", daemon_run="theirs")
+    bench.node.deadlines.pending_timeout_ms = 8000
+    answer = await call(bench, "online", SECOND, 9, **disk)
+    assert answer.outcome == FAILED, "it took the disk"
+    assert "no key of this cluster" in answer.message and "holder" in answer.message
+    assert (await call(bench, "terminate", SECOND, 9)).outcome == DONE
+    await bench.host.link.hello(cluster="trial", cluster_id="trial", node="n1", daemon_run="ours")
+    assert (await call(bench, "is_alive", FIRST, 1)).health == host_pb2.HEALTH_YES
+    assert (await call(bench, "offline", FIRST, 1)).outcome == DONE
+
+
 async def test_killed_session_is_a_failure_at_once(bench: Bench, disk: dict[str, Any]) -> None:
     bench.node.deadlines.looks_alive_interval_ms = bench.node.deadlines.is_alive_interval_ms = 60_000
     pid = (await call(bench, "online", FIRST, 1, **disk)).pid

@@ -119,7 +119,7 @@ class DeskContext:
     reason: str = "user-requested"
     move_kind: str = ""
     within_ms: int = CALL_WITHIN_MS
-    cluster = "trial"
+    cluster = cluster_id = "trial"
     group = "trial-group"
     progressed: list[str] = field(default_factory=list)
 
