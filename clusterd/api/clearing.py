@@ -6,6 +6,7 @@ it rests on (disk_claims.py); then that node ends exactly those keys. What becam
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
@@ -14,10 +15,10 @@ from clusterd.api.checks import refuse
 from clusterd.api.disk_claims import ClaimsSeen, claims_of, clear_claims, expect_clearable, tell_outcome
 from clusterd.api.finding import find_node, find_resource
 from clusterd.api.kept_plans import KeptPlans
-from clusterd.api.mutations import carry_out, freshen, make_plan
-from clusterd.api.planning import OPERATOR
+from clusterd.api.mutations import answered_before, carry_out, make_plan
+from clusterd.api.plans import ChangeAsked
 from clusterd.api.port import ClusterPort
-from clusterd.api.requests import body, flag, json_answer, name_in, request_id, timeout_ms
+from clusterd.api.requests import body, change_asked, flag, json_answer, name_in
 from clusterd.api.seen_disks import DISK_TYPE, is_heard
 from clusterd.api.validation_facts import possible_owners
 from clusterd.model.errors import BadInput, ClusterError
@@ -42,9 +43,10 @@ class Clearing:
 
     async def _clear(self, request: web.Request) -> web.Response:
         given = await body(request, ("node", "keys"))
-        by_id, longest_ms = request_id(request), timeout_ms(request)
+        change = await change_asked(request)
         wanted = _keys_in(given.get("keys"))
-        await freshen(self._port, longest_ms)
+        if first := await answered_before(self._port, change):
+            return json_answer({**first, "node": None, "claims": [], "ended": []})
         record = find_resource(self._port.view(), request.match_info["name"])
         expect_clearable(self._port.view(), record, is_quorate=self._port.status().is_quorate)
         seen = await self._seen(record, name_in(given, "node", default=""))
@@ -52,13 +54,13 @@ class Clearing:
         found = {"node": seen.node, "claims": [_view(each) for each in seen.claims]}
         if flag(request, "plan"):
             kept = KeptPlans(self._port.node)  # kept nowhere: a transaction is only a part of this
-            told = await make_plan(self._port, kept, planner, request_id=by_id, by=OPERATOR, timeout_ms=longest_ms)
+            told = await make_plan(self._port, kept, planner, change)
             return json_answer({**told, **found, "plan_id": None, "foresight": None})
-        told = await carry_out(self._port, planner, request_id=by_id, by=OPERATOR, timeout_ms=longest_ms)
+        told = await carry_out(self._port, planner, change)
         if not told["changes"]:
             return json_answer({**told, **found, "ended": []})
         keys = [str(each["name"]) for each in told["changes"] if each["kind"] == "claim"]
-        ended = await self._end(record, seen, keys, by_id, longest_ms)
+        ended = await self._end(record, seen, keys, change)
         return json_answer({**told, **found, "ended": ended})
 
     async def _seen(self, record: ResourceRecord, node: str) -> ClaimsSeen:
@@ -85,7 +87,7 @@ class Clearing:
         raise AssertionError("refuse raises")
 
     async def _end(
-        self, record: ResourceRecord, seen: ClaimsSeen, keys: Sequence[str], by_id: str, longest_ms: int
+        self, record: ResourceRecord, seen: ClaimsSeen, keys: Sequence[str], change: ChangeAsked
     ) -> list[str]:
         """Which were ended. Raises ClusterError with what stopped it, which is in the timeline then too."""
         because, ended = "", list[str]()
@@ -99,7 +101,7 @@ class Clearing:
         except (ClusterError, ValueError) as error:
             because = f"{seen.node} did not say whether it did: {error}"
         planner = tell_outcome(record.name, ended, because)
-        await carry_out(self._port, planner, request_id=f"{by_id}.told", by=OPERATOR, timeout_ms=longest_ms)
+        await carry_out(self._port, planner, replace(change, request_id=f"{change.request_id}.told", expected=None))
         hint = "nobody may use the disk: see who does, then repeat the command"
         refuse([because] if because else [], f"claims on {record.name} were not ended", hint=hint, rule="claim-kept")
         return ended

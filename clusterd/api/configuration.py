@@ -9,7 +9,7 @@ from clusterd.api import edits_rules, edits_settings, settings_view, views
 from clusterd.api.guarantees import guarantee_view
 from clusterd.api.plans import Planner
 from clusterd.api.port import NodeStatus
-from clusterd.api.requests import body, if_match, name_in, names_in, properties_in, switch_in
+from clusterd.api.requests import body, name_in, names_in, properties_in, switch_in
 from clusterd.api.rules_view import find_group_set, find_rule, group_set_view, rule_view
 from clusterd.database import DatabaseView
 from clusterd.model import keys
@@ -48,7 +48,7 @@ def write_routes(carry_out: CarryOut) -> list[web.RouteDef]:
 
 async def _property_edit(request: web.Request) -> edits_settings.PropertyEdit:
     given = await body(request, ("properties",))
-    return edits_settings.PropertyEdit(properties_in(given) or {}, if_match(request))
+    return edits_settings.PropertyEdit(properties_in(given) or {})
 
 
 async def _cluster_set(request: web.Request) -> Planner:
@@ -65,46 +65,42 @@ async def _type_set(request: web.Request) -> Planner:
 
 async def _rule_create(request: web.Request) -> Planner:
     given = await body(request, ("name", "kind", "groups", "enabled"))
-    return edits_rules.rule_create(name_in(given, "name"), parse_rule_kind(given.get("kind")), _rule_edit(given, None))
+    return edits_rules.rule_create(name_in(given, "name"), parse_rule_kind(given.get("kind")), _rule_edit(given))
 
 
 async def _rule_set(request: web.Request) -> Planner:
     given = await body(request, ("kind", "groups", "enabled"))
-    return edits_rules.rule_set(request.match_info["name"], _rule_edit(given, if_match(request)))
+    return edits_rules.rule_set(request.match_info["name"], _rule_edit(given))
 
 
-def _rule_edit(given: dict[str, Json], revision: int | None) -> edits_rules.RuleEdit:
+def _rule_edit(given: dict[str, Json]) -> edits_rules.RuleEdit:
     kind = given.get("kind")
     is_enabled = switch_in(given, "enabled") if "enabled" in given else None
-    return edits_rules.RuleEdit(
-        None if kind is None else parse_rule_kind(kind), names_in(given, "groups"), is_enabled, revision
-    )
+    return edits_rules.RuleEdit(None if kind is None else parse_rule_kind(kind), names_in(given, "groups"), is_enabled)
 
 
 async def _rule_delete(request: web.Request) -> Planner:
     await body(request, ())
-    return edits_rules.rule_delete(request.match_info["name"], if_match(request))
+    return edits_rules.rule_delete(request.match_info["name"])
 
 
 async def _group_set_create(request: web.Request) -> Planner:
     given = await body(request, ("name", "groups", "providers", "properties"))
-    return edits_rules.group_set_create(name_in(given, "name"), _group_set_edit(given, None))
+    return edits_rules.group_set_create(name_in(given, "name"), _group_set_edit(given))
 
 
 async def _group_set_set(request: web.Request) -> Planner:
     given = await body(request, ("groups", "providers", "properties"))
-    return edits_rules.group_set_set(request.match_info["name"], _group_set_edit(given, if_match(request)))
+    return edits_rules.group_set_set(request.match_info["name"], _group_set_edit(given))
 
 
-def _group_set_edit(given: dict[str, Json], revision: int | None) -> edits_rules.GroupSetEdit:
-    return edits_rules.GroupSetEdit(
-        names_in(given, "groups"), names_in(given, "providers"), properties_in(given), revision
-    )
+def _group_set_edit(given: dict[str, Json]) -> edits_rules.GroupSetEdit:
+    return edits_rules.GroupSetEdit(names_in(given, "groups"), names_in(given, "providers"), properties_in(given))
 
 
 async def _group_set_delete(request: web.Request) -> Planner:
     await body(request, ())
-    return edits_rules.group_set_delete(request.match_info["name"], if_match(request))
+    return edits_rules.group_set_delete(request.match_info["name"])
 
 
 # ---- questions ----

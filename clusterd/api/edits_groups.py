@@ -20,7 +20,7 @@ from clusterd.api.edits_rules import forget_group
 from clusterd.api.finding import find_group, observe
 from clusterd.api.guarantees import sole_effect_notes
 from clusterd.api.plans import Asked, Plan, Planner
-from clusterd.api.property_edits import merged, property_changes, refuse_name, refuse_other_revision
+from clusterd.api.property_edits import merged, property_changes, refuse_name
 from clusterd.database import DatabaseView, Draft
 from clusterd.model import keys
 from clusterd.model.errors import Refused
@@ -35,12 +35,11 @@ from clusterd.model.states import GroupState, Wanted
 
 @dataclass(frozen=True, slots=True)
 class GroupEdit:
-    """What to change about a group; None leaves a part alone. `revision`: only if it is still that one."""
+    """What to change about a group; None leaves a part alone."""
 
     properties: Mapping[str, Json] | None = None
     preferred_owners: tuple[str, ...] | None = None
     wanted: Wanted | None = None
-    revision: int | None = None
 
 
 def group_create(name: str, edit: GroupEdit) -> Planner:
@@ -61,7 +60,6 @@ def group_create(name: str, edit: GroupEdit) -> Planner:
 def group_set(name: str, edit: GroupEdit) -> Planner:
     def plan(view: DatabaseView, asked: Asked) -> Plan:
         before = find_group(view, name)
-        refuse_other_revision(view, keys.group(name), edit.revision)
         made = Plan(Draft(view))
         after = _edited_group(view, before, edit)
         if after != before:
@@ -87,12 +85,11 @@ def put_group(view: DatabaseView, plan: Plan, before: GroupRecord | None, after:
         plan.notes += group_notes(after.properties, after.preferred_owners)
 
 
-def group_delete(name: str, revision: int | None = None) -> Planner:
+def group_delete(name: str) -> Planner:
     """Delete a group with its resources, also from rules and sets; it must be offline, and wanted so."""
 
     def plan(view: DatabaseView, asked: Asked) -> Plan:
         record = find_group(view, name)
-        refuse_other_revision(view, keys.group(name), revision)
         made = Plan(Draft(view), wait_for=[f"group {record.name} deleted"])
         delete_group(view, asked, made, record.name)
         forget_group(view, asked, made, record.name)

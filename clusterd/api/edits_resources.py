@@ -24,7 +24,7 @@ from clusterd.api.checks import (
 from clusterd.api.finding import find_group, find_resource, observe
 from clusterd.api.observed import observe_group
 from clusterd.api.plans import Asked, Plan, Planner
-from clusterd.api.property_edits import merged, property_changes, refuse_name, refuse_other_revision
+from clusterd.api.property_edits import merged, property_changes, refuse_name
 from clusterd.api.settings_view import type_times
 from clusterd.database import DatabaseView, Draft
 from clusterd.leader.namesakes import held_names
@@ -49,7 +49,6 @@ class ResourceEdit:
     possible_owners: tuple[str, ...] | None = None
     depends_on: str | None = None
     wanted: Wanted | None = None
-    revision: int | None = None
 
 
 def resource_create(name: str, group_name: str, type_name: str, edit: ResourceEdit) -> Planner:
@@ -79,7 +78,6 @@ def resource_create(name: str, group_name: str, type_name: str, edit: ResourceEd
 def resource_set(name: str, edit: ResourceEdit) -> Planner:
     def plan(view: DatabaseView, asked: Asked) -> Plan:
         before = find_resource(view, name)
-        refuse_other_revision(view, keys.resource(name), edit.revision)
         made = Plan(Draft(view))
         after = _edited_resource(view, asked, before, edit)
         if after != before:
@@ -111,10 +109,9 @@ def put_resource(view: DatabaseView, asked: Asked, plan: Plan, before: ResourceR
         plan.notes.append(f"{before.name} is running: its new properties take effect the next time it comes online")
 
 
-def resource_delete(name: str, revision: int | None = None) -> Planner:
+def resource_delete(name: str) -> Planner:
     def plan(view: DatabaseView, asked: Asked) -> Plan:
         record = find_resource(view, name)
-        refuse_other_revision(view, keys.resource(name), revision)
         made = Plan(Draft(view), wait_for=[f"resource {record.name} deleted"])
         delete_resource(view, asked, made, record, also=())
         made.draft.replace(find_group(view, record.group))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from clusterd.api.checks import by_key, changed_parts, known_names, refuse, refuse_bad
 from clusterd.api.plans import Asked, Plan, Planner
-from clusterd.api.property_edits import merged, property_changes, refuse_name, refuse_other_revision
+from clusterd.api.property_edits import merged, property_changes, refuse_name
 from clusterd.api.relations import (
     expect_groups,
     guard,
@@ -34,7 +34,6 @@ class RuleEdit:
     kind: RuleKind | None = None
     groups: tuple[str, ...] | None = None
     is_enabled: bool | None = None
-    revision: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,6 @@ class GroupSetEdit:
     groups: tuple[str, ...] | None = None
     providers: tuple[str, ...] | None = None
     properties: Mapping[str, Json] | None = None
-    revision: int | None = None
 
 
 # ---- rules ----
@@ -64,7 +62,6 @@ def rule_create(name: str, kind: RuleKind, edit: RuleEdit) -> Planner:
 def rule_set(name: str, edit: RuleEdit) -> Planner:
     def plan(view: DatabaseView, asked: Asked) -> Plan:
         before = find_rule(view, name)
-        refuse_other_revision(view, keys.rule(name), edit.revision)
         return _put_edited_rule(view, asked, before, before, edit)
 
     return plan
@@ -101,10 +98,9 @@ def put_rule(view: DatabaseView, asked: Asked, plan: Plan, before: RuleRecord | 
     plan.event(asked, CONFIGURATION_APPLIED, str(plan.changes[-1]))
 
 
-def rule_delete(name: str, revision: int | None = None) -> Planner:
+def rule_delete(name: str) -> Planner:
     def plan(view: DatabaseView, asked: Asked) -> Plan:
         record = find_rule(view, name)
-        refuse_other_revision(view, keys.rule(name), revision)
         made = Plan(Draft(view))
         drop_rule(view, asked, made, record)
         return made
@@ -145,7 +141,6 @@ def group_set_create(name: str, edit: GroupSetEdit) -> Planner:
 def group_set_set(name: str, edit: GroupSetEdit) -> Planner:
     def plan(view: DatabaseView, asked: Asked) -> Plan:
         before = find_group_set(view, name)
-        refuse_other_revision(view, keys.group_set(name), edit.revision)
         return _put_edited_set(view, asked, before, before, edit)
 
     return plan
@@ -188,12 +183,11 @@ def put_group_set(
     plan.event(asked, CONFIGURATION_APPLIED, str(plan.changes[-1]))
 
 
-def group_set_delete(name: str, revision: int | None = None) -> Planner:
+def group_set_delete(name: str) -> Planner:
     """Delete a set; sets that depended on it do so no more."""
 
     def plan(view: DatabaseView, asked: Asked) -> Plan:
         record = find_group_set(view, name)
-        refuse_other_revision(view, keys.group_set(name), revision)
         made = Plan(Draft(view))
         drop_group_set(view, asked, made, record)
         for each in view.group_sets():

@@ -12,7 +12,7 @@ from clusterd.api.checks import (
 )
 from clusterd.api.finding import find_node
 from clusterd.api.plans import Asked, Plan, Planner
-from clusterd.api.property_edits import merged, property_changes, refuse_other_revision
+from clusterd.api.property_edits import merged, property_changes
 from clusterd.api.relations import new_set_problems
 from clusterd.database import DatabaseView, Draft
 from clusterd.model import keys
@@ -27,15 +27,13 @@ from clusterd.model.type_times import own_times
 
 @dataclass(frozen=True, slots=True)
 class PropertyEdit:
-    """What to change about something that has properties only. `revision`: only if it is still that one."""
+    """What to change about something that has properties only."""
 
     properties: Mapping[str, Json]
-    revision: int | None = None
 
 
 def cluster_set(edit: PropertyEdit) -> Planner:
     def plan(view: DatabaseView, asked: Asked) -> Plan:
-        refuse_other_revision(view, keys.CLUSTER, edit.revision)
         made = Plan(Draft(view))
         before = view.cluster()
         properties = merged(Scope.CLUSTER, before.properties, edit.properties)
@@ -75,7 +73,6 @@ def put_cluster(plan: Plan, asked: Asked, before: ClusterRecord, after: ClusterR
 def node_set(name: str, edit: PropertyEdit) -> Planner:
     def plan(view: DatabaseView, asked: Asked) -> Plan:
         before = find_node(view, name)
-        refuse_other_revision(view, keys.node(name), edit.revision)
         made = Plan(Draft(view))
         after = replace(before, properties=merged(Scope.NODE, before.properties, edit.properties))
         put_node(view, asked, made, before, after)
@@ -115,7 +112,6 @@ def type_set(name: str, edit: PropertyEdit) -> Planner:
     def plan(view: DatabaseView, asked: Asked) -> Plan:
         kind, problems = known_type(view, name)
         refuse_bad(problems, f"resource type {name}")
-        refuse_other_revision(view, keys.type_settings(name), edit.revision)
         made = Plan(Draft(view))
         own_name = kind.name if kind else name
         before = view.type_settings(own_name)

@@ -8,7 +8,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
-from clusterd.api.plans import Plan
+from clusterd.api.plans import ChangeAsked, Plan
+from clusterd.api.repeats import refuse_other_digest
 from clusterd.database import DatabaseView
 from clusterd.foresight import Foresight
 from clusterd.model import keys
@@ -37,13 +38,16 @@ _READ = frozenset(
 class KeptPlan:
     """A plan with what was foreseen, and the revision at which both were made. `outcome` once it was applied."""
 
-    id: str
+    change: ChangeAsked
     plan: Plan
     foresight: Foresight
     revision: int
     made_cluster_ms: int
-    by: str
     outcome: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        return self.change.request_id
 
     def check(self, view: DatabaseView) -> None:
         """Raises Conflict when something that the plan read is newer than the plan."""
@@ -65,6 +69,12 @@ class KeptPlans:
     def __init__(self, node: NodeId) -> None:
         self._node = node
         self._plans: OrderedDict[str, KeptPlan] = OrderedDict()
+
+    def refuse_other(self, change: ChangeAsked) -> None:
+        """Raises Conflict when the id is that of another plan."""
+        kept = self._plans.get(change.request_id)
+        if kept is not None:
+            refuse_other_digest(change, kept.change.digest)
 
     def keep(self, kept: KeptPlan) -> None:
         self._forget(kept.made_cluster_ms)

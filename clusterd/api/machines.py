@@ -13,10 +13,11 @@ from aiohttp import web
 
 from clusterd.api.finding import find_group, find_resource, observe
 from clusterd.api.group_views import resource_view
+from clusterd.api.mutations import answered_before, claim_once
 from clusterd.api.observed import ObservedGroup, observe_groups
 from clusterd.api.port import ClusterPort, NodeStatus
 from clusterd.api.reading import freshen
-from clusterd.api.requests import body, json_answer, text_in, timeout_ms
+from clusterd.api.requests import body, change_asked, json_answer, text_in, timeout_ms
 from clusterd.api.views import document
 from clusterd.database import DatabaseView
 from clusterd.model.errors import BadInput, ClusterError, NotFound, Refused
@@ -120,10 +121,15 @@ class Machines:
             raise BadInput(f"there is no order {verb!r}: {nearest(verb, list(VERBS))}")
         if len(action) > ACTION_MAX:
             raise BadInput(f"an action has at most {ACTION_MAX} characters")
+        change = await change_asked(request)
+        if first := await answered_before(self._port, change):
+            return json_answer(first)
         record, owner = self._running(request.match_info["name"])
-        await self._port.ask_owner(record.name, verb, action.encode(), timeout_ms(request))
-        view, status = self._port.view(), self._port.status()
-        return json_answer(document(view, status, machine=record.name, node=owner, verb=verb))
+        answer = {"machine": record.name, "node": owner, "verb": verb}
+        if first := await claim_once(self._port, change, answer):
+            return json_answer(first)
+        await self._port.ask_owner(record.name, verb, action.encode(), change.timeout_ms)
+        return json_answer(document(self._port.view(), self._port.status(), **answer, repeated=False))
 
     def _running(self, name: str) -> tuple[ResourceRecord, str]:
         record = find_machine(self._port.view(), name)

@@ -12,11 +12,12 @@ from clusterd.api.kept_plans import KeptPlans
 from clusterd.api.moves import MoveWish, cancel_move, group_move
 from clusterd.api.mutations import carry_out, look_ahead, make_plan
 from clusterd.api.node_operations import DrainWish
-from clusterd.api.planning import OPERATOR, answer_change
-from clusterd.api.plans import Asked, Planner
+from clusterd.api.planning import answer_change
+from clusterd.api.plans import OPERATOR, Asked, ChangeAsked, Planner
 from clusterd.api.port import ClusterPort
-from clusterd.api.requests import body, flag, json_answer, name_in, request_id, switch_in, text_in, timeout_ms
+from clusterd.api.requests import body, change_asked, flag, json_answer, name_in, switch_in, text_in
 from clusterd.api.views import document
+from clusterd.model import keys
 from clusterd.model.errors import BadInput, NoQuorum
 from clusterd.model.ids import NodeId
 from clusterd.model.records import Json
@@ -113,28 +114,33 @@ class Operating:
         given = await body(request, ("force",))
         is_forced = switch_in(given, "force")
         planner = node_operations.node_stop(request.match_info["name"], is_forced=is_forced)
-        by_id, longest_ms = request_id(request), timeout_ms(request)
+        change = await change_asked(request)
         if flag(request, "plan"):
-            return json_answer(await self._planned_stop(planner, by_id, longest_ms))
+            return json_answer(await self._planned_stop(planner, change))
         try:
-            told = await carry_out(self._port, planner, request_id=by_id, by=OPERATOR, timeout_ms=longest_ms)
+            told = await carry_out(self._port, planner, change)
         except NoQuorum:
-            if not is_forced:
+            if not is_forced or change.expected is not None:
                 raise
-            told = self._unrecorded_stop(request.match_info["name"], by_id)
-        if told["changes"]:
+            told = self._unrecorded_stop(request.match_info["name"], change.request_id)
+        if told["changes"] and not self._is_over(told):
             node = NodeId(told["changes"][0]["name"])
-            await self._port.ask_node(node, "stop", OPERATOR.encode(), longest_ms)
+            await self._port.ask_node(node, "stop", OPERATOR.encode(), change.timeout_ms)
         return json_answer(told)
 
-    async def _planned_stop(self, planner: Planner, by_id: str, longest_ms: int) -> dict[str, Any]:
+    def _is_over(self, told: dict[str, Any]) -> bool:
+        """A repeated request stops no run of the node that began after it was asked first."""
+        node = str(told["changes"][0]["name"])
+        return bool(told["repeated"]) and self._port.view().revision_of(keys.membership(node)) > told["revision"]
+
+    async def _planned_stop(self, planner: Planner, change: ChangeAsked) -> dict[str, Any]:
         """Kept nowhere: what is applied by an id is a transaction, and a stop is more than that."""
         kept = KeptPlans(self._port.node)
-        told = await make_plan(self._port, kept, planner, request_id=by_id, by=OPERATOR, timeout_ms=longest_ms)
+        told = await make_plan(self._port, kept, planner, change)
         if not told["changes"]:
             return told
         down = parse_what_if(f"node {told['changes'][0]['name']} down")
-        plan = down(self._port.view(), Asked(by_id, OPERATOR, self._port.status()))
+        plan = down(self._port.view(), Asked(change.request_id, OPERATOR, self._port.status()))
         foresight = foresight_view(await look_ahead(self._port, plan))
         return {**told, "plan_id": None, "foresight": foresight}
 
@@ -145,6 +151,7 @@ class Operating:
             self._port.status(),
             request_id=by_id,
             revision=view.revision,
+            repeated=False,
             changed=True,
             plan_only=False,
             changes=[{"action": "stop", "kind": "node", "name": find_node(view, name).name, "details": []}],

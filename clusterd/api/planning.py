@@ -9,16 +9,15 @@ from clusterd.api.capacity_view import capacity_view
 from clusterd.api.foreseeing import foresight_view, outlook_of, parse_what_if
 from clusterd.api.kept_plans import KeptPlans
 from clusterd.api.mutations import apply_plan, carry_out, look_ahead, make_plan
-from clusterd.api.plans import Asked, Planner
+from clusterd.api.plans import OPERATOR, Asked, Planner
 from clusterd.api.port import ClusterPort
-from clusterd.api.requests import body, flag, json_answer, number, request_id, timeout_ms
+from clusterd.api.requests import body, change_asked, flag, json_answer, number
 from clusterd.api.times import minute_of_day, time_text
 from clusterd.api.views import document
 from clusterd.foresight.votes import votes_without
 from clusterd.leader.capacity import CapacityAnswer, survives
 from clusterd.model.errors import BadInput
 
-OPERATOR = "an operator"
 IMAGINED = "what-if"
 FAILURES_MAX = 16
 CHANGE_MAX = 1000
@@ -27,12 +26,12 @@ PLANS = web.AppKey("plans", KeptPlans)
 
 async def answer_change(port: ClusterPort, request: web.Request, planner: Planner) -> web.Response:
     """Carry a change out, or with `?plan=1` say what would follow and keep it under an id."""
-    by_id, longest_ms = request_id(request), timeout_ms(request)
+    change = await change_asked(request)
     if flag(request, "plan"):
         plans = request.app[PLANS]
-        outcome = await make_plan(port, plans, planner, request_id=by_id, by=OPERATOR, timeout_ms=longest_ms)
+        outcome = await make_plan(port, plans, planner, change)
     else:
-        outcome = await carry_out(port, planner, request_id=by_id, by=OPERATOR, timeout_ms=longest_ms)
+        outcome = await carry_out(port, planner, change)
     return json_answer(outcome)
 
 
@@ -70,7 +69,7 @@ class Planning:
     async def _apply(self, request: web.Request) -> web.Response:
         await body(request, ())
         plan_id = request.match_info["id"]
-        outcome = await apply_plan(self._port, request.app[PLANS], plan_id, timeout_ms=timeout_ms(request))
+        outcome = await apply_plan(self._port, request.app[PLANS], plan_id, await change_asked(request))
         return json_answer(outcome)
 
     async def _what_if(self, request: web.Request) -> web.Response:

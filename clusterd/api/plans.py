@@ -23,6 +23,21 @@ class Asked:
         return self.status.wall_ms
 
 
+OPERATOR = "an operator"
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeAsked:
+    """A request for a change as it came: its id, what is asked (as a digest), and what must still be so."""
+
+    request_id: str
+    digest: str
+    timeout_ms: int
+    expected: tuple[str, int] | None = None
+    """A key and the revision that the caller looked at: the change is made only if it is still that one."""
+    by: str = OPERATOR
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One object that a plan touches. `action` is create, update or delete."""

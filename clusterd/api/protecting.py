@@ -13,10 +13,10 @@ from aiohttp import web
 
 from clusterd.api.edits_machines import protect_machine
 from clusterd.api.machine_surroundings import folders_of, protected_definitions, surroundings
-from clusterd.api.mutations import carry_out, make_plan
-from clusterd.api.planning import OPERATOR, PLANS
+from clusterd.api.mutations import answered_before, carry_out, make_plan
+from clusterd.api.planning import PLANS
 from clusterd.api.port import ClusterPort
-from clusterd.api.requests import body, flag, json_answer, names_in, request_id, switch_in, text_in, timeout_ms
+from clusterd.api.requests import body, change_asked, flag, json_answer, names_in, switch_in, text_in
 from clusterd.api.seen_disks import disks_seen
 from clusterd.api.times import time_text
 from clusterd.api.validating import REPORTS
@@ -71,9 +71,12 @@ class Protecting:
         wish = Wish(names_in(given, "owners") or (), names_in(given, "disks") or (), switch_in(given, "allow_running"))
         new_disks, properties = _disks_in(given), _object_in(given, "properties")
         wanted = Wanted.OFFLINE if given.get("wanted") == "offline" or wish.allows_running else Wanted.ONLINE
+        first = await answered_before(self._port, await change_asked(request))
         told, around, _ = await self._look([_definition_in(given)], new_disks)
         judged = eligible(_definition_path(given, told), told, around, wish)
         judged = with_disks(judged, await self._reached(judged, new_disks))
+        if first is not None:
+            return json_answer({**first, "judgement": judgement_view(judged), "report": None})
         if judged.refusals:
             report = await self._keep(request, judged, None)
             raise Refused(
@@ -89,11 +92,11 @@ class Protecting:
 
     async def _carry_out(self, request: web.Request, plan: MachinePlan, wanted: Wanted) -> dict[str, Any]:
         planner = protect_machine(plan, wanted=wanted)
-        by_id, longest_ms = request_id(request), timeout_ms(request)
+        change = await change_asked(request)
         if flag(request, "plan"):
             kept = request.app[PLANS]
-            return await make_plan(self._port, kept, planner, request_id=by_id, by=OPERATOR, timeout_ms=longest_ms)
-        return await carry_out(self._port, planner, request_id=by_id, by=OPERATOR, timeout_ms=longest_ms)
+            return await make_plan(self._port, kept, planner, change)
+        return await carry_out(self._port, planner, change)
 
     async def _keep(self, request: web.Request, judged: Eligibility, plan: MachinePlan | None) -> str:
         """A report that cannot be written stops nobody."""

@@ -1,13 +1,16 @@
 """What does a request say, and is it well formed? I/O. Every size and number is bounded here."""
 
+import hashlib
 import json
 import re
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from aiohttp import web
 
+from clusterd.api.plans import ChangeAsked
+from clusterd.model import keys
 from clusterd.model.errors import BadInput
 from clusterd.model.ids import name_problem
 from clusterd.model.records import Json
@@ -18,6 +21,15 @@ BODY_MAX_BYTES = (1 << 20) + (64 << 10)
 TIMEOUT_DEFAULT_MS = 10_000
 TIMEOUT_MAX_MS = 60_000
 
+_KEYS: Mapping[str, Callable[[str], str]] = {
+    "groups": keys.group,
+    "resources": keys.resource,
+    "nodes": keys.node,
+    "rules": keys.rule,
+    "group-sets": keys.group_set,
+    "resource-types": keys.type_settings,
+}
+"""Paths whose object has a revision."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -55,15 +67,39 @@ def request_id(request: web.Request) -> str:
     return given
 
 
-def if_match(request: web.Request) -> int | None:
-    """The revision that the object must still have."""
+async def change_asked(request: web.Request) -> ChangeAsked:
+    """The request as one for a change: its id, a digest of what it asks, and the revision that it insists on."""
+    asked = "\n".join(
+        [
+            request.method,
+            request.path,
+            *sorted(f"{name}={value}" for name, value in request.query.items() if name != "timeout_ms"),
+            request.headers.get("If-Match", ""),
+        ]
+    )
+    digest = hashlib.sha256(f"{asked}\n".encode("utf-8", "surrogateescape") + await request.read()).hexdigest()
+    return ChangeAsked(request_id(request), digest, timeout_ms(request), expected_revision(request))
+
+
+def expected_revision(request: web.Request) -> tuple[str, int] | None:
+    """The object that a request is about, and the revision that it must still have. Raises BadInput where there is none."""
     given = request.headers.get("If-Match")
     if given is None:
         return None
     text = given.strip().strip('"')
     if not re.fullmatch(r"\d{1,18}", text):
         raise BadInput(f"If-Match is a revision, not {given!r}")
-    return int(text)
+    resource = request.match_info.route.resource
+    parts = resource.canonical.removeprefix("/v1/").split("/") if resource is not None else [""]
+    if request.method not in ("GET", "HEAD"):
+        if parts[0] == keys.CLUSTER:
+            return keys.CLUSTER, int(text)
+        if parts[0] in _KEYS and "name" in request.match_info:
+            return _KEYS[parts[0]](request.match_info["name"]), int(text)
+    raise BadInput(
+        f"If-Match is not taken by {request.method} {request.path}: it names the revision of one object",
+        hint="groups, resources, nodes, rules, group sets, resource types and the cluster have revisions",
+    )
 
 
 async def body_text(request: web.Request) -> str:

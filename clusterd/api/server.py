@@ -20,7 +20,7 @@ from clusterd.api.planning import PLANS, Planning
 from clusterd.api.port import ClusterPort
 from clusterd.api.protecting import Protecting
 from clusterd.api.reading import Reading
-from clusterd.api.requests import BODY_MAX_BYTES, json_answer
+from clusterd.api.requests import BODY_MAX_BYTES, expected_revision, json_answer
 from clusterd.api.stream import Streams
 from clusterd.api.validating import REPORTS, Validating
 from clusterd.api.writing import Writing
@@ -143,6 +143,7 @@ def _surround(access: Access) -> Middleware:
         try:
             if request.path.startswith("/v1"):
                 access.check(request)
+                expected_revision(request)  # where it is not honoured it is refused
             return await handler(request)
         except ClusterError as error:
             return json_answer(error_document(error), status=CODES[error.code].http_status)

@@ -15,7 +15,6 @@ from clusterd.api.requests import (
     body,
     body_text,
     flag,
-    if_match,
     json_answer,
     name_in,
     names_in,
@@ -60,10 +59,10 @@ class Writing:
     async def _carry_out(self, request: web.Request, planner: Planner) -> web.Response:
         return await answer_change(self._port, request, planner)
 
-    def _deleting(self, make: Callable[[str, int | None], Planner]) -> Handler:
+    def _deleting(self, make: Callable[[str], Planner]) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
             await body(request, ())
-            return await self._carry_out(request, make(request.match_info["name"], if_match(request)))
+            return await self._carry_out(request, make(request.match_info["name"]))
 
         return handle
 
@@ -90,9 +89,7 @@ class Writing:
 
     async def _group_set(self, request: web.Request) -> web.Response:
         given = await body(request, ("properties", "preferred_owners"))
-        edit = edits_groups.GroupEdit(
-            properties_in(given), names_in(given, "preferred_owners"), revision=if_match(request)
-        )
+        edit = edits_groups.GroupEdit(properties_in(given), names_in(given, "preferred_owners"))
         return await self._carry_out(request, edits_groups.group_set(request.match_info["name"], edit))
 
     async def _resource_create(self, request: web.Request) -> web.Response:
@@ -110,10 +107,7 @@ class Writing:
     async def _resource_set(self, request: web.Request) -> web.Response:
         given = await body(request, ("properties", "possible_owners", "depends_on"))
         edit = edits_resources.ResourceEdit(
-            properties_in(given),
-            names_in(given, "possible_owners"),
-            text_in(given, "depends_on"),
-            revision=if_match(request),
+            properties_in(given), names_in(given, "possible_owners"), text_in(given, "depends_on")
         )
         return await self._carry_out(request, edits_resources.resource_set(request.match_info["name"], edit))
 

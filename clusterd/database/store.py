@@ -60,6 +60,10 @@ class Database:
             order = self._order[prefix] = sorted(self._kinds.get(prefix, ()))
         return order
 
+    def count_under(self, prefix: str) -> int:
+        """How many keys of one kind there are."""
+        return len(self._kinds.get(prefix, ()))
+
     def changed_at(self, prefix: str) -> int:
         """The last revision that changed anything under `prefix`."""
         return self._changed_at.get(prefix, 0)

@@ -21,6 +21,7 @@ from clusterd.model.records import (
     NodeRecord,
     Record,
     ReportRecord,
+    RequestRecord,
     ResourceRecord,
     ResourceTypeRecord,
     RuleRecord,
@@ -66,6 +67,8 @@ def key_for(record: Record) -> str:
             return keys.drain(record.node)
         case NodeFactsRecord():
             return keys.facts(record.node)
+        case RequestRecord():
+            return keys.request(record.id)
         case EventRecord():
             raise TypeError("an event is added by Draft.event and gets its key at commit")
 
@@ -98,6 +101,11 @@ class Draft:
     def delete(self, key: str) -> "Draft":
         self._deletes.add(key)
         return self.expect(key)
+
+    def drop(self, key: str) -> "Draft":
+        """Delete a key whatever it holds by then: several may drop the same one."""
+        self._deletes.add(key)
+        return self
 
     def event(self, event: EventRecord) -> "Draft":
         """Say what happened, with its cause. What was said a moment ago already is counted on instead."""

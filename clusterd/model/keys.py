@@ -20,6 +20,7 @@ from clusterd.model.records import (
     NodeRecord,
     Record,
     ReportRecord,
+    RequestRecord,
     ResourceRecord,
     ResourceTypeRecord,
     RuleRecord,
@@ -47,6 +48,7 @@ DRAIN = "drain/"
 FORMATION = "formation"
 FACTS = "facts/"
 EVENT = "event/"
+REQUEST = "request/"
 
 RECORD_OF_PREFIX: dict[str, type[Record]] = {
     CLUSTER: ClusterRecord,
@@ -69,6 +71,7 @@ RECORD_OF_PREFIX: dict[str, type[Record]] = {
     FORMATION: FormationRecord,
     FACTS: NodeFactsRecord,
     EVENT: EventRecord,
+    REQUEST: RequestRecord,
 }
 
 
@@ -144,6 +147,11 @@ def drain(node_name: str) -> str:
 
 def facts(node_name: str) -> str:
     return FACTS + key_of(node_name)
+
+
+def request(request_id: str) -> str:
+    """Ids of requests are no names: 'A1' and 'a1' are two."""
+    return REQUEST + request_id
 
 
 def event(revision: int, number: int) -> str:

@@ -416,6 +416,17 @@ class EventRecord:
     """The key under which it was said first, which is how others name it as their cause; empty: this one."""
 
 
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """What a request was answered, so that repeating it gives the same answer at any node and changes nothing again."""
+
+    id: str
+    digest: str
+    """Of what was asked: the same id with another digest is another request, and is refused."""
+    answer: bytes = b""
+    """JSON, compressed. Its revision is that of this record."""
+
+
 Record: TypeAlias = (
     ClusterRecord
     | NodeRecord
@@ -436,4 +447,5 @@ Record: TypeAlias = (
     | NodeFactsRecord
     | ResourceTypeRecord
     | EventRecord
+    | RequestRecord
 )

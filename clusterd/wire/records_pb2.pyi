@@ -1061,6 +1061,35 @@ class DrainRecord(_message.Message):
 Global___DrainRecord: _TypeAlias = DrainRecord  # noqa: Y015
 
 @_typing.final
+class RequestRecord(_message.Message):
+    """What a request of an operator was answered. Put in the same transaction as the change that it made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    ANSWER_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    digest: _builtins.str
+    """of method, path, query and body"""
+    answer: _builtins.bytes
+    """JSON, compressed by zlib"""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        digest: _builtins.str = ...,
+        answer: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "digest", b"digest", "id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestRecord: _TypeAlias = RequestRecord  # noqa: Y015
+
+@_typing.final
 class FormationRecord(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

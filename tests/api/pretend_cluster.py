@@ -61,6 +61,7 @@ class PretendCluster:
         self.is_quorate = True
         self.conflicts_left = 0
         self.is_silent = False
+        self.loses_answers = 0
         self.wall_ms = WALL_MS
         self.cluster_ms = 1000
         self.logs: dict[str, bytes] = {}
@@ -130,6 +131,9 @@ class PretendCluster:
         result = self._apply(transaction)
         if result.succeeded and self.acts:
             self.act()
+        if self.loses_answers:
+            self.loses_answers -= 1
+            raise UnknownOutcome("no answer within the time", hint="look whether it happened, then repeat it")
         return result
 
     async def changes(self, after_revision: int) -> None:

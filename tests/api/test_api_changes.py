@@ -154,8 +154,8 @@ async def test_group_offline_online_move(client: TestClient, cluster: PretendClu
     found = await post(client, "/v1/groups/web/move", {"target": "N3"}, headers={"Request-Id": "move-0001"})
     assert found["wait_for"] == ["group web moved by move-0001"]
     assert cluster.view().assignment("web").owner == "n3"
-    again = await post(client, "/v1/groups/web/move", {"target": "n3"}, headers={"Request-Id": "move-0001"})
-    assert again["changed"] is False
+    again = await post(client, "/v1/groups/web/move", {"target": "N3"}, headers={"Request-Id": "move-0001"})
+    assert (again["repeated"], again["revision"]) == (True, found["revision"])
     there = await post(client, "/v1/groups/web/move", {"target": "n3"})
     assert there["notes"] == ["web is on n3 already"]
     assert (await post(client, "/v1/groups/web/move"))["changed"]
@@ -204,7 +204,7 @@ async def test_fail_needs_something_online_and_happens_once(client: TestClient, 
     headers = {"Request-Id": "fail-0001"}
     found = await post(client, "/v1/resources/web-server/fail", headers=headers)
     assert found["wait_for"] == ["resource web-server failed by fail-0001"]
-    assert (await post(client, "/v1/resources/web-server/fail", headers=headers))["changed"] is False
+    assert (await post(client, "/v1/resources/web-server/fail", headers=headers))["repeated"] is True
     await post(client, "/v1/groups/web/offline")
     assert (await post(client, "/v1/resources/web-server/fail"))["error"]["code"] == "refused"
 

@@ -23,7 +23,7 @@ async def test_every_request_to_start_what_does_not_run_carries_an_id(
     await post(client, "/v1/groups/web/offline")
     found = await post(client, "/v1/groups/web/online", headers=ID)
     assert (found["changed"], cluster.view().group("web").start_id) == (True, "asked-0001")
-    assert (await post(client, "/v1/groups/web/online", headers=ID))["changed"] is False
+    assert (await post(client, "/v1/groups/web/online", headers=ID))["repeated"] is True
     await post(client, "/v1/resources/web-server/offline")
     await post(client, "/v1/resources/web-server/online", headers={"Request-Id": "asked-0002"})
     assert cluster.view().group("web").start_id == "asked-0002"

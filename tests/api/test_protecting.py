@@ -231,6 +231,21 @@ async def test_a_running_machine_is_asked_at_its_owner(client: TestClient, clust
 
 
 @pytest.mark.usefixtures("nodes")
+async def test_what_is_repeated_is_done_once(client: TestClient, cluster: PretendCluster) -> None:
+    """A protection whose answer was lost is no second one, and a reset button is not pressed twice."""
+    headers = {"Request-Id": "asked-0001"}
+    first = await post(client, "/v1/machines", {"name": "shop", "definition": PATH}, headers=headers)
+    again = await post(client, "/v1/machines", {"name": "shop", "definition": PATH}, headers=headers)
+    assert (again["http"], again["repeated"], again["changes"]) == (200, True, first["changes"])
+    cluster.logs["shop"] = b""
+    headers = {"Request-Id": "asked-0002"}
+    assert (await post(client, "/v1/machines/shop/order", {"verb": "reset"}, headers=headers))["repeated"] is False
+    again = await post(client, "/v1/machines/shop/order", {"verb": "reset"}, headers=headers)
+    assert (again["repeated"], again["machine"], again["verb"]) == (True, "shop", "reset")
+    assert [verb for _, verb, _ in cluster.asked] == ["reset"]
+
+
+@pytest.mark.usefixtures("nodes")
 async def test_a_machine_that_does_not_answer_is_shown_all_the_same(client: TestClient) -> None:
     await post(client, "/v1/machines", {"name": "shop", "definition": PATH})
     (shown,) = (await get(client, "/v1/machines/shop"))["machines"]

@@ -43,7 +43,12 @@ def of(hint: Any) -> st.SearchStrategy[Any]:
         return st.builds(hint, **{each.name: of(hints[each.name]) for each in fields(hint)})
     if isinstance(hint, type) and issubclass(hint, Enum):
         return st.sampled_from(list(hint))
-    simple = {str: st.text(st.characters(codec="utf-8"), max_size=8), int: NUMBERS, bool: st.booleans()}
+    simple = {
+        str: st.text(st.characters(codec="utf-8"), max_size=8),
+        int: NUMBERS,
+        bool: st.booleans(),
+        bytes: st.binary(max_size=8),
+    }
     return simple[hint]
 
 
