@@ -39,7 +39,7 @@ class GenericScript(ResourceType):
             required=True,
             aliases=("ScriptFilepath",),
         ),
-        Property("environment", PropertyKind.MAPPING, "added to the environment", default={}),
+        Property("environment", PropertyKind.ENVIRONMENT, "added to the environment", default={}),
         Property("working_directory", PropertyKind.TEXT, "where it runs"),
         Property("user", PropertyKind.TEXT, "whom it runs as; needs a host that runs as root"),
         Property(

@@ -19,7 +19,7 @@ _SIGNAL_CHOICES = (*_SIGNALS, *(f"SIG{name}" for name in _SIGNALS))
 
 READY_FIELDS = (
     Property("tcp", PropertyKind.INTEGER, "ready when it accepts connections on this port", minimum=1, maximum=65535),
-    Property("command", PropertyKind.LIST, "ready when this command ends with status 0"),
+    Property("command", PropertyKind.LIST, "ready when this command ends with status 0", minimum=1),
 )
 
 
@@ -36,6 +36,7 @@ class GenericService(ResourceType):
             "command",
             PropertyKind.LIST,
             "program and arguments; no shell is involved",
+            minimum=1,
             aliases=("CommandLine",),
         ),
         Property("unit", PropertyKind.TEXT, "a systemd unit instead of a command", aliases=("ServiceName",)),
@@ -46,7 +47,7 @@ class GenericService(ResourceType):
             default=[],
             aliases=("StartupParameters",),
         ),
-        Property("environment", PropertyKind.MAPPING, "added to the environment", default={}),
+        Property("environment", PropertyKind.ENVIRONMENT, "added to the environment", default={}),
         Property("working_directory", PropertyKind.TEXT, "where it starts", aliases=("CurrentDirectory",)),
         Property("user", PropertyKind.TEXT, "whom it runs as; needs a host that runs as root"),
         Property(
@@ -61,7 +62,7 @@ class GenericService(ResourceType):
         Property(
             "forking", PropertyKind.BOOLEAN, "the started process ends and leaves the service behind", default=False
         ),
-        Property("health_command", PropertyKind.LIST, "IsAlive runs it: status 0 is healthy"),
+        Property("health_command", PropertyKind.LIST, "IsAlive runs it: status 0 is healthy", minimum=1),
         Property(
             "health_timeout",
             PropertyKind.DURATION,

@@ -6,9 +6,13 @@ there from the first instruction and costs no wait. Where the kernel or a sandbo
 it runs anything, which is as safe and only slower.
 
 The child runs Python until `execve`, which is why the caller must have no threads: nobody else can hold a lock then.
+
+A child gets its standard descriptors and those it was meant to get. Everything else is closed in it, whatever its parent
+holds and however that was opened: a descriptor that slips through is a door into the parent.
 """
 
 import ctypes
+import errno
 import os
 import signal
 import struct
@@ -21,6 +25,7 @@ _SET_PARENT_DEATH_SIGNAL = 1
 _SET_CHILD_SUBREAPER = 36
 _LIBC = ctypes.PyDLL(None, use_errno=True)
 _FAILED_STATUS = 127
+_DESCRIPTOR_MAX = (1 << 31) - 1
 
 
 def become_subreaper() -> None:
@@ -83,6 +88,7 @@ class Birth(NamedTuple):
     standard: tuple[int, int, int] | None = None
     """Descriptors for standard input, output and error; None keeps the parent's."""
     kept: Sequence[int] = ()
+    """Descriptors beside the standard ones that it is meant to get, under the same numbers."""
 
 
 def bear(birth: Birth, report: int) -> int:
@@ -109,6 +115,7 @@ def _become(birth: Birth, report: int, parent_pid: int) -> None:
         if birth.standard is not None:
             for number, descriptor in enumerate(birth.standard):
                 os.dup2(descriptor, number, inheritable=True)
+        _close_all_but(report, *birth.kept)
         for descriptor in birth.kept:
             os.set_inheritable(descriptor, True)
         if birth.ids is not None:
@@ -121,10 +128,19 @@ def _become(birth: Birth, report: int, parent_pid: int) -> None:
         at("execute", lambda: os.execve(birth.path, list(birth.argv), dict(birth.environment)))
     except OSError as error:
         os.write(report, f"{stage}:{error.errno}".encode())
-    except BaseException:
-        os.write(report, f"{stage}:0".encode())
+    except BaseException:  # a text that is no C string, say
+        os.write(report, f"{stage}:{errno.EINVAL}".encode())
     finally:
         os._exit(_FAILED_STATUS)
+
+
+def _close_all_but(*kept: int) -> None:
+    """Beside standard input, output and error."""
+    low = 3
+    for descriptor in sorted(kept):
+        os.closerange(low, descriptor)
+        low = max(descriptor + 1, low)
+    os.closerange(low, _DESCRIPTOR_MAX)
 
 
 def _become_user(user: int, group: int, groups: list[int]) -> None:

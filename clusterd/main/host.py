@@ -72,7 +72,7 @@ async def _serve(one: dict[str, str], plugin_folders: list[str], spawner: socket
         incarnation=one["incarnation"],
         containment=containment,
         environment=_workload_environment(),
-        spawner=SpawnerLink(spawner, lambda: end("its spawner is gone")),
+        spawner=SpawnerLink(spawner, spawner_pid, end),
         threads=CallThreads(),
         emit=connections.emit,
     )

@@ -278,7 +278,4 @@ async def _done(step: Callable[[], _Answer]) -> _Answer:
 def _command(
     argv: Sequence[str], environment: Mapping[str, str] | None, working_directory: str | None, user: str | None
 ) -> Command:
-    words = list(argv)
-    if not words or not all(isinstance(word, str) and "\0" not in word for word in words):
-        raise ResourceFailed(f"a command is a list of texts without NUL and not empty, not {argv!r}")
-    return Command(words, dict(environment or {}), working_directory, user)
+    return Command(list(argv), dict(environment or {}), working_directory, user)

@@ -178,20 +178,29 @@ class LeaseWatch:
         self._guard.send(b"ready")
 
     def _update(self) -> None:
-        try:
-            packet = self._guard.recv(4096)
-        except BlockingIOError:
-            return
-        except OSError:
-            packet = b""
-        if not packet:
-            self._end("the guard is gone")
-            return
-        for body in FrameBuffer().feed(packet):
-            update = host_pb2.LeaseUpdate.FromString(body)
-            self._host.take_lease(update.incarnation, update.deadline_ms)
+        """Everything that waits is read before any of it counts: while a host starts, deadlines queue up, and the first of
+        them may be over although a later one was given in time."""
+        newest: dict[str, int] = {}
+        while (packet := self._packet()) is not None:
+            if not packet:
+                self._end("the guard is gone")
+                return
+            for body in FrameBuffer().feed(packet):
+                update = host_pb2.LeaseUpdate.FromString(body)
+                newest[update.incarnation] = max(newest.get(update.incarnation, 0), update.deadline_ms)
+        for incarnation, deadline_ms in newest.items():
+            self._host.take_lease(incarnation, deadline_ms)
         if self._host.deadline_ms:
             self._timer.arm(self._host.deadline_ms)
+
+    def _packet(self) -> bytes | None:
+        """None when nothing waits, nothing in it when the guard is gone."""
+        try:
+            return self._guard.recv(4096)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return b""
 
     def _look(self) -> None:
         self._timer.drain()

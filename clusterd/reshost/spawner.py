@@ -4,29 +4,25 @@ The host has threads, and what is forked beside threads may die or hang before i
 children can be born inside their control group and run Python until `execve` (containment_fork). It is their parent, reaps
 them and tells the host how they ended. It dies with the host, and they die with it.
 
-Frames on the socket hold marshalled tuples. To it: `(id, path, argv, environment, cgroup, working_directory, ids)` with one
-descriptor for the output. From it: `("started", id, pid)` with a pidfd, `("refused", id, stage, errno)` and
-`("ended", pid, wait_status)`, the latter always after "started".
+What it and the host say to each other is in spawn_messages. Each believes only the other: the kernel tells with every
+message which process sent it.
 """
 
 import array
-import marshal
 import os
 import select
 import signal
 import socket
 import sys
 from collections import deque
-from typing import Any
 
 if __name__ == "__main__":  # started with -I -S: nothing but the standard library is on the path
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 from clusterd.adapters.containment_fork import Birth, bear, die_with_parent
-from clusterd.adapters.frames import FrameBuffer, framed
-
-_READ_SIZE = 1 << 16
-_DESCRIPTORS_SIZE = socket.CMSG_SPACE(64 * array.array("i").itemsize)
+from clusterd.adapters.frames import FrameBuffer, FrameTooLarge, framed
+from clusterd.reshost.spawn_link import receive
+from clusterd.reshost.spawn_messages import Answer, BadMessage, Ended, Order, Refused, Started, answer_text, read_order
 
 
 class _Unborn:
@@ -39,8 +35,9 @@ class _Unborn:
 class Spawner:
     """The loop of the process."""
 
-    def __init__(self, link: socket.socket) -> None:
+    def __init__(self, link: socket.socket, host_pid: int) -> None:
         self._link = link
+        self._host_pid = host_pid
         self._buffer = FrameBuffer()
         self._descriptors: deque[int] = deque()
         self._unborn: dict[int, _Unborn] = {}
@@ -67,33 +64,22 @@ class Spawner:
                     self._confirm(self._unborn.pop(descriptor))
 
     def _receive(self) -> bool:
-        data, ancillary, _, _ = self._link.recvmsg(_READ_SIZE, _DESCRIPTORS_SIZE, socket.MSG_CMSG_CLOEXEC)
-        for level, kind, packed in ancillary:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                self._descriptors.extend(array.array("i", packed))
+        data = receive(self._link, self._host_pid, self._descriptors)
         for body in self._buffer.feed(data):
-            self._start(*marshal.loads(body))
+            request, order = read_order(body)
+            if not self._descriptors:
+                raise BadMessage("an order came without a descriptor for its output")
+            self._start(request, order, self._descriptors.popleft())
         return bool(data)
 
-    def _start(
-        self,
-        request: int,
-        path: str,
-        argv: list[str],
-        environment: dict[str, str],
-        cgroup: str | None,
-        working_directory: str | None,
-        ids: tuple[int, int, list[int]] | None,
-    ) -> None:
-        output = self._descriptors.popleft()
+    def _start(self, request: int, order: Order, output: int) -> None:
         report, report_write = os.pipe2(os.O_CLOEXEC)
         try:
-            birth = Birth(path, argv, environment, cgroup, working_directory, ids, (self._nothing, output, output))
-            pid = bear(birth, report_write)
+            pid = bear(Birth(*order, standard=(self._nothing, output, output)), report_write)
             pidfd = os.pidfd_open(pid)
         except OSError as error:
             os.close(report)
-            self._send(("refused", request, "fork", error.errno or 0))
+            self._send(Refused(request, "fork", error.errno or 0))
             return
         finally:
             os.close(report_write)
@@ -109,9 +95,9 @@ class Spawner:
         if said:
             stage, _, number = said.rpartition(":")
             os.waitpid(child.pid, 0)
-            self._send(("refused", child.request, stage, int(number)))
+            self._send(Refused(child.request, stage, int(number)))
         else:
-            self._send(("started", child.request, child.pid), child.pidfd)
+            self._send(Started(child.request, child.pid), child.pidfd)
         os.close(child.pidfd)
 
     def _reap(self) -> None:
@@ -128,10 +114,10 @@ class Spawner:
                 self._confirm(self._unborn.pop(unborn.report))
                 continue
             pid, status = os.waitpid(seen.si_pid, 0)
-            self._send(("ended", pid, status))
+            self._send(Ended(pid, status))
 
-    def _send(self, message: tuple[Any, ...], descriptor: int | None = None) -> None:
-        data = framed(marshal.dumps(message))
+    def _send(self, answer: Answer, descriptor: int | None = None) -> None:
+        data = framed(answer_text(answer))
         sent = 0
         if descriptor is not None:
             rights = array.array("i", [descriptor])
@@ -141,7 +127,8 @@ class Spawner:
 
 def run(link_descriptor: int, host_pid: int) -> None:
     die_with_parent(host_pid)
-    Spawner(socket.socket(fileno=link_descriptor)).run()
+    os.set_inheritable(link_descriptor, False)
+    Spawner(socket.socket(fileno=link_descriptor), host_pid).run()
 
 
 if __name__ == "__main__":
@@ -149,3 +136,6 @@ if __name__ == "__main__":
         run(int(sys.argv[1]), int(sys.argv[2]))
     except (BrokenPipeError, ConnectionResetError):
         sys.exit(0)
+    except (BadMessage, FrameTooLarge) as error:
+        sys.stderr.write(f"the spawner ends: {error}\n")
+        sys.exit(1)

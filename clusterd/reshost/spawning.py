@@ -1,24 +1,23 @@
 """How does the host have processes started, and learn how they end? I/O: the host's end of the spawner.
 
 All of it runs on the host's event loop. A started process is known by its pidfd, so a signal reaches that process or none.
+Nothing is taken on trust: a message that is not the spawner's, or fits none of its, is the end of the host.
 """
 
 import array
 import asyncio
-import marshal
+import errno
 import os
 import signal
 import socket
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
-from clusterd.adapters.frames import FrameBuffer, framed
+from clusterd.adapters.frames import FrameBuffer, FrameTooLarge, framed
 from clusterd.reshost import spawner
-
-_READ_SIZE = 1 << 16
-_DESCRIPTORS_SIZE = socket.CMSG_SPACE(64 * array.array("i").itemsize)
+from clusterd.reshost.spawn_link import receive
+from clusterd.reshost.spawn_messages import Answer, BadMessage, Ended, Order, Refused, Started, order_text, read_answer
 
 
 class NotStarted(Exception):
@@ -27,18 +26,6 @@ class NotStarted(Exception):
     def __init__(self, stage: str, number: int) -> None:
         super().__init__(f"{stage}: {os.strerror(number)}")
         self.stage, self.number = stage, number
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What to start: the program at `path`, which sees `argv`; `ids` are user, group and supplementary groups."""
-
-    path: str
-    argv: Sequence[str]
-    environment: Mapping[str, str]
-    cgroup: str | None
-    working_directory: str | None
-    ids: tuple[int, int, list[int]] | None
 
 
 class Child:
@@ -63,6 +50,8 @@ class Child:
 def start_spawner() -> tuple[socket.socket, int]:
     """Start the process; the earlier in the life of the host, the less the host waits for it."""
     ours, theirs = socket.socketpair()
+    for each in (ours, theirs):
+        each.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     theirs.set_inheritable(True)
     argv = [sys.executable, "-S", "-E", "-I", spawner.__file__, str(theirs.fileno()), str(os.getpid())]
     pid = os.posix_spawn(sys.executable, argv, os.environ)
@@ -71,10 +60,12 @@ def start_spawner() -> tuple[socket.socket, int]:
 
 
 class SpawnerLink:
-    """Requests to the spawner and its answers. `on_lost` is called when it is gone, and with it every process."""
+    """Requests to the spawner and its answers. `on_lost` is called, with the reason, when it is gone, and with it every
+    process, or when it cannot be believed."""
 
-    def __init__(self, link: socket.socket, on_lost: Callable[[], None]) -> None:
+    def __init__(self, link: socket.socket, spawner_pid: int, on_lost: Callable[[str], None]) -> None:
         self._link = link
+        self._spawner_pid = spawner_pid
         self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
         self._buffer = FrameBuffer()
@@ -89,18 +80,14 @@ class SpawnerLink:
     async def start(self, order: Order, output: int) -> Child:
         """Raises `NotStarted`. `output` is duplicated to the child's standard output and error, and closed here."""
         self._last_id += 1
-        body = (
-            self._last_id,
-            order.path,
-            list(order.argv),
-            dict(order.environment),
-            order.cgroup,
-            order.working_directory,
-            order.ids,
-        )
+        try:
+            frame = framed(order_text(self._last_id, order))
+        except (FrameTooLarge, BadMessage) as error:
+            os.close(output)
+            raise NotStarted("execute", errno.E2BIG if isinstance(error, FrameTooLarge) else errno.EINVAL) from error
         asked: asyncio.Future[Child] = self._loop.create_future()
         self._asked[self._last_id] = asked
-        self._unsent.append((framed(marshal.dumps(body)), output))
+        self._unsent.append((frame, output))
         self._send()
         return await asked
 
@@ -125,22 +112,23 @@ class SpawnerLink:
 
     def _receive(self) -> None:
         try:
-            data, ancillary, _, _ = self._link.recvmsg(_READ_SIZE, _DESCRIPTORS_SIZE, socket.MSG_CMSG_CLOEXEC)
+            data = receive(self._link, self._spawner_pid, self._descriptors)
+            for body in self._buffer.feed(data):
+                self._take(read_answer(body))
         except BlockingIOError:
             return
+        except (BadMessage, FrameTooLarge) as error:
+            self._lose(f"its spawner cannot be believed: {error}")
+            return
         except OSError:
-            data, ancillary = b"", []
-        for level, kind, packed in ancillary:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                self._descriptors.extend(array.array("i", packed))
-        for body in self._buffer.feed(data):
-            self._take(marshal.loads(body))
+            data = b""
         if not data:
             self._lose()
 
-    def _take(self, message: tuple[str, int, int] | tuple[str, int, str, int]) -> None:
-        match message:
-            case ("started", int(request), int(pid)):
+    def _take(self, answer: Answer) -> None:
+        """Raises `BadMessage` for an answer to nothing that was asked, or about nobody who was started."""
+        match answer:
+            case Started(request, pid) if request in self._asked and self._descriptors and pid not in self._children:
                 child = Child(pid, self._descriptors.popleft(), self._loop.create_future())
                 self._children[pid] = child
                 asked = self._asked.pop(request)
@@ -148,18 +136,18 @@ class SpawnerLink:
                     child.signal(signal.SIGKILL)
                 else:
                     asked.set_result(child)
-            case ("refused", int(request), str(stage), int(number)):
+            case Refused(request, stage, number) if request in self._asked:
                 asked = self._asked.pop(request)
                 if not asked.cancelled():
                     asked.set_exception(NotStarted(stage, number))
-            case ("ended", int(pid), int(status)):
+            case Ended(pid, status) if pid in self._children:
                 child = self._children.pop(pid)
                 child.close()
                 child.ended.set_result(status)
             case _:
-                raise ValueError(f"the spawner sent {message!r}")
+                raise BadMessage(f"{type(answer).__name__} answers nothing that was asked")
 
-    def _lose(self) -> None:
+    def _lose(self, because: str = "its spawner is gone") -> None:
         self._loop.remove_reader(self._link)
         self._loop.remove_writer(self._link)
-        self._on_lost()
+        self._on_lost(because)

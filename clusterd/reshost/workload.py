@@ -12,8 +12,10 @@ from typing import TypeVar
 from clusterd.adapters.containment import Scope
 from clusterd.adapters.containment_proc import process, signal_process
 from clusterd.reshost.output import OutputPipe, OutputTail
-from clusterd.reshost.spawning import Child, NotStarted, Order, SpawnerLink
+from clusterd.reshost.spawn_messages import Ids, Order
+from clusterd.reshost.spawning import Child, NotStarted, SpawnerLink
 from clusterd.resource_api import Exit, ResourceFailed, StartRefused
+from clusterd.resource_api.properties import NOTIFY_VARIABLE, environment_problem, text_problem
 
 Result = TypeVar("Result")
 
@@ -97,14 +99,17 @@ class Workload:
         """Raises StartRefused with what to do about it."""
         if self._is_closed:
             raise StartRefused("the resource was stopped; nothing is started for it any more")
-        environment = {**self._environment, **command.environment}
+        if problem := _command_problem(command):
+            raise StartRefused(problem)
+        account, ids = _account(command.user)
+        environment = {**self._environment, **account, **command.environment}
         order = Order(
             path=_found(command, environment),
             argv=command.argv,
             environment=environment,
             cgroup=self._scope.birthplace(),
             working_directory=command.working_directory,
-            ids=_ids(command.user),
+            ids=ids,
         )
         self._scope.create()
         self._was_used = True
@@ -199,6 +204,24 @@ class Workload:
             self._scope.kill()
 
 
+def _command_problem(command: Command) -> str:
+    """Why nothing can be started so, whatever a resource type handed over; empty when it may be tried."""
+    if not command.argv or not all(isinstance(word, str) and not text_problem(word) for word in command.argv):
+        return f"a command is a list of texts without NUL and not empty, not {command.argv!r:.200}"
+    for name, value in command.environment.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            return f"the environment is a mapping of texts, not {name!r:.80}: {value!r:.80}"
+        problem = text_problem(value) if name == NOTIFY_VARIABLE else environment_problem(name, value)
+        if problem := problem or text_problem(value):
+            return f"environment variable {name!r:.80}: {problem}"
+    folder = command.working_directory
+    if folder is not None and (not isinstance(folder, str) or text_problem(folder)):
+        return f"a working directory is a text without NUL, not {folder!r:.200}"
+    if command.user is not None and (not isinstance(command.user, str) or text_problem(command.user)):
+        return f"a user is named by a text without NUL, not {command.user!r:.200}"
+    return ""
+
+
 def _found(command: Command, environment: Mapping[str, str]) -> str:
     """The path of the command: as given, or by PATH. Raises StartRefused when there is none."""
     name = command.argv[0]
@@ -214,20 +237,22 @@ def _found(command: Command, environment: Mapping[str, str]) -> str:
     raise StartRefused(f"there is no command {name} in PATH; install it on this node or give its full path")
 
 
-def _ids(user: str | None) -> tuple[int, int, list[int]] | None:
+def _account(user: str | None) -> tuple[dict[str, str], Ids | None]:
+    """What a program finds in its environment when it runs as `user`, and whom the process has to become for it."""
     if user is None:
-        return None
+        return {}, None
     import pwd  # rarely needed
 
     try:
         entry = pwd.getpwnam(user)
     except KeyError:
         raise StartRefused(f"there is no user {user} on this node; create it, or name another") from None
+    environment = {"HOME": entry.pw_dir, "USER": entry.pw_name, "LOGNAME": entry.pw_name, "SHELL": entry.pw_shell}
     if entry.pw_uid == os.geteuid():
-        return None
+        return environment, None
     if os.geteuid() != 0:
         raise StartRefused(f"only a node that runs as root can start something as {user}")
-    return entry.pw_uid, entry.pw_gid, os.getgrouplist(user, entry.pw_gid)
+    return environment, Ids(entry.pw_uid, entry.pw_gid, os.getgrouplist(user, entry.pw_gid))
 
 
 def _refusal(command: Command, error: NotStarted) -> str:

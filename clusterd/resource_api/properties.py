@@ -14,6 +14,11 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 PROBLEM_COUNT_MAX = 50
+TEXT_SIZE_MAX = (128 << 10) - 1
+"""Of one argument or environment variable: MAX_ARG_STRLEN of the kernel, with its end."""
+OWN_VARIABLES = "CLUSTERD_"
+"""Variables that begin so tell a workload who it is, and us which processes are its: nobody else sets them."""
+NOTIFY_VARIABLE = "NOTIFY_SOCKET"
 
 
 class PropertyKind(StrEnum):
@@ -25,6 +30,8 @@ class PropertyKind(StrEnum):
     MAPPING = "mapping"
     CHOICE = "choice"
     TEXT_OR_MAPPING = "text-or-mapping"
+    ENVIRONMENT = "environment"
+    """Names and values of environment variables."""
 
 
 class Problem(NamedTuple):
@@ -133,6 +140,8 @@ def _shape(declared: Property) -> dict[str, Any]:
             return {"type": "string", "enum": list(declared.choices)}
         case PropertyKind.MAPPING:
             return _mapping_shape(declared)
+        case PropertyKind.ENVIRONMENT:
+            return {"type": "object", "additionalProperties": {"type": "string"}, "x-environment": True}
         case PropertyKind.TEXT_OR_MAPPING:
             text: dict[str, Any] = {"type": "string"}
             if declared.choices:
@@ -167,6 +176,8 @@ def _problems(value: object, schema: Mapping[str, Any], path: str) -> list[Probl
         return _object_problems(value, schema, path)
     if isinstance(value, list):
         items = schema.get("items", {})
+        if len(value) < schema.get("minimum", 0):
+            return [Problem(path, f"must have at least {schema['minimum']} item, not {len(value)}")]
         return [found for at, item in enumerate(value) for found in _problems(item, items, f"{path}[{at}]")]
     return _scalar_problems(value, schema, path)
 
@@ -182,6 +193,8 @@ def _object_problems(value: dict[Any, Any], schema: Mapping[str, Any], path: str
             continue
         inner = f"{path}.{key}" if path else key
         name = by_alias.get(key, key)
+        if schema.get("x-environment") and (problem := environment_problem(key, item)):
+            found.append(Problem(inner, problem))
         if name in given:
             found.append(Problem(inner, f"{name} is given twice"))
         given.add(name)
@@ -230,9 +243,33 @@ def _scalar_problems(value: object, schema: Mapping[str, Any], path: str) -> lis
             return [Problem(path, f"must be at least {schema['minimum']}, not {value}")]
         if "maximum" in schema and value > schema["maximum"]:
             return [Problem(path, f"must be at most {schema['maximum']}, not {value}")]
-    if isinstance(value, str) and "\0" in value:
-        return [Problem(path, "text has no NUL characters")]
+    if isinstance(value, str) and (problem := text_problem(value)):
+        return [Problem(path, problem)]
     return []
+
+
+def text_problem(value: str) -> str:
+    """Why no program could get it as an argument or a variable; empty when it could."""
+    if "\0" in value:
+        return "text has no NUL characters"
+    try:
+        size = len(value.encode("utf-8", "surrogateescape"))
+    except UnicodeEncodeError:
+        return "text has no half characters (unpaired surrogates)"
+    return "" if size <= TEXT_SIZE_MAX else f"has {size} bytes, and a program takes at most {TEXT_SIZE_MAX} in one text"
+
+
+def environment_problem(name: str, value: object) -> str:
+    """Why `name` cannot be set to `value` for a workload; empty when it can."""
+    if not name or "=" in name:
+        return f"the name of a variable is not empty and has no '=', not {_shown(name)}"
+    if problem := text_problem(name):
+        return problem
+    if name.startswith(OWN_VARIABLES) or name == NOTIFY_VARIABLE:
+        return "is set by the cluster; give the variable another name"
+    if isinstance(value, str) and len(f"{name}={value}".encode("utf-8", "replace")) > TEXT_SIZE_MAX:
+        return f"has more than {TEXT_SIZE_MAX} bytes, name and value together"
+    return ""
 
 
 _TYPE_WORDS = {

@@ -54,11 +54,13 @@ def contained(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 @pytest.fixture
 async def bench() -> AsyncIterator[Bench]:
     with tempfile.TemporaryDirectory(prefix="rt-", dir="/tmp") as folder, tempfile.TemporaryFile() as log:
-        async with trial_node(folder, plugin_dirs=[str(PLUGINS)], log=log.fileno()) as node:
-            yield Bench(node, await node.start_host())
-        log.seek(0)
-        for line in log.read().decode(errors="replace").splitlines():
-            print(json.loads(line) if line.startswith("{") else line)
+        try:
+            async with trial_node(folder, plugin_dirs=[str(PLUGINS)], log=log.fileno()) as node:
+                yield Bench(node, await node.start_host())
+        finally:
+            log.seek(0)
+            for line in log.read().decode(errors="replace").splitlines():
+                print(json.loads(line) if line.startswith("{") else line)
 
 
 @pytest.fixture

@@ -201,3 +201,25 @@ async def test_a_kill_asks_nobody_first(bench: Bench, marked: Marked) -> None:
     under_way = asyncio.ensure_future(bench.host.link.call(call))
     await bench.node.until(lambda: not marked.pids(), 1000, what="the end of its processes")
     assert (await under_way).outcome == DONE
+
+
+@pytest.mark.parametrize(
+    ("mistake", "message"),
+    [
+        ("tag", "'CLUSTERD_NODE_TAG': is set by the cluster"),
+        ("number", "the environment is a mapping of texts, not 'A': 1"),
+        ("equals", "the name of a variable is not empty and has no '='"),
+        ("half", "text has no half characters"),
+        ("folder", "a working directory is a text without NUL"),
+        ("user", "a user is named by a text without NUL"),
+    ],
+)
+async def test_what_a_type_cannot_start_harms_nobody_else(
+    bench: Bench, marked: Marked, mistake: str, message: str
+) -> None:
+    await bench.call("online", resource="other", command=marked.sleep())
+    answer = await bench.call("online", online="bad-start", command=[mistake])
+    assert answer.outcome == FAILED
+    assert message in answer.message
+    assert marked.is_settled(1)
+    await bench.call("terminate", resource="other")

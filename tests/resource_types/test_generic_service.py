@@ -1,6 +1,7 @@
 """A service on its good and its bad days."""
 
 import os
+import pwd
 import signal
 import socket
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from clusterd.resource_api.properties import TEXT_SIZE_MAX
 from clusterd.wire import host_pb2
 from tests.guard.survivors import Marked
 from tests.reshost.conftest import Bench
@@ -117,9 +119,41 @@ async def test_surroundings(bench: Bench, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can start something as another user")
 async def test_other_user(bench: Bench, marked: Marked) -> None:
+    account = pwd.getpwnam("nobody")
     pid = (await online(bench, command=marked.sleep(), user="nobody")).pid
-    assert os.stat(f"/proc/{pid}").st_uid != 0
+    assert os.stat(f"/proc/{pid}").st_uid == account.pw_uid
+    assert surroundings(pid).items() >= {"HOME": account.pw_dir, "USER": "nobody", "LOGNAME": "nobody"}.items()
     assert (await bench.call("terminate", "generic_service")).outcome == DONE
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start something as another user")
+async def test_what_the_manifest_says_of_the_surroundings_counts(bench: Bench, marked: Marked) -> None:
+    pid = (await online(bench, command=marked.sleep(), user="nobody", environment={"HOME": "/srv"})).pid
+    assert surroundings(pid)["HOME"] == "/srv"
+    assert (await bench.call("terminate", "generic_service")).outcome == DONE
+
+
+def surroundings(pid: int) -> dict[str, str]:
+    texts = Path(f"/proc/{pid}/environ").read_text().split("\0")
+    return dict(each.split("=", 1) for each in texts if each)
+
+
+async def test_as_much_as_a_program_takes(bench: Bench) -> None:
+    most = "x" * (TEXT_SIZE_MAX - 2)
+    answer = await online(bench, command=["sleep", "1000"], environment={"A": most})
+    assert answer.outcome == DONE, answer.message
+    assert surroundings(answer.pid)["A"] == most
+    await bench.call("offline", "generic_service")
+    answer = await online(bench, command=["sleep", "1000"], environment={"A": f"{most}x"})
+    assert answer.outcome == host_pb2.OUTCOME_BAD_PROPERTIES
+    assert "environment.A: has more than 131071 bytes" in answer.message
+
+
+@pytest.mark.parametrize("name", ["CLUSTERD_NODE_TAG", "CLUSTERD_GENERATION", "NOTIFY_SOCKET", "A=B", ""])
+async def test_variables_that_nobody_can_set(bench: Bench, name: str) -> None:
+    answer = await online(bench, command=["sleep", "1000"], environment={name: "x"})
+    assert answer.outcome == host_pb2.OUTCOME_BAD_PROPERTIES
+    assert f"environment.{name}: " in answer.message
 
 
 async def test_stop_signal(bench: Bench, tmp_path: Path) -> None:
@@ -154,7 +188,7 @@ async def test_health_command(bench: Bench, tmp_path: Path) -> None:
         ({"command": ["/tmp"]}, "/tmp is a folder, not a program"),
         ({"command": ["true"], "working_directory": "/no/such"}, "working directory /no/such: No such file"),
         ({"command": ["true"], "user": "no-such-user"}, "there is no user no-such-user on this node"),
-        ({"command": []}, "a command is a list of texts"),
+        ({"command": []}, "command: must have at least 1 item, not 0"),
         ({"unit": "no-such"}, "systemd does not run on this node"),
     ],
 )

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clusterd.resource_api import Property, PropertyKind, duration_ms, effective, schema_of, validate
+from clusterd.resource_api.properties import TEXT_SIZE_MAX
 from resource_types.generic_service import GenericService
 
 SCHEMA = schema_of(GenericService.properties, exactly_one=GenericService.exactly_one)
@@ -46,10 +47,49 @@ def test_bare_number_has_the_unit_of_its_property() -> None:
         ({"command": ["x"], "environment": {"A": 1}}, "environment.A: expected text, not 1"),
         ({"command": ["x"], "CommandLine": ["y"]}, "CommandLine: command is given twice"),
         ({"command": ["a\0b"]}, "command[0]: text has no NUL characters"),
+        ({"command": []}, "command: must have at least 1 item, not 0"),
+        ({"command": ["\ud800"]}, "command[0]: text has no half characters (unpaired surrogates)"),
+        (
+            {"command": ["x" * (TEXT_SIZE_MAX + 1)]},
+            f"command[0]: has {TEXT_SIZE_MAX + 1} bytes, and a program takes at most {TEXT_SIZE_MAX} in one text",
+        ),
+        (
+            {"command": ["x"], "environment": {"A=B": "x"}},
+            "environment.A=B: the name of a variable is not empty and has no '=', not 'A=B'",
+        ),
+        (
+            {"command": ["x"], "environment": {"": "x"}},
+            "environment.: the name of a variable is not empty and has no '=', not ''",
+        ),
+        ({"command": ["x"], "environment": {"A\0": "x"}}, "environment.A\0: text has no NUL characters"),
+        (
+            {"command": ["x"], "environment": {"CLUSTERD_NODE_TAG": "x"}},
+            "environment.CLUSTERD_NODE_TAG: is set by the cluster; give the variable another name",
+        ),
+        (
+            {"command": ["x"], "environment": {"NOTIFY_SOCKET": "x"}},
+            "environment.NOTIFY_SOCKET: is set by the cluster; give the variable another name",
+        ),
+        (
+            {"command": ["x"], "environment": {"A": "x" * (TEXT_SIZE_MAX - 1)}},
+            f"environment.A: has more than {TEXT_SIZE_MAX} bytes, name and value together",
+        ),
     ],
 )
 def test_problems(properties: dict[str, Any], problem: str) -> None:
     assert problem in [str(each) for each in validate(properties, SCHEMA)]
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"command": ["x" * TEXT_SIZE_MAX]},
+        {"command": ["x"], "environment": {"A": "x" * (TEXT_SIZE_MAX - 2)}},
+        {"command": ["x"], "environment": {"CLUSTER": "x", "a.b": "", "é": "ü"}},
+    ],
+)
+def test_what_is_just_right(properties: dict[str, Any]) -> None:
+    assert validate(properties, SCHEMA) == []
 
 
 def test_effective_values() -> None:

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from typing import Any
 
 from clusterd.resource_api import (
     CallCancelled,
@@ -14,6 +15,15 @@ from clusterd.resource_api import (
     ResourceFailed,
     ResourceType,
 )
+
+BAD_STARTS: dict[str, dict[str, Any]] = {
+    "tag": {"environment": {"CLUSTERD_NODE_TAG": "none"}},
+    "number": {"environment": {"A": 1}},
+    "equals": {"environment": {"A=B": "1"}},
+    "half": {"environment": {"A": "\ud800"}},
+    "folder": {"working_directory": "/a\0b"},
+    "user": {"user": "a\0b"},
+}
 
 
 class Dial(ResourceType):
@@ -30,7 +40,7 @@ class Dial(ResourceType):
 
     def online(self, context: Context) -> None:
         command = context.properties["command"]
-        if command:
+        if command and context.properties["online"] != "bad-start":
             context.processes.start(command)
         self._do(context, context.properties["online"])
 
@@ -77,6 +87,8 @@ class Dial(ResourceType):
                 raise NotOnThisNode("there is no valve here")
             case "broken":
                 raise ZeroDivisionError("a defect of the type")
+            case "bad-start":
+                context.processes.start(["true"], **BAD_STARTS[context.properties["command"][0]])
             case "late-start":  # goes on after it was given up
                 try:
                     context.pause(context.properties["wait"])
