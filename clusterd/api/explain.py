@@ -247,6 +247,7 @@ def _explain_part(
         else None,
         "evidence": report.evidence if report else "",
         "embedded_failure": report.embedded_failure if report else "",
+        "concern": report.concern if report else "",
         "policy": _policy(resource),
     }
 

@@ -109,9 +109,19 @@ def because(group: ObservedGroup) -> str:
             if waited:
                 return f"{each.record.name} waits for {waited}"
             return f"{each.record.name}: {each.cause}" if each.cause else f"{each.record.name} is {each.state}"
+    if worry := concern(group):
+        return worry
     if group.assignment.because.rule in (LIMIT_REACHED, NO_OTHER_NODE):
         return f"it came online again on {group.owner} after it had been given up"
     return group.assignment.because.text
+
+
+def concern(group: ObservedGroup) -> str:
+    """What a person should know of a resource that runs; empty: nothing."""
+    for each in group.resources:
+        if each.report and each.report.concern and each.state is ResourceState.ONLINE:
+            return f"{each.record.name}: {each.report.concern}"
+    return ""
 
 
 def _waited_for(group: ObservedGroup, resource: ObservedResource) -> str:
@@ -174,6 +184,7 @@ def resource_view(status: NodeStatus, group: ObservedGroup, resource: ObservedRe
         "possible_owners": list(record.possible_owners),
         "properties": {**properties_view(Scope.RESOURCE, record.properties), **record.private},
         "evidence": report.evidence if report else "",
+        "concern": report.concern if report else "",
         "maintenance": _own_maintenance(resource),
         "ways_out": ways_out(group, resource),
     }

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from clusterd.api.group_views import Document, because, group_view, status_words
+from clusterd.api.group_views import Document, because, concern, group_view, status_words
 from clusterd.api.node_views import node_view
 from clusterd.api.observed import ObservedGroup, observe_groups
 from clusterd.api.port import NodeStatus, PeerStatus
@@ -105,6 +105,8 @@ def _problems(status: NodeStatus, nodes: Iterable[Document], groups: Iterable[Ob
     for group in sorted(groups, key=_worst_first):
         if not group.is_settled:
             found.append(f"group {group.record.name} is {group.state}, wanted {group.record.wanted}: {because(group)}")
+        elif worry := concern(group):
+            found.append(f"group {group.record.name} runs, and needs to be looked at: {worry}")
     for node in nodes:
         words = [node["state"], *node["status"]]
         if not _QUIET_NODE_WORDS.issuperset(words):

@@ -107,6 +107,8 @@ def _resource_lines(found: Mapping[str, Any]) -> list[str]:
         lines.append(f"depends on: {plain(found['depends_on'])}")
     if found["embedded_failure"]:
         lines.append(f"the workload inside complains: {plain(found['embedded_failure'])}")
+    if found.get("concern"):
+        lines.append(f"needs to be looked at: {plain(found['concern'])}")
     if found["evidence"]:
         lines.append(f"could not be stopped: {plain(found['evidence'])}")
     if found["next_action"]:

@@ -143,6 +143,15 @@ EMBEDDED_FAILURE_REPORTED = _event(
 EMBEDDED_FAILURE_ENDED = _event(
     "embedded-failure.ended", "info", "The workload inside a resource complains no more.", "group", "resource"
 )
+CONCERN_RAISED = _event(
+    "concern.raised",
+    "warning",
+    "A resource runs, and something about it needs a person.",
+    "group",
+    "resource",
+    "because",
+)
+CONCERN_ENDED = _event("concern.ended", "info", "What needed a person is over.", "group", "resource")
 HANDS_OFF_ENTERED = _event(
     "hands-off.entered",
     "info",

@@ -349,6 +349,8 @@ class ResourceReport:
     """The last request to kill everything of it that was carried out."""
     ran_as: str = ""
     """Digest of what anything of it that may run there came online with (`model/ran_as.py`); empty: not known."""
+    concern: str = ""
+    """What a person should know of it although it runs; nothing follows from it by itself. Empty: nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,8 @@ class Adoption:
             return False
         state = _STATE_AFTER.get(what, hosted.state)
         says = {Happening.EMBEDDED_FAILED: message, Happening.EMBEDDED_WELL: ""}.get(what, hosted.embedded_failure)
-        self._found[key_of(resource)] = replace(hosted, state=state, embedded_failure=says)
+        concern = message if what is Happening.CONCERN else hosted.concern
+        self._found[key_of(resource)] = replace(hosted, state=state, embedded_failure=says, concern=concern)
         return True
 
     def host_ended(self, served: Iterable[str]) -> None:
@@ -248,6 +249,7 @@ def _adopted(group: OwnedGroup, held: Held, hosted: Hosted, before: ResourceRepo
             state=ResourceState.ONLINE,
             sequence=held.sequence + 1,
             embedded_failure=hosted.embedded_failure,
+            concern=hosted.concern,
             cause="it went on running while this node's daemon restarted",
         )
     if before is not None and is_hands_off and before.state is ResourceState.OFFLINE:

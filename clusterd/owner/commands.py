@@ -83,6 +83,7 @@ class Hosted:
     state: ResourceState
     pid: int
     embedded_failure: str = ""
+    concern: str = ""
     is_prepared: bool = False
     """Nothing of it runs: it is ready to take over what runs elsewhere."""
     is_moved: bool = False

@@ -75,7 +75,7 @@ def apply(desk: Desk, group: OwnedGroup, name: str, what: Happening, because: st
         may_run = before.may_run if before.is_hands_off else True
         after = replace(after, may_run=may_run, next_action=REST, next_action_cluster_ms=NEVER_MS)
     if after.state is ResourceState.OFFLINE or what is Happening.ONLINE_ASKED:
-        after = replace(after, embedded_failure="")
+        after = replace(after, embedded_failure="", concern="")
     group.held[name] = after
     text = step_text(desk.node, before, after, what, now.wall_ms, because)
     group.steps = with_step(group.steps, now.wall_ms, text)
@@ -154,3 +154,11 @@ def complained(desk: Desk, group: OwnedGroup, name: str, what: Happening, messag
     desk.mark(group)
     if text and action == "recover" and not held.is_hands_off:
         apply(desk, group, name, Happening.CHECK_FAILED, f"the workload inside: {text}", now)
+
+
+def concerned(desk: Desk, group: OwnedGroup, name: str, message: str) -> None:
+    """A person should know something of a resource that is online, or (no message) need not any more."""
+    held = group.held[name]
+    if held.state is ResourceState.ONLINE and message != held.concern:
+        group.held[name] = replace(held, concern=message)
+        desk.mark(group)

@@ -37,6 +37,7 @@ class Happening(StrEnum):
     CHECK_PASSED = "check-passed"
     EMBEDDED_FAILED = "embedded-failed"
     EMBEDDED_WELL = "embedded-well"
+    CONCERN = "concern"
 
 
 class Arc(NamedTuple):
@@ -111,7 +112,7 @@ IGNORED: dict[tuple[ResourceState, Happening], str] = {
     **{
         (state, happening): _INSIDE
         for state in (OFFLINE, ONLINE_PENDING, ONLINE, OFFLINE_PENDING, FAILED)
-        for happening in (Happening.EMBEDDED_FAILED, Happening.EMBEDDED_WELL)
+        for happening in (Happening.EMBEDDED_FAILED, Happening.EMBEDDED_WELL, Happening.CONCERN)
     },
 }
 
@@ -140,6 +141,7 @@ class Held:
     is_hands_off: bool = False
     """Maintenance is in force: it is watched, and not touched."""
     embedded_failure: str = ""
+    concern: str = ""
     failed_meanwhile: bool = False
     """It failed while no daemon was there to hear of it: that is judged with the next plan."""
     is_prepared: bool = False

@@ -17,7 +17,7 @@ from clusterd.model.states import ResourceState
 from clusterd.owner import arriving, fencing
 from clusterd.owner.adoption import Adoption, adopt_late, take_group
 from clusterd.owner.commands import SHARED_HOST, CallAnswer, CallOutcome, Hosted, StartHost, Verb
-from clusterd.owner.consequences import apply, complained, online_answered, stop_answered
+from clusterd.owner.consequences import apply, complained, concerned, online_answered, stop_answered
 from clusterd.owner.departing import migrate_answered, progressed, resume_answered
 from clusterd.owner.desk import Desk
 from clusterd.owner.group import OwnedGroup, is_empty_here, is_mine
@@ -189,6 +189,8 @@ class Owner:
             return
         if what in (Happening.EMBEDDED_FAILED, Happening.EMBEDDED_WELL):
             complained(self._desk, group, name, what, message, now)
+        elif what is Happening.CONCERN:
+            concerned(self._desk, group, name, message)
         elif what is not Happening.CHECK_PASSED or held.is_hands_off:
             apply(self._desk, group, name, what, message, now)
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 
 from clusterd.model.events import (
+    CONCERN_ENDED,
+    CONCERN_RAISED,
     EMBEDDED_FAILURE_ENDED,
     EMBEDDED_FAILURE_REPORTED,
     GROUP_RELEASED,
@@ -63,6 +65,11 @@ def _of_resource(was: ResourceReport | None, now: ResourceReport, report: Report
         yield EMBEDDED_FAILURE_REPORTED, f"the workload inside {name} complains", says, name, ""
     elif said and not says and now.state is ResourceState.ONLINE:
         yield EMBEDDED_FAILURE_ENDED, f"the workload inside {name} complains no more", "", name, ""
+    knew, knows = was.concern if was else "", now.concern
+    if knows and knows != knew:
+        yield CONCERN_RAISED, f"{name} runs, and needs to be looked at", knows, name, ""
+    elif knew and not knows and now.state is ResourceState.ONLINE:
+        yield CONCERN_ENDED, f"{name} needs not be looked at any more", "", name, ""
     if now.evidence and (was is None or was.evidence != now.evidence):
         yield RESOURCE_STUCK, f"{name} could not be stopped", now.evidence, name, ""
 

@@ -69,6 +69,7 @@ def _resource_report(held: Held) -> ResourceReport:
         evidence=held.evidence,
         may_run=held.may_run,
         embedded_failure=held.embedded_failure,
+        concern=held.concern,
         is_hands_off=held.is_hands_off,
         kill_id=held.kill_id,
         ran_as=held.ran_as,

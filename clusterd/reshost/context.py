@@ -29,6 +29,7 @@ class Told(StrEnum):
     STOPPED = "stopped"
     EMBEDDED_FAILED = "embedded-failed"
     EMBEDDED_WELL = "embedded-well"
+    CONCERN = "concern"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,9 @@ class CallContext:
 
     def embedded_well(self) -> None:
         self._tell(Told.EMBEDDED_WELL, "")
+
+    def concern(self, message: str) -> None:
+        self._tell(Told.CONCERN, message)
 
     def _tell(self, what: Told, message: str) -> None:
         self._loop.call_soon_threadsafe(self._on_told, what, message)

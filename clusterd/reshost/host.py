@@ -246,4 +246,5 @@ def _hosted(resource: HostedResource) -> host_pb2.HostedResource:
         state="moved" if resource.move.has_moved else resource.state,
         pid=resource.pid,
         embedded_failure=resource.embedded_failure,
+        concern=resource.concern,
     )

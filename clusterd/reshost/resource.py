@@ -32,6 +32,7 @@ _STOPPED_ITSELF = host_pb2.RESOURCE_EVENT_KIND_STOPPED_ITSELF
 _CHECK_PASSED = host_pb2.RESOURCE_EVENT_KIND_CHECK_PASSED
 _EMBEDDED_FAILED = host_pb2.RESOURCE_EVENT_KIND_EMBEDDED_FAILED
 _EMBEDDED_WELL = host_pb2.RESOURCE_EVENT_KIND_EMBEDDED_WELL
+_CONCERN = host_pb2.RESOURCE_EVENT_KIND_CONCERN
 KILLED = "killed"
 """The reason of a terminate that kills before it asks the resource type."""
 _HEALTH_VERBS = ("looks_alive", "is_alive")
@@ -60,6 +61,8 @@ class HostedResource:
         self._calls = Calls(name, services.threads, lambda message: self._emit(_HUNG, message))
         self.embedded_failure = ""
         """What the workload inside complains of."""
+        self.concern = ""
+        """What a person should know of it."""
         self.move = LiveMove(self)
         self._checks = Checks(
             name,
@@ -181,7 +184,7 @@ class HostedResource:
         self._call, self._properties = call, properties
         self._cluster_id = services.cluster_id or services.cluster
         self.generation, self.type_name, self.group = call.generation, call.type, call.group
-        self.state, self.embedded_failure = "online-pending", ""
+        self.state, self.embedded_failure, self.concern = "online-pending", "", ""
         self.move.forget()
         parts = (services.incarnation, services.host_id, f"{self.name}.{self.generation}")
         environment = {
@@ -388,6 +391,10 @@ class HostedResource:
                 self._emit(_STOPPED_ITSELF, message)
             case Told.EMBEDDED_FAILED | Told.EMBEDDED_WELL:
                 self._note_inside(message)
+            case Told.CONCERN:
+                if message != self.concern:
+                    self.concern = message
+                    self._emit(_CONCERN, message)
 
     def _note_inside(self, message: str) -> None:
         if message != self.embedded_failure:

@@ -208,6 +208,11 @@ class Context(Protocol):
     def embedded_well(self) -> None:
         """Tell the host that it is well again."""
 
+    def concern(self, message: str) -> None:
+        """Tell the host, from any thread, what a person should know or do although the resource is as well as it can be: a
+        storage is full, a file is missing that only the next start needs. It is in status and timeline until told with an
+        empty message, or offline; nothing else follows. May be repeated, with every check say."""
+
 
 class ResourceType:
     """Base of every resource type. `online`, `offline` and `is_alive` are yours to write; the rest has defaults."""

@@ -38,6 +38,7 @@ _HAPPENINGS = {
     host_pb2.RESOURCE_EVENT_KIND_CHECK_PASSED: Happening.CHECK_PASSED,
     host_pb2.RESOURCE_EVENT_KIND_EMBEDDED_FAILED: Happening.EMBEDDED_FAILED,
     host_pb2.RESOURCE_EVENT_KIND_EMBEDDED_WELL: Happening.EMBEDDED_WELL,
+    host_pb2.RESOURCE_EVENT_KIND_CONCERN: Happening.CONCERN,
 }
 
 
@@ -90,6 +91,7 @@ def host_up(host: str, inventory: host_pb2.HostInventory, node: str) -> HostUp:
             _STATES.get(each.state) or ResourceState(each.state),
             each.pid,
             each.embedded_failure,
+            each.concern,
             each.state == _PREPARED,
             each.state == _MOVED,
         )

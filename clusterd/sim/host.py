@@ -61,6 +61,7 @@ class HostedWorkload:
     run: Run | None = None
     starts: int = 0
     complaint: str = ""
+    concern: str = ""
     is_well: bool = True
     """What a check says while it runs."""
     memory: Memory | None = None
@@ -135,6 +136,7 @@ class SimHost:
                 ResourceState.ONLINE if each.is_moved else each.state,
                 1 if each.run else 0,
                 each.complaint,
+                each.concern,
                 each.memory is not None,
                 each.is_moved,
             )
@@ -182,13 +184,16 @@ class SimHost:
         self.happen(ResourceId(resource), hosted.call.generation, what, "" if is_well else "it answers nothing")
         return True
 
-    def complain(self, resource: str, message: str) -> bool:
-        """The workload inside complains, or (no message) does not any more. False: it does not run here."""
+    def complain(self, resource: str, message: str, *, is_concern: bool = False) -> bool:
+        """The workload inside complains, or a person should know something of it; or (no message) that is over. False: it
+        does not run here."""
         hosted = self.hosted.get(resource)
         if hosted is None or hosted.run is None or hosted.run.ended_us is not None:
             return False
-        hosted.complaint = message
-        what = Happening.EMBEDDED_FAILED if message else Happening.EMBEDDED_WELL
+        if is_concern:
+            hosted.concern, what = message, Happening.CONCERN
+        else:
+            hosted.complaint, what = message, Happening.EMBEDDED_FAILED if message else Happening.EMBEDDED_WELL
         self.happen(ResourceId(resource), hosted.call.generation, what, message)
         return True
 

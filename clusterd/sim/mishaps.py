@@ -2,10 +2,12 @@
 
 check a no|yes          the next health check says no, or yes again
 complain a "text"       the workload inside complains        content a      …it does not any more
+concern a "text"        a person should know something of it; "" when that is over
 simulate-failure a | kill-tree a | reset web | depend a "[b]" | want a online|offline | delete-resource a
 unit a lun2             the record of a disk names another unit; what runs goes on with the one that it opened
 
-resource a hands-off | moving | moved | went-on n2 | may-run | complains | starts N | restarts N | checked-every 5s
+resource a hands-off | moving | moved | went-on n2 | may-run | complains | concerns yes|no | starts N | restarts N |
+           checked-every 5s
 group web was-online | released | waits-for-node
 """
 
@@ -38,6 +40,9 @@ class Mishaps:
 
     def _do_complain(self, resource: str, message: str) -> None:
         self._at_host(resource, lambda host: host.complain(resource, message))
+
+    def _do_concern(self, resource: str, message: str) -> None:
+        self._at_host(resource, lambda host: host.complain(resource, message, is_concern=True))
 
     def _do_content(self, resource: str) -> None:
         self._at_host(resource, lambda host: host.complain(resource, ""))
@@ -106,6 +111,8 @@ def resource_claim(cluster: SimCluster, words: tuple[str, ...]) -> Callable[[], 
             return lambda: (found := _report(cluster, name)) is not None and found.may_run
         case ("resource", name, "complains"):
             return lambda: (found := _report(cluster, name)) is not None and bool(found.embedded_failure)
+        case ("resource", name, "concerns", "yes" | "no" as whether):
+            return lambda: (found := _report(cluster, name)) is not None and bool(found.concern) is (whether == "yes")
         case ("resource", name, "starts", number):
             return lambda: sum(run.resource == name for run in cluster.ledger.runs) == int(number)
         case ("resource", name, "restarts", number):

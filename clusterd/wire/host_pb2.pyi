@@ -154,6 +154,8 @@ class _ResourceEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Res
     """the workload inside complains; the resource itself runs"""
     RESOURCE_EVENT_KIND_EMBEDDED_WELL: _ResourceEventKind.ValueType  # 7
     """it complains no more"""
+    RESOURCE_EVENT_KIND_CONCERN: _ResourceEventKind.ValueType  # 8
+    """a person should know it, and nothing follows; without a message: it is over"""
 
 class ResourceEventKind(_ResourceEventKind, metaclass=_ResourceEventKindEnumTypeWrapper): ...
 
@@ -171,6 +173,8 @@ RESOURCE_EVENT_KIND_EMBEDDED_FAILED: ResourceEventKind.ValueType  # 6
 """the workload inside complains; the resource itself runs"""
 RESOURCE_EVENT_KIND_EMBEDDED_WELL: ResourceEventKind.ValueType  # 7
 """it complains no more"""
+RESOURCE_EVENT_KIND_CONCERN: ResourceEventKind.ValueType  # 8
+"""a person should know it, and nothing follows; without a message: it is over"""
 Global___ResourceEventKind: _TypeAlias = ResourceEventKind  # noqa: Y015
 
 @_typing.final
@@ -865,6 +869,7 @@ class HostedResource(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     PID_FIELD_NUMBER: _builtins.int
     EMBEDDED_FAILURE_FIELD_NUMBER: _builtins.int
+    CONCERN_FIELD_NUMBER: _builtins.int
     resource: _builtins.str
     type: _builtins.str
     group: _builtins.str
@@ -875,6 +880,8 @@ class HostedResource(_message.Message):
     """main process of the workload; 0: none"""
     embedded_failure: _builtins.str
     """what the workload inside complains of"""
+    concern: _builtins.str
+    """what a person should know of it although it runs"""
     def __init__(
         self,
         *,
@@ -885,10 +892,11 @@ class HostedResource(_message.Message):
         state: _builtins.str = ...,
         pid: _builtins.int = ...,
         embedded_failure: _builtins.str = ...,
+        concern: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedded_failure", b"embedded_failure", "generation", b"generation", "group", b"group", "pid", b"pid", "resource", b"resource", "state", b"state", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["concern", b"concern", "embedded_failure", b"embedded_failure", "generation", b"generation", "group", b"group", "pid", b"pid", "resource", b"resource", "state", b"state", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

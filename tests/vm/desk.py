@@ -154,6 +154,9 @@ class DeskContext:
     def embedded_failure(self, message: str) -> None:
         self.desk.tell("embedded", message)
 
+    def concern(self, message: str) -> None:
+        self.desk.tell("concern", message)
+
     def embedded_well(self) -> None:
         self.desk.tell("well", "")
 
