@@ -23,7 +23,7 @@ from clusterd.adapters.peer_links import PeerIdentity, PeerLinks
 from clusterd.model.ids import NodeId
 from clusterd.node import Node, NodeIdentity
 from clusterd.runtime.daemon import Daemon
-from clusterd.runtime.founding import open_storage
+from clusterd.runtime.founding import found, open_storage
 from clusterd.runtime.processes import NodeProcesses
 
 CLUSTER = "bench"
@@ -42,7 +42,7 @@ async def daemons(count: int = 3) -> AsyncIterator[list[Daemon]]:
         nodes = [_daemon(Path(base), each, members, issue_node(authority, each.name)) for each in members]
         running = [asyncio.create_task(node.run(_no_api)) for node in nodes]
         async with asyncio.timeout(START_WAIT_S):
-            while not any(node.node.replica.raft.is_leader_ready for node in nodes):
+            while not all(len(node.node.replica.raft.committed_configuration.voters) == count for node in nodes):
                 await asyncio.sleep(0.01)
         try:
             yield nodes
@@ -71,9 +71,18 @@ def _daemon(base: Path, member: Member, members: tuple[Member, ...], credentials
         tls=TlsFiles("", "", ""),
         nodes=members,
     )
-    storage = open_storage(configuration, Bootstrap(), lambda _: None)
+    if member is members[0]:
+        found(configuration, Bootstrap())
+    storage = open_storage(configuration, lambda _: None)
     run, me = secrets.token_hex(4), NodeId(member.name)
-    node = Node(NodeIdentity("c1", me, run, "r1"), storage.restored, rng=random.Random(1), now_ms=now_ms())
+    node = Node(
+        NodeIdentity("c1", me, run, "r1"),
+        storage.restored,
+        rng=random.Random(1),
+        now_ms=now_ms(),
+        members=[NodeId(each.name) for each in members if each is not member],
+        is_amnesiac=storage.is_amnesiac,
+    )
     processes = NodeProcesses(
         run_dir=str(folder), cluster=CLUSTER, cluster_id="c1", node=me, daemon_run=run, noted=lambda _: None
     )

@@ -95,7 +95,7 @@ class FenceAgentEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Bootstrap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a new cluster's database starts with. Read once, when a node has no durable state yet."""
+    """What a new cluster's database starts with. Read once, by whoever founds it."""
 
     properties: dict[str, Any] = {}
     fence: tuple[FenceAgentEntry, ...] = ()

@@ -88,7 +88,7 @@ class Storage:
     @staticmethod
     def create(directory: Path, *, cluster_id: str, node: str, snapshot: Snapshot, is_amnesiac: bool = False) -> None:
         """Make the directory of a new node; durable on return. `is_amnesiac`: the node had data and lost it; that is
-        remembered until `end_amnesia`. Raises BadInput when there is a node's data already."""
+        remembered until a write says otherwise. Raises BadInput when there is a node's data already."""
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = storage_files.lock_directory(directory)
         try:
@@ -107,6 +107,11 @@ class Storage:
             storage_files.sync_directory(directory.parent)
         finally:
             os.close(lock)
+
+    @staticmethod
+    def has_data(directory: Path) -> bool:
+        """Whether there is a log or a snapshot, whosever it is."""
+        return directory.is_dir() and bool(_data_files(directory))
 
     @classmethod
     def open(
@@ -153,11 +158,6 @@ class Storage:
     def is_amnesiac(self) -> bool:
         """Pass it to `Raft`: the node lost data and has not been re-admitted since."""
         return (self._directory / storage_files.AMNESIAC).exists()
-
-    def end_amnesia(self) -> None:
-        """`Raft.is_amnesiac` became false."""
-        (self._directory / storage_files.AMNESIAC).unlink(missing_ok=True)
-        storage_files.sync_directory(self._directory)
 
     # ---- writing ----
 
@@ -220,11 +220,16 @@ class Storage:
         if self._segments[-1].size_bytes >= self._segment_bytes:
             self._when_there_is_room(self._roll)
         replaced = self._snapshot
+        amnesia = [each.is_amnesiac for each in group if each.is_amnesiac is not None]
+        if any(amnesia):
+            self._when_there_is_room(self._begin_amnesia)
         buffer = bytearray()
         for persist in group:
             self._add(buffer, persist)
         self._when_there_is_room(lambda: self._append(buffer))
         self._sync(self._handle)
+        if amnesia[-1:] == [False]:
+            self._end_amnesia()
         self._segments[-1].size_bytes += len(buffer)
         self.figures.write_count += len(group)
         self.figures.sync_count += 1
@@ -260,6 +265,13 @@ class Storage:
         self._is_torn = True
         self._write(self._handle, buffer)
         self._is_torn = False
+
+    def _begin_amnesia(self) -> None:
+        storage_files.write_whole(self._directory / storage_files.AMNESIAC, b"")
+
+    def _end_amnesia(self) -> None:
+        (self._directory / storage_files.AMNESIAC).unlink(missing_ok=True)
+        storage_files.sync_directory(self._directory)
 
     def _add(self, buffer: bytearray, persist: Persist) -> None:
         chain = self._chain

@@ -13,6 +13,7 @@ learner and may be made a voter again by the ordinary change. Merely catching up
 
 from clusterd.consensus import reads
 from clusterd.consensus.core import Core
+from clusterd.model.events import AMNESIA_BEGUN, AMNESIA_ENDED, note
 
 
 def look(core: Core) -> None:
@@ -27,3 +28,15 @@ def look(core: Core) -> None:
         return
     if core.node not in core.configurations.at(index).voters:
         core.is_amnesiac = False
+        core.durability.amnesia_changed(is_amnesiac=False)
+        core.note(note(AMNESIA_ENDED, index=index))
+
+
+def begin(core: Core, because: str) -> None:
+    """It is known now that this replica lacks something that it promised. It keeps what it has, and grants nothing more."""
+    if core.is_amnesiac:
+        return
+    core.become_follower(core.term, None, because)
+    core.is_amnesiac, core.amnesia_index = True, None
+    core.durability.amnesia_changed(is_amnesiac=True)
+    core.note(note(AMNESIA_BEGUN, because=because))

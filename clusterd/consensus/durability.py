@@ -45,6 +45,7 @@ class Durability:
         self.outbox: list[Addressed] = []
         self._snapshot: Snapshot | None = None
         self._drops_log = False
+        self._is_amnesiac: bool | None = None
         self._is_hard_state_fresh = False
         self._hard_state_sequence = 0
         self._sequence = 0
@@ -64,6 +65,9 @@ class Durability:
 
     def hard_state_changed(self) -> None:
         self._is_hard_state_fresh = True
+
+    def amnesia_changed(self, *, is_amnesiac: bool) -> None:
+        self._is_amnesiac = is_amnesiac
 
     def log_cut(self, index: int) -> None:
         """Entries from `index` on are gone; the write that may have held them counts for the rest only."""
@@ -116,7 +120,8 @@ class Durability:
         self._held.append(held)
 
     def _is_dirty(self) -> bool:
-        return self._is_hard_state_fresh or self.fresh_from <= self._log.last_index or self._snapshot is not None
+        has_news = self._snapshot is not None or self._is_amnesiac is not None
+        return self._is_hard_state_fresh or self.fresh_from <= self._log.last_index or has_news
 
     # ---- writes ----
 
@@ -130,8 +135,8 @@ class Durability:
             hard_state = HardState(term=term, voted_for=voted_for)
             self._is_hard_state_fresh, self._hard_state_sequence = False, self._sequence
         entries = tuple(self._log.entries_from(self.fresh_from))
-        persist = Persist(self._sequence, hard_state, entries, self._snapshot, self._drops_log)
-        self._snapshot, self._drops_log = None, False
+        persist = Persist(self._sequence, hard_state, entries, self._snapshot, self._drops_log, self._is_amnesiac)
+        self._snapshot, self._drops_log, self._is_amnesiac = None, False, None
         self.fresh_from = self._log.last_index + 1
         self._writes.append(_Write(self._sequence, self._log.last_index))
         return persist

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from clusterd.model.events import Note
 from clusterd.model.ids import NodeId
-from clusterd.wire.consensus_pb2 import ConsensusMessage, Entry, HardState, SnapshotMeta
+from clusterd.wire.consensus_pb2 import Configuration, ConsensusMessage, Entry, HardState, SnapshotMeta
 
 
 class Role(StrEnum):
@@ -35,11 +35,16 @@ class Snapshot:
 class Restored:
     """What the disk holds at start. `entries` follow the snapshot without a gap; the application starts from the
     snapshot. A new cluster starts from a snapshot at index 1, term 1 that carries the first configuration; a node that
-    joins starts from one at index 0 with an empty configuration and learns the rest from the leader."""
+    joins, or lost its data, starts from `nothing` and learns the rest from the leader."""
 
     hard_state: HardState
     snapshot: Snapshot
     entries: tuple[Entry, ...] = ()
+
+    @classmethod
+    def nothing(cls) -> "Restored":
+        """At index 0 with an empty configuration: no guess that the leader's log could be put on top of."""
+        return cls(HardState(), Snapshot(SnapshotMeta(configuration=Configuration()), b""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,9 @@ class Persist:
     """Replaces everything up to its index."""
     drops_log: bool = False
     """The entries after the snapshot disagree with it (it was installed from a leader) and are dropped as well."""
+    is_amnesiac: bool | None = None
+    """The replica became amnesiac (remembered before everything else of this write) or has been re-admitted (forgotten
+    after it); None: as before."""
 
 
 @dataclass(frozen=True, slots=True)

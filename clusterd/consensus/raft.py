@@ -216,6 +216,14 @@ class Raft:
         core.log.compact(min(index - core.settings.log_tail_entries, core.durability.fresh_from - 1))
         core.note(note(SNAPSHOT_TAKEN, index=index, size_bytes=len(data)))
 
+    def lose_memory(self, because: str, now_ms: int) -> None:
+        """It is known now that this replica's data lacks something that it promised: it is amnesiac from here on."""
+        amnesia.begin(self._at(now_ms), because)
+
+    def adopt(self, settings: RaftSettings) -> None:
+        """Be as patient as these say from the next timer on."""
+        self._core.settings = settings
+
     def beats(self, now_ms: int) -> dict[NodeId, ConsensusMessage]:
         """What rides on the heartbeats that are sent now: the leader's beat for each peer, a follower's reply to its
         leader's last one."""

@@ -91,7 +91,7 @@ def up(
         programs=msgspec.json.decode(Path(programs).read_bytes(), type=Programs) if programs else Programs(),
     )
     record, watcher = start_launcher(options)
-    wait_quorate(record, wait_max_ms=UP_WAIT_MAX_MS, progress=_progress())
+    wait_quorate(record, wait_max_ms=UP_WAIT_MAX_MS, progress=_progress(), is_new=True)
     _show_up(ctx, record, "is up")
     if foreground:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -119,15 +119,16 @@ def end_lab(record: LabRecord, *, wait_max_ms: int) -> None:
         time.sleep(POLL_MS / 1000)
 
 
-def wait_quorate(record: LabRecord, *, wait_max_ms: int, progress: Callable[[str], None]) -> None:
-    """Return when every node says that it has quorum. Raises LabError early when a node's process has ended."""
+def wait_quorate(record: LabRecord, *, wait_max_ms: int, progress: Callable[[str], None], is_new: bool = False) -> None:
+    """Return when every node says that it has quorum, and in a new lab that every node has its vote: it was founded on one,
+    and each of the others is admitted. Raises LabError early when a node's process has ended."""
     token = record.token()
     until_ns = time.monotonic_ns() + wait_max_ms * 1_000_000
     waiting = {node.name: node for node in record.nodes}
     why = ""
     while waiting:
         for name, node in list(waiting.items()):
-            why = quorum_problem(node.api, token)
+            why = quorum_problem(node.api, token, is_new=is_new)
             if not why:
                 del waiting[name]
         if not waiting:
@@ -141,8 +142,8 @@ def wait_quorate(record: LabRecord, *, wait_max_ms: int, progress: Callable[[str
         time.sleep(POLL_MS / 1000)
 
 
-def quorum_problem(api: str, token: str) -> str:
-    """Why the node at `api` does not count as ready; empty when it says that it has quorum."""
+def quorum_problem(api: str, token: str, *, is_new: bool = False) -> str:
+    """Why the node at `api` does not count as ready; empty when it says that it has quorum (and that everybody votes)."""
     host, _, port = api.rpartition(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=REQUEST_WAIT_MAX_S)
     try:
@@ -151,8 +152,11 @@ def quorum_problem(api: str, token: str) -> str:
         content = response.read()
         if response.status != 200:
             return f"it answers with HTTP status {response.status}"
-        is_quorate = json.loads(content)["as_of"]["quorate"]
-        return "" if is_quorate else "no quorum yet"
+        answer = json.loads(content)
+        if not answer["as_of"]["quorate"]:
+            return "no quorum yet"
+        joining = [each["name"] for each in answer.get("nodes", ()) if not each["vote"]] if is_new else []
+        return f"{', '.join(joining)} not admitted yet" if joining else ""
     except (OSError, http.client.HTTPException):
         return "no answer yet"
     except (ValueError, KeyError, TypeError):

@@ -30,6 +30,7 @@ from clusterd.lab.ports import HOST, Ports
 from clusterd.lab.processes import start_ticks_of
 from clusterd.model.errors import Refused
 from clusterd.model.settings import PROFILES
+from clusterd.runtime.founding import found
 
 RUN_BASE_PREFIX = "clusterd-"
 
@@ -161,7 +162,8 @@ def _lay_nodes(options: LabOptions, record: LabRecord) -> None:
     authority = create_authority(record.name)
     write_authority(authority, certificate=tls / "ca.pem", key=tls / "ca.key")
     write_secret(folder / "token", secrets.token_urlsafe(24).encode())
-    _bootstrap(options, record).write(folder / "bootstrap.json")
+    bootstrap = _bootstrap(options, record)
+    bootstrap.write(folder / "bootstrap.json")
     cluster_id = secrets.token_hex(16)
     members = tuple(Member(each.name, each.number, each.peer, each.api) for each in record.nodes)
     for entry in record.nodes:
@@ -177,6 +179,8 @@ def _lay_nodes(options: LabOptions, record: LabRecord) -> None:
         )
         LinkCuts().write(base / "links.json")
         _configuration(options, record, entry, files, members, cluster_id).write(Path(entry.configuration))
+    # Last of all: a lab that was interrupted before has founded nothing, and one that was not is whole.
+    found(NodeConfiguration.load(Path(record.nodes[0].configuration)), bootstrap)
 
 
 def _bootstrap(options: LabOptions, record: LabRecord) -> Bootstrap:

@@ -28,7 +28,7 @@ import click
 
 from clusterd.adapters.boot_clock import now_ms
 from clusterd.adapters.certificates import load_credentials
-from clusterd.adapters.configuration import Bootstrap, NodeConfiguration, present_run_id
+from clusterd.adapters.configuration import NodeConfiguration, present_run_id
 from clusterd.adapters.link_cuts import LinkCuts
 from clusterd.adapters.log_lines import LogLines
 from clusterd.adapters.peer_links import PeerIdentity, PeerLinks
@@ -59,7 +59,7 @@ def run(config_path: Path) -> None:
 
 async def _run(configuration: NodeConfiguration, config_path: Path, log: LogLines) -> int:
     started_ms = now_ms()
-    storage = open_storage(configuration, _bootstrap(configuration), log.note)
+    storage = open_storage(configuration, log.note)
     daemon_run = secrets.token_hex(4)
     me = NodeId(configuration.node)
     identity = NodeIdentity(configuration.cluster_id, me, daemon_run, present_run_id())
@@ -68,6 +68,7 @@ async def _run(configuration: NodeConfiguration, config_path: Path, log: LogLine
         storage.restored,
         rng=random.Random(secrets.randbits(64)),
         now_ms=started_ms,
+        members=_peers(configuration),
         is_amnesiac=storage.is_amnesiac,
     )
     processes = NodeProcesses(
@@ -109,10 +110,6 @@ async def _run(configuration: NodeConfiguration, config_path: Path, log: LogLine
 
 def _wall_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _bootstrap(configuration: NodeConfiguration) -> Bootstrap:
-    return Bootstrap.load(Path(configuration.bootstrap_file)) if configuration.bootstrap_file else Bootstrap()
 
 
 def _peer_identity(configuration: NodeConfiguration, daemon_run: str) -> PeerIdentity:

@@ -58,6 +58,20 @@ ELECTION_STARTED = _event("election.started", "info", "This node asks for votes.
 SNAPSHOT_INSTALLED = _event("snapshot.installed", "info", "A snapshot from the leader replaced the log.", "index")
 SNAPSHOT_TAKEN = _event("snapshot.taken", "debug", "The log was compacted into a snapshot.", "index", "size_bytes")
 LOG_CUT = _event("log.cut", "warning", "An incomplete last record was cut from the log.", "segment", "bytes_cut")
+AMNESIA_BEGUN = _event(
+    "amnesia.begun",
+    "error",
+    "This node lost what it promised: it takes the log, but has no part in decisions.",
+    "because",
+)
+AMNESIA_ENDED = _event(
+    "amnesia.ended", "info", "The cluster put this node out of the voters: it may be made a voter again.", "index"
+)
+VOTER_REMOVED = _event(
+    "voter.removed", "warning", "A voter that lost its data is put out of the voters, to be admitted again.", "peer"
+)
+VOTER_ADMITTED = _event("voter.admitted", "info", "A node that caught up becomes a voter.", "peer")
+STORAGE_MISSING = _event("storage.missing", "error", "This node finds no data of its own.", "what", "hint")
 STORAGE_DAMAGED = _event("storage.damaged", "error", "The durable state cannot be trusted.", "what", "hint")
 DIGEST_DIFFERED = _event("digest.differed", "error", "Two replicas differ at one revision.", "peer", "revision")
 

@@ -2,16 +2,16 @@
 
 from typing import TYPE_CHECKING
 
+from clusterd.consensus import Step, next_change
 from clusterd.leader import FenceKnowledge, FenceWish, Memory, Sight, decide
 from clusterd.model import keys
-from clusterd.model.events import DIGEST_DIFFERED, FENCE_ANSWERED, FENCE_ASKED, note
+from clusterd.model.events import DIGEST_DIFFERED, FENCE_ANSWERED, FENCE_ASKED, VOTER_ADMITTED, VOTER_REMOVED, note
 from clusterd.model.ids import GroupId, NodeId, key_of
 from clusterd.model.records import ResourceRecord
 from clusterd.node.effects import AskFence
 from clusterd.node.events import FenceAnswered
 from clusterd.node.handing_over import GivingWay
 from clusterd.node.proposals import ForLeader
-from clusterd.wire.consensus_pb2 import Configuration
 from clusterd.wire.peer_pb2 import Heartbeat
 
 if TYPE_CHECKING:
@@ -127,22 +127,14 @@ class Leading:
         """A voter that lost its data becomes a learner, and a voter again once it has caught up. One change at a time."""
         raft = self._node.replica.raft
         newest = raft.configuration
-        if newest != raft.committed_configuration:
+        if newest != raft.committed_configuration or raft.transfers_to is not None:
             return
-        for peer in raft.amnesiac_peers:
-            if peer in newest.voters and len(newest.voters) > 1:
-                voters = [each for each in newest.voters if each != peer]
-                raft.propose_configuration(
-                    Configuration(voters=voters, learners=sorted({*newest.learners, peer})), now_ms
-                )
-                return
-        for learner in newest.learners:
-            node = NodeId(learner)
-            if node not in raft.amnesiac_peers and raft.match_index_of(node) >= raft.commit_index:
-                learners = [each for each in newest.learners if each != learner]
-                voters = sorted({*newest.voters, learner})
-                raft.propose_configuration(Configuration(voters=voters, learners=learners), now_ms)
-                return
+        caught_up = [node for each in newest.learners if raft.match_index_of(node := NodeId(each)) >= raft.commit_index]
+        change = next_change(newest, amnesiacs=raft.amnesiac_peers, caught_up=caught_up)
+        if change is not None:
+            raft.propose_configuration(change.configuration, now_ms)
+            kind = VOTER_ADMITTED if change.step is Step.ADMIT else VOTER_REMOVED
+            self._node.say(note(kind, peer=change.node))
 
     def _decide(self, now_ms: int) -> bool:
         node = self._node

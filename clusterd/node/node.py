@@ -60,14 +60,15 @@ class Node:
         *,
         rng: random.Random,
         now_ms: int,
-        raft_settings: RaftSettings | None = None,
+        members: Iterable[NodeId] = (),
         is_amnesiac: bool = False,
     ) -> None:
+        """`members`: whom to reach as long as the database names nobody."""
         self.identity = identity
         self.me = identity.node
-        self.replica = Replica(
-            self.me, restored, raft_settings or _raft_settings(restored), rng, now_ms, is_amnesiac=is_amnesiac
-        )
+        self._members = tuple(members)
+        first = _raft_settings(_settings_in(restored))
+        self.replica = Replica(self.me, restored, first, rng, now_ms, is_amnesiac=is_amnesiac)
         self.settings: ClusterSettings = cluster_settings(self.replica.view.cluster())
         self.presence = Presence(identity, self.replica, now_ms)
         self.presence.quiet_max_ms = 3 * self.settings.same_subnet_delay_ms
@@ -190,6 +191,7 @@ class Node:
             case "consensus":
                 for message in envelope.consensus.messages:
                     self.replica.raft.receive(sender, message, now_ms)
+                self.leading.is_due |= sender in self.replica.raft.configuration.learners  # it may have caught up
             case "propose_request":
                 self._take_proposal(sender, envelope.propose_request, now_ms)
             case "propose_reply":
@@ -259,7 +261,7 @@ class Node:
             delay_ms = self.settings.same_subnet_delay_ms
             in_step_ms = self.talking.next_beat_ms + delay_ms
             self.talking.next_beat_ms = in_step_ms if in_step_ms > now_ms else now_ms + delay_ms
-            self.talking.know([node.name for node in self.replica.view.nodes()])
+            self.talking.know([node.name for node in self.replica.view.nodes()] or self._members)
             self.beat(now_ms, wants_answer=self.owning.waits_for_lease(now_ms))
             self.say(
                 *self.watching.look(
@@ -376,17 +378,23 @@ class Node:
 
     def _database_changed(self, changed: set[str], *, is_restored: bool, now_ms: int) -> None:
         self.cluster_clock.advance_to(self.replica.database.cluster_ms, now_ms)
-        self.settings = cluster_settings(self.replica.view.cluster())
+        settings = cluster_settings(self.replica.view.cluster())
+        if settings != self.settings:
+            self.settings = settings
+            self.replica.raft.adopt(_raft_settings(settings))
         self.presence.quiet_max_ms = 3 * self.settings.same_subnet_delay_ms
         self.leading.database_changed(changed, is_restored=is_restored, now_ms=now_ms)
         self.owning.database_changed(changed, is_restored=is_restored, now_ms=now_ms)
         self.do(Applied(self.replica.database.revision))
 
 
-def _raft_settings(restored: Restored) -> RaftSettings:
-    """Elections are as patient as half the silence limit: a leader is replaced before its node is given up."""
+def _settings_in(restored: Restored) -> ClusterSettings:
     database = Database.restore(restored.snapshot.data, restored.snapshot.meta.index)
-    settings = cluster_settings(DatabaseView(database).cluster())
+    return cluster_settings(DatabaseView(database).cluster())
+
+
+def _raft_settings(settings: ClusterSettings) -> RaftSettings:
+    """Elections are as patient as half the silence limit: a leader is replaced before its node is given up."""
     return RaftSettings(
         election_timeout_ms=max(settings.silence_max_ms // 2, 2 * settings.same_subnet_delay_ms),
         beat_interval_ms=settings.same_subnet_delay_ms,

@@ -81,6 +81,9 @@ def status_of(node: "Node", now_ms: int, *, version: str, quorum_since_wall_ms: 
 
 
 def is_quorate(node: "Node") -> bool:
-    """Whether changes can be committed: this node leads and is ready, or follows a leader that it hears."""
+    """Whether changes can be committed: this node leads and is ready, or follows a leader that it hears. One that lost
+    its data vouches for nothing before it was admitted again."""
     raft = node.replica.raft
+    if raft.is_amnesiac:
+        return False
     return raft.is_leader_ready if raft.leader == node.me else raft.leader is not None

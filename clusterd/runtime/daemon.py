@@ -56,7 +56,6 @@ class Daemon:
         self.node = node
         self._storage = storage
         self._processes = processes
-        self._is_amnesiac = storage.is_amnesiac
         self._links = make_links(PeerEvents(self._opened, self._broken, self._received, log))
         self._version = version
         self._wall_ms = wall_ms
@@ -85,6 +84,7 @@ class Daemon:
             lambda error: _post_soon(loop, self._fail, error),
         )
         self.reload_cuts()
+        self._tell_time()  # before anything is decided: a lone voter leads at once
         self._processes.start(self.post, self._fail)
         await self._processes.wait_for_guard(GUARD_FIRST_S)
         await self._links.start()
@@ -118,10 +118,13 @@ class Daemon:
         """The wall clock, and how big and busy the machine is: one wake-up for both."""
         machine = Machine()
         while True:
-            local_offset_ms = (time.localtime().tm_gmtoff or 0) * 1000
-            self.post(happened.WallClock(self._wall_ms() - now_ms(), local_offset_ms))
+            self._tell_time()
             self.post(machine.measure())
             await asyncio.sleep(MEASURE_EVERY_S)
+
+    def _tell_time(self) -> None:
+        local_offset_ms = (time.localtime().tm_gmtoff or 0) * 1000
+        self.post(happened.WallClock(self._wall_ms() - now_ms(), local_offset_ms))
 
     def _fail(self, error: BaseException) -> None:
         if self._ended is not None and not self._ended.done():
@@ -153,9 +156,6 @@ class Daemon:
         except Exception as error:  # a bug: the node's brain cannot be trusted any more, so the process ends
             self._fail(error)
             return
-        if self._is_amnesiac and not self.node.replica.raft.is_amnesiac:
-            self._is_amnesiac = False
-            self._storage.end_amnesia()
         self._note_quorum()
         self._arm_timer()
 

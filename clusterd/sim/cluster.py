@@ -27,8 +27,9 @@ from clusterd.model.settings import PROFILES
 from clusterd.model.states import GroupState, ResourceState, group_state
 from clusterd.node import effects as do
 from clusterd.node import events as happened
+from clusterd.sim.disk import Disk
 from clusterd.sim.host import DISK, Dials
-from clusterd.sim.machine import Disk, Machine
+from clusterd.sim.machine import Machine
 from clusterd.sim.network import Network
 from clusterd.sim.storage import Storage
 from clusterd.sim.takeovers import Takeovers

@@ -2,20 +2,18 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from clusterd.consensus import Persist, Restored
-from clusterd.consensus.outputs import Snapshot
+from clusterd.consensus import Persist
 from clusterd.model.ids import Incarnation, NodeId
 from clusterd.model.records import ResourceTypeRecord
 from clusterd.node import Node, NodeIdentity
 from clusterd.node import effects as do
 from clusterd.node import events as happened
 from clusterd.owner import HostCall, KillHost, StartHost
+from clusterd.sim.disk import Disk
 from clusterd.sim.guard import SimGuard
 from clusterd.sim.host import DISK, SimHost
-from clusterd.wire.consensus_pb2 import Entry, HardState
 
 if TYPE_CHECKING:
     from clusterd.sim.cluster import SimCluster
@@ -23,31 +21,6 @@ if TYPE_CHECKING:
 DISK_MS = (0.1, 2.0)
 LOCAL_MS = 0.2
 GOODBYE_MS = 20
-
-
-@dataclass(slots=True)
-class Disk:
-    """What is durable. A crash loses the writes under way; `stored` survives."""
-
-    hard_state: HardState
-    snapshot: Snapshot
-    entries: dict[int, Entry] = field(default_factory=dict)
-
-    def write(self, persist: Persist) -> None:
-        if persist.snapshot is not None:
-            self.snapshot = persist.snapshot
-            base = persist.snapshot.meta.index
-            keep = {} if persist.drops_log else self.entries
-            self.entries = {index: entry for index, entry in keep.items() if index > base}
-        if persist.entries:
-            first = persist.entries[0].index
-            self.entries = {index: entry for index, entry in self.entries.items() if index < first}
-            self.entries.update((entry.index, entry) for entry in persist.entries)
-        if persist.hard_state is not None:
-            self.hard_state = persist.hard_state
-
-    def restored(self) -> Restored:
-        return Restored(self.hard_state, self.snapshot, tuple(self.entries[index] for index in sorted(self.entries)))
 
 
 class Machine:
@@ -164,7 +137,14 @@ class Machine:
     def _start_daemon(self) -> None:
         self.daemon_number += 1
         identity = NodeIdentity("sim", self.name, f"{self.name}-d{self.daemon_number}", self.run_id)
-        self.node = Node(identity, self.disk.restored(), rng=self.rng, now_ms=self.clock_ms())
+        self.node = Node(
+            identity,
+            self.disk.restored(),
+            rng=self.rng,
+            now_ms=self.clock_ms(),
+            members=[each for each in self.cluster.names if each != self.name],
+            is_amnesiac=self.disk.is_amnesiac,
+        )
         self._writing_node = self.node
         self._tick_at_ms = None
         self.feed(happened.WallClock(self.cluster.wall_ms() - self.clock_ms()))
@@ -262,18 +242,18 @@ class Machine:
 
     def _write(self, persist: Persist) -> None:
         """Writes are made in order; one that is under way when the daemon is killed may or may not be durable."""
-        node, timeline = self.node, self.cluster.timeline
+        node, timeline, disk = self.node, self.cluster.timeline, self.disk
         took_us = int(self.rng.uniform(*DISK_MS) * 1000) + self.cluster.slow_disk_us(self.name)
         self._disk_free_us = max(self._disk_free_us, timeline.now_us) + took_us
 
         def written() -> None:
             if self.node is node:
-                self.disk.write(persist)
+                disk.write(persist)
                 self.feed(happened.LogWritten(persist.sequence))
             elif self.node is None and node is self._writing_node:
                 # After the first write that a crash lost, none of that run's is durable either.
                 if self.rng.random() < 0.5:
-                    self.disk.write(persist)
+                    disk.write(persist)
                 else:
                     self._writing_node = None
 

@@ -11,7 +11,8 @@ commands in virtual time and returns the trace: commands, decisions of the clust
     ----
     …
 
-What operators wish for (`pause`, `move`, `set` …) is in `wishes`, what befalls single resources in `mishaps`.
+What operators wish for (`pause`, `move`, `set` …) is in `wishes`, what befalls single resources in `mishaps`, what befalls
+the data of nodes in `forgetting`.
 """
 
 import re
@@ -23,6 +24,7 @@ from clusterd.model.durations import parse_duration
 from clusterd.model.records import Properties
 from clusterd.model.states import MembershipState
 from clusterd.sim.cluster import SimCluster, SimSettings
+from clusterd.sim.forgetting import Forgetting, memory_claim
 from clusterd.sim.host import Dials
 from clusterd.sim.mishaps import Mishaps, resource_claim
 from clusterd.sim.wishes import Wishes, claim, group_options
@@ -82,6 +84,7 @@ class _Teller:
         self._begin_us = 0
         self._wishes: Wishes | None = None
         self._mishaps: Mishaps | None = None
+        self._forgetting: Forgetting | None = None
 
     @property
     def is_started(self) -> bool:
@@ -101,6 +104,7 @@ class _Teller:
                 )
             )
             self._cluster, self._wishes, self._mishaps = cluster, Wishes(cluster), Mishaps(cluster)
+            self._forgetting = Forgetting(cluster)
             cluster.start()
             if not cluster.run_until(self._is_settled):
                 raise ScenarioFailed("the cluster did not come up")
@@ -133,6 +137,8 @@ class _Teller:
             command, rest = self._wishes.find(word), [self._node(each) for each in rest]
         if command is None and self._mishaps is not None:
             command = self._mishaps.find(word)
+        if command is None and self._forgetting is not None:
+            command, rest = self._forgetting.find(word), [self._node(each) for each in rest]
         if command is None:
             raise ScenarioFailed(f"there is no command {word}")
         command(*rest)
@@ -176,7 +182,7 @@ class _Teller:
 
     def _claim(self, words: tuple[str, ...]) -> Callable[[], bool]:
         cluster = self.cluster
-        found = claim(cluster, words) or resource_claim(cluster, words)
+        found = claim(cluster, words) or resource_claim(cluster, words) or memory_claim(cluster, words)
         if found is not None:
             return found
         match words:

@@ -56,6 +56,12 @@ class Disk:
         self.queue(*entries, term=term, taken=taken, drops_log=drops_log)
         self.wait()
 
+    def say_amnesiac(self, is_amnesiac: bool) -> None:
+        assert self.storage
+        self.sequence += 1
+        self.storage.write(Persist(self.sequence, None, (), None, is_amnesiac=is_amnesiac))
+        self.wait()
+
     def wait(self) -> None:
         with self._changed:
             assert self._changed.wait_for(lambda: self.failure or self._written >= self.sequence, timeout=20)
@@ -307,7 +313,7 @@ def test_damaged_data_is_set_aside_and_the_loss_is_remembered(disk: Disk) -> Non
     assert disk.storage and disk.storage.is_amnesiac
     disk.reopen()
     assert disk.storage.is_amnesiac
-    disk.storage.end_amnesia()
+    disk.say_amnesiac(False)
     disk.reopen()
     assert not disk.storage.is_amnesiac
 

@@ -1,0 +1,80 @@
+"""What can befall the data of a node that is down? Pure. Commands and claims of scenarios, and of storms.
+
+wipe n1                 its data folder is gone
+mark n1 MARK            a copy of its data is kept under that name (also while it runs)
+rollback n1 MARK        its data is that copy again
+
+node n1 amnesiac | sound | votes | has-no-vote     lost nothing: whatever an operator was told is committed is there
+"""
+
+from collections.abc import Callable
+
+from clusterd.model.ids import NodeId
+from clusterd.sim.cluster import SimCluster
+from clusterd.sim.disk import Disk
+
+
+class Forgetting:
+    """The copies that were made, and what was done with them."""
+
+    def __init__(self, cluster: SimCluster) -> None:
+        self._cluster = cluster
+        self._copies: dict[tuple[str, str], Disk] = {}
+
+    def find(self, word: str) -> Callable[..., None] | None:
+        """The command called `word`."""
+        commands: dict[str, Callable[..., None]] = {"wipe": self.wipe, "mark": self.mark, "rollback": self.rollback}
+        return commands.get(word)
+
+    def wipe(self, name: str) -> None:
+        self._give(name, Disk.wiped())
+
+    def mark(self, name: str, mark: str) -> None:
+        self._copies[name, mark] = self._cluster.machines[NodeId(name)].disk.copy()
+
+    def rollback(self, name: str, mark: str) -> None:
+        self._give(name, self._copies[name, mark].copy())
+
+    def _give(self, name: str, disk: Disk) -> None:
+        machine = self._cluster.machines[NodeId(name)]
+        if machine.node is not None:
+            raise ValueError(f"the daemon of {name} runs: kill it first")
+        machine.disk = disk
+
+
+def memory_claim(cluster: SimCluster, words: tuple[str, ...]) -> Callable[[], bool] | None:
+    """What a scenario may claim of what nodes remember; None: something else is claimed."""
+    match words:
+        case ("node", name, "amnesiac"):
+            return lambda: is_amnesiac(cluster, name)
+        case ("node", name, "sound"):
+            return lambda: not is_amnesiac(cluster, name)
+        case ("node", name, "votes"):
+            return lambda: name in voters(cluster)
+        case ("node", name, "has-no-vote"):
+            return lambda: name not in voters(cluster)
+        case ("lost", "nothing"):
+            return lambda: not lost(cluster)
+        case _:
+            return None
+
+
+def is_amnesiac(cluster: SimCluster, name: str) -> bool:
+    machine = cluster.machines[NodeId(name)]
+    return machine.disk.is_amnesiac if machine.node is None else machine.node.replica.raft.is_amnesiac
+
+
+def voters(cluster: SimCluster) -> tuple[str, ...]:
+    """As the leader has committed them."""
+    leader = cluster.leader()
+    node = cluster.machines[NodeId(leader)].node if leader is not None else None
+    return tuple(node.replica.raft.committed_configuration.voters) if node is not None else ()
+
+
+def lost(cluster: SimCluster) -> list[str]:
+    """What an operator was told is committed, and the leader does not have."""
+    leader = cluster.leader()
+    if leader is None:
+        return []
+    view = cluster.view(leader)
+    return [key for key in cluster.acknowledged if not view.revision_of(key)]
