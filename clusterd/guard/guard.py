@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from google.protobuf.message import DecodeError
 
 from clusterd.adapters.boot_clock import BootTimer, now_ms
+from clusterd.adapters.call_record import forget_records
 from clusterd.adapters.containment import NodeContainment
 from clusterd.adapters.containment_fork import become_subreaper
 from clusterd.adapters.containment_proc import own_children
@@ -140,8 +141,7 @@ class Guard:
                 self._shadow_pid = start_shadow(self._containment, (self._lock,))
             for host in list(self._hosts.values()):
                 if host.pid == pid:
-                    host.exit_because = _exit_words(status)
-                    self._end_host(host, host.exit_because)
+                    self._end_host(host, _exit_words(status))
 
     # ---- incarnations ----
 
@@ -181,6 +181,7 @@ class Guard:
     def _forget_incarnation(self) -> None:
         for host in self._hosts.values():
             self._let_go(host)
+        forget_records(self._identity.run_dir)
         self._hosts.clear()
         self._host_endings.clear()
         self._start_after.clear()
@@ -222,7 +223,7 @@ class Guard:
         if not problem and len(self._hosts) >= HOST_COUNT_MAX and host_id not in self._hosts:
             problem = f"there are {HOST_COUNT_MAX} hosts already"
         if problem:
-            self._tell_host_ended(host_id, f"not started: {problem}")
+            self._tell_not_started(host_id, problem)
         elif host_id in self._host_endings:
             self._start_after.add(host_id)
         elif host_id in self._hosts:
@@ -236,7 +237,7 @@ class Guard:
         try:
             host = start_host(host_id, self._identity, self._containment, incarnation, now_ms())
         except OSError as error:
-            self._tell_host_ended(host_id, f"not started: {error}")
+            self._tell_not_started(host_id, str(error))
             return
         host.give_lease(incarnation, self._lease.deadline_ms)
         self._hosts[host_id] = host
@@ -264,9 +265,13 @@ class Guard:
             self._tell_trouble(ending, now)
             return
         del self._host_endings[host_id]
-        self._let_go(self._hosts.pop(host_id))
-        log("host.ended", "warning", host=host_id, because=ending.because, took_ms=now - ending.began_ms)
-        self._tell_host_ended(host_id, ending.because)
+        host = self._hosts.pop(host_id)
+        self._let_go(host)
+        ended = host.ended(ending.because)
+        calls = [f"{each.verb} of {each.resource}" if each.resource else each.verb for each in ended.calls]
+        took_ms = now - ending.began_ms
+        log("host.ended", "warning", host=host_id, because=ending.because, calls=calls, took_ms=took_ms)
+        self._tell(host_pb2.GuardEvent(host_ended=ended))
         if host_id in self._start_after:
             self._start_after.discard(host_id)
             self._fork_host(host_id)
@@ -276,8 +281,9 @@ class Guard:
             self._poll.unregister(host.lease_socket)
             host.lease_socket.close()
 
-    def _tell_host_ended(self, host_id: str, because: str) -> None:
-        ended = host_pb2.HostEnded(host_id=host_id, because=because, workloads_gone=True)
+    def _tell_not_started(self, host_id: str, because: str) -> None:
+        kind = host_pb2.HOST_END_KIND_NEVER_UP
+        ended = host_pb2.HostEnded(host_id=host_id, because=f"not started: {because}", workloads_gone=True, kind=kind)
         self._tell(host_pb2.GuardEvent(host_ended=ended))
 
     def _hear_host(self, host: HostProcess) -> None:
@@ -342,6 +348,7 @@ class Guard:
             case "kill_host":
                 host = self._hosts.get(request.kill_host.host_id)
                 if host is not None:
+                    host.is_on_request = True
                     self._end_host(host, f"killed: {request.kill_host.because}")
             case "end_incarnation" if request.end_incarnation.incarnation == self._remembered.incarnation:
                 self._begin_end(request.end_incarnation.because)

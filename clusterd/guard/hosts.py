@@ -10,6 +10,7 @@ import socket
 import sys
 from dataclasses import dataclass
 
+from clusterd.adapters.call_record import forget_record, record_path, recorded_calls
 from clusterd.adapters.containment import HOST_ITSELF, NodeContainment
 from clusterd.adapters.containment_fork import Birth, bear
 from clusterd.adapters.frames import framed
@@ -35,9 +36,10 @@ class HostProcess:
     socket_path: str
     lease_socket: socket.socket
     ready_until_ms: int
+    record_path: str
     is_ready: bool = False
-    exit_because: str = ""  # set once it is reaped
-    killed_because: str = ""
+    is_on_request: bool = False
+    """Its daemon wanted it to end."""
 
     def give_lease(self, incarnation: str, deadline_ms: int) -> None:
         """A host that does not read (stopped, say) misses updates and then ends at an older deadline: the safe side.
@@ -54,6 +56,23 @@ class HostProcess:
 
     def started(self) -> host_pb2.HostStarted:
         return host_pb2.HostStarted(host_id=self.host_id, pid=self.pid, socket_path=self.socket_path)
+
+    def ended(self, because: str) -> host_pb2.HostEnded:
+        """What there is to say of it once it is gone. What it was loading is left to the next host of that name, if that
+        ended it."""
+        calls = recorded_calls(self.record_path)
+        kind = host_pb2.HOST_END_KIND_BY_ITSELF if self.is_ready else host_pb2.HOST_END_KIND_NEVER_UP
+        if self.is_on_request:
+            kind = host_pb2.HOST_END_KIND_ON_REQUEST
+            forget_record(self.record_path)
+        return host_pb2.HostEnded(
+            host_id=self.host_id,
+            because=because,
+            workloads_gone=True,
+            kind=kind,
+            has_calls=calls is not None,
+            calls=[host_pb2.HostedCall(resource=each.resource, verb=each.verb) for each in calls or ()],
+        )
 
 
 def host_id_problem(host_id: str) -> str:
@@ -90,7 +109,8 @@ def start_host(
         theirs.close()
         os.close(report_write)
         os.close(report)
-    return HostProcess(host_id, pid, socket_path, ours, now_ms + READY_WITHIN_MS)
+    written_down = record_path(identity.run_dir, host_id)
+    return HostProcess(host_id, pid, socket_path, ours, now_ms + READY_WITHIN_MS, written_down)
 
 
 def _argv(

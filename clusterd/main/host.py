@@ -45,6 +45,7 @@ def _host(options: dict[str, list[str]]) -> int:
 async def _serve(one: dict[str, str], plugin_folders: list[str], spawner: socket.socket, spawner_pid: int) -> None:
     import asyncio
 
+    from clusterd.adapters.call_record import CallRecord, record_path
     from clusterd.adapters.containment import NodeContainment
     from clusterd.adapters.plain_log import log
     from clusterd.reshost.host import Host
@@ -56,6 +57,7 @@ async def _serve(one: dict[str, str], plugin_folders: list[str], spawner: socket
     from clusterd.reshost.threads import CallThreads
 
     containment = NodeContainment.at(one["run-dir"], one.get("cgroup", ""))
+    record = CallRecord(record_path(one["run-dir"], one["host-id"]))
     connections = Connections()
 
     def end(because: str) -> None:
@@ -73,10 +75,10 @@ async def _serve(one: dict[str, str], plugin_folders: list[str], spawner: socket
         containment=containment,
         environment=_workload_environment(),
         spawner=SpawnerLink(spawner, spawner_pid, end),
-        threads=CallThreads(),
+        threads=CallThreads(record),
         emit=connections.emit,
     )
-    plugins = load_plugins(plugin_folders)
+    plugins = load_plugins(plugin_folders, record)
     for trouble in plugins.troubles:
         log("plugin.refused", "error", because=trouble)
     host = connections.host = Host(services, plugins)

@@ -180,6 +180,9 @@ STALE_REFUSED = _event("stale.refused", "warning", "An old generation or incarna
 GUARD_CONNECTED = _event("guard.connected", "info", "The guard answered.", "incarnation", "containment")
 GUARD_LOST = _event("guard.lost", "error", "The guard is gone, and with it everything that ran here.", "because")
 INCARNATION_ENDED = _event("incarnation.ended", "warning", "A run of the guard is over.", "incarnation", "because")
+RESOURCE_SET_APART = _event(
+    "resource.set-apart", "warning", "A resource that ended its host, or hung in it, has a host of its own from now on."
+)
 HOST_STARTED = _event("host.started", "info", "A resource host is running.", "host", "pid")
 HOST_ENDED = _event("host.ended", "warning", "A resource host is gone.", "host", "because")
 HOST_HUNG = _event("host.hung", "error", "A call did not return: its host is killed.", "host", "resource", "call")

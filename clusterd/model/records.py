@@ -351,6 +351,8 @@ class ResourceReport:
     """Digest of what anything of it that may run there came online with (`model/ran_as.py`); empty: not known."""
     concern: str = ""
     """What a person should know of it although it runs; nothing follows from it by itself. Empty: nothing."""
+    is_apart: bool = False
+    """It crashed or hung a resource host: it has one of its own, on every node."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from clusterd.model.ids import Incarnation, NodeId, ResourceId
 from clusterd.model.records import ResourceTypeRecord
-from clusterd.owner import CallAnswer, Happening, Hosted
+from clusterd.owner import CallAnswer, Happening, Hosted, HostEnd
 from clusterd.wire.peer_pb2 import Envelope
 from clusterd.wire.records_pb2 import Transaction
 
@@ -94,16 +94,10 @@ class GuardGone:
 @dataclass(frozen=True, slots=True)
 class HostUp:
     host: str
+    incarnation: Incarnation
     pid: int
     hosted: tuple[Hosted, ...]
     types: tuple[ResourceTypeRecord, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class HostEnded:
-    host: str
-    because: str
-    are_workloads_gone: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +184,7 @@ Event: TypeAlias = (
     | IncarnationEnded
     | GuardGone
     | HostUp
-    | HostEnded
+    | HostEnd
     | HostSilent
     | CallProgressed
     | CallAnswered

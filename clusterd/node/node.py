@@ -26,7 +26,7 @@ from clusterd.node.reading import Reads
 from clusterd.node.replica import Replica
 from clusterd.node.talking import Talking
 from clusterd.node.watching import Watching
-from clusterd.owner import Now
+from clusterd.owner import HostEnd, Now
 from clusterd.wire.consensus_pb2 import ConsensusMessage
 from clusterd.wire.peer_pb2 import ConsensusBatch, Envelope, Heartbeat, ProposeReply, ProposeRequest
 from clusterd.wire.records_pb2 import Transaction
@@ -156,7 +156,7 @@ class Node:
                 | happened.IncarnationEnded()
                 | happened.GuardGone()
                 | happened.HostUp()
-                | happened.HostEnded()
+                | HostEnd()
                 | happened.HostSilent()
                 | happened.CallProgressed()
                 | happened.CallAnswered()

@@ -20,7 +20,7 @@ from clusterd.node.effects import Effect, EndIncarnation, Left, RenewLease
 from clusterd.node.handing_over import HandingOver
 from clusterd.node.proposals import ForOwner
 from clusterd.node.publishing import Publishing
-from clusterd.owner import Owner, OwnerProposal
+from clusterd.owner import HostEnd, Now, Owner, OwnerProposal
 
 if TYPE_CHECKING:
     from clusterd.node.node import Node
@@ -56,7 +56,7 @@ class Owning:
         | happened.IncarnationEnded
         | happened.GuardGone
         | happened.HostUp
-        | happened.HostEnded
+        | HostEnd
         | happened.HostSilent
         | happened.CallProgressed
         | happened.CallAnswered
@@ -84,11 +84,9 @@ class Owning:
                 self._node.say(note(GUARD_LOST, because=event.because))
                 self._begin(Incarnation(""), 0, now_ms)
             case happened.HostUp():
-                for record in event.types:
-                    self._publishing.know_type(record)
-                self.owner.host_up(event.host, event.pid, event.hosted)
-            case happened.HostEnded():
-                self.owner.host_ended(event.host, event.because, are_workloads_gone=event.are_workloads_gone, now=now)
+                self._host_up(event, now)
+            case HostEnd():
+                self.owner.host_ended(event, now)
             case happened.HostSilent():
                 self.owner.host_silent(event.host, event.because)
             case happened.CallProgressed():
@@ -148,6 +146,14 @@ class Owning:
         for _, proposal, has_succeeded in ready:
             self._is_due = True
             self.owner.reported(proposal.group, has_succeeded=has_succeeded, proposal=proposal)
+
+    def _host_up(self, event: happened.HostUp, now: Now) -> None:
+        """One of another incarnation was greeted before its end and answered after it: it is gone."""
+        if event.incarnation != self._node.presence.incarnation:
+            return
+        for record in event.types:
+            self._publishing.know_type(record)
+        self.owner.host_up(event.host, event.pid, event.hosted, now)
 
     def types_settled(self) -> None:
         self._publishing.settled()
@@ -213,9 +219,6 @@ class Owning:
         self.owner.begin(incarnation, hosts, is_inherited=bool(deadline_ms))
         if incarnation:
             self._take_groups()
-            start = self.owner.ensure_shared_host()
-            if start is not None:
-                self._node.do(start)
         self._node.beat(now_ms, wants_answer=bool(incarnation))
 
     def _obey_membership(self, now_ms: int) -> None:

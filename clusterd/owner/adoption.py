@@ -78,7 +78,7 @@ class Adoption:
         claimed = {name for group in groups.values() for name in group.held}
         calls = []
         for name, hosted in list(self._found.items()):
-            host, _ = hosts.ensure(hosted.resource, _DEFAULT_SETTINGS)
+            host = hosts.ensure(hosted.resource, _DEFAULT_SETTINGS)
             if not hosts.is_up(host) or hosts.is_busy(name, is_terminating=True):
                 continue
             del self._found[name]
@@ -221,6 +221,7 @@ def _first_held(shown: ResourceId, before: ResourceReport | None) -> Held:
         fail_id=before.fail_id,
         kill_id=before.kill_id,
         since_wall_ms=before.since_wall_ms,
+        is_apart=before.is_apart,
     )
 
 

@@ -95,6 +95,10 @@ def _new_arrival(desk: Desk, view: DatabaseView, assignment: AssignmentRecord) -
     records = {key_of(each.name): each for each in view.resources_of(assignment.group)}
     order = provider_order({name: parse_dependency(each.depends_on) for name, each in records.items()})
     arrival = Arrival(assignment)
+    report = view.report(assignment.group)
+    for each in report.resources if report is not None else ():
+        if each.is_apart:
+            desk.hosts.set_apart(each.name)
     for name in order:
         if _can_migrate(desk, view, records[name]):
             arrival.records[name] = records[name]
@@ -172,7 +176,7 @@ def _ask(
     record, settings = arrival.records[name], arrival.settings[name]
     if desk.hosts.is_busy(name, is_terminating=is_terminating):
         return False
-    host = host_for(desk, record.name, settings, plan)
+    host = host_for(desk, record.name, settings)
     if host is None:
         return False
     desk.hosts.place(record.name, host)
@@ -242,7 +246,7 @@ def answered(desk: Desk, arrival: Arrival, call: HostCall, answer: CallAnswer) -
             desk.hosts.displace(call.resource)
             desk.hosts.forget_calls(call.resource)
         else:
-            kill = desk.hosts.kill(call.host, f"hung call {call.verb} of {call.resource}")
+            kill = desk.hosts.kill(call.host, f"hung call {call.verb} of {call.resource}", blamed=call.resource)
             desk.kills.extend([kill] if kill is not None else [])
         return
     if answer.outcome is CallOutcome.DONE and len(answer.prepared.encode()) <= PREPARED_SIZE_MAX:
@@ -251,7 +255,7 @@ def answered(desk: Desk, arrival: Arrival, call: HostCall, answer: CallAnswer) -
     too_long = f"it says more than {PREPARED_SIZE_MAX} bytes"
     arrival.failed = f"{call.resource}: {answer.message or too_long}"[:_TEXT_LENGTH_MAX]
     if answer.outcome is CallOutcome.HUNG:
-        kill = desk.hosts.kill(call.host, f"hung call prepare of {call.resource}")
+        kill = desk.hosts.kill(call.host, f"hung call prepare of {call.resource}", blamed=call.resource)
         desk.kills.extend([kill] if kill is not None else [])
 
 

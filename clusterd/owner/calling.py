@@ -26,7 +26,7 @@ def ask(
     held = group.held[name]
     if desk.hosts.is_busy(name, is_terminating=verb is Verb.TERMINATE) and not is_urgent:
         return False
-    host = host_for(desk, held.name, group.settings[name], plan)
+    host = host_for(desk, held.name, group.settings[name])
     if host is None:
         return False
     call = call_of(desk, group, name, host, verb, reason, prepared=prepared)
@@ -39,18 +39,16 @@ def ask(
 
 def tell(desk: Desk, group: OwnedGroup, name: str, verb: Verb, plan: OwnerPlan) -> bool:
     """Send what nobody waits for the answer of, beside whatever is under way. False: its host is not up."""
-    host, _ = desk.hosts.ensure(group.held[name].name, group.settings[name])
+    host = desk.hosts.ensure(group.held[name].name, group.settings[name])
     if not desk.hosts.is_up(host):
         return False
     plan.calls.append(call_of(desk, group, name, host, verb, ""))
     return True
 
 
-def host_for(desk: Desk, resource: ResourceId, settings: ResourceSettings, plan: OwnerPlan) -> str | None:
-    """The host that serves a resource; None while it is not up, and then it is started."""
-    host, start = desk.hosts.ensure(resource, settings)
-    if start is not None:
-        plan.starts.append(start)
+def host_for(desk: Desk, resource: ResourceId, settings: ResourceSettings) -> str | None:
+    """The host that serves a resource; None while it is not up, and then it will be started."""
+    host = desk.hosts.ensure(resource, settings)
     return host if desk.hosts.is_up(host) else None
 
 

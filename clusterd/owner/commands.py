@@ -90,6 +90,35 @@ class Hosted:
     """It stands still here and is whole at the destination of a migration."""
 
 
+class HostEndKind(StrEnum):
+    """How a resource host came to its end."""
+
+    BY_ITSELF = "by-itself"
+    ON_REQUEST = "on-request"
+    NEVER_UP = "never-up"
+    """It could not be started, or ended before it was ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallInHost:
+    """A call that a host was in the midst of when it ended; without a resource a question to a type."""
+
+    resource: ResourceId
+    verb: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostEnd:
+    """A resource host is gone, and with it everything that it ran."""
+
+    host: str
+    because: str
+    are_workloads_gone: bool
+    kind: HostEndKind = HostEndKind.BY_ITSELF
+    calls: tuple[CallInHost, ...] | None = None
+    """None: it wrote nothing down."""
+
+
 @dataclass(frozen=True, slots=True)
 class StartHost:
     host: str

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from clusterd.model.events import HOST_HUNG, RESOURCE_STATE_CHANGED, note
-from clusterd.model.ids import ResourceId
+from clusterd.model.ids import ResourceId, key_of
 from clusterd.model.states import REST, ResourceState
 from clusterd.owner.commands import CallAnswer, CallOutcome, HostCall, Verb
 from clusterd.owner.desk import Desk
@@ -21,6 +21,7 @@ def online_answered(desk: Desk, group: OwnedGroup, name: str, answer: CallAnswer
     match answer.outcome:
         case CallOutcome.DONE:
             group.held[name] = replace(group.held[name], pid=answer.pid)
+            desk.hosts.came_online(group.held[name].name)
             if group.is_arriving and name not in group.idle:
                 group.went_on_wall_ms = max(group.went_on_wall_ms, now.wall_ms - answer.since_ms)
             apply(desk, group, name, Happening.ONLINE_DONE, answer.message, now)
@@ -60,14 +61,21 @@ def stop_answered(desk: Desk, group: OwnedGroup, name: str, call: HostCall, answ
         desk.stop_again_ms[name] = now.now_ms + STOP_AGAIN_MS
 
 
-def apply(desk: Desk, group: OwnedGroup, name: str, what: Happening, because: str, now: Now) -> None:
-    """Move a resource by one happening, with everything that follows from its new state."""
+def apply(
+    desk: Desk, group: OwnedGroup, name: str, what: Happening, because: str, now: Now, *, is_counted: bool = True
+) -> None:
+    """Move a resource by one happening, with everything that follows from its new state.
+
+    `is_counted`: whether a failure is the resource's own.
+    """
     before = group.held[name]
     after = advance(before, what, because=because, wall_ms=now.wall_ms)
     if after is before:
         return
     if after.state is ResourceState.FAILED:
-        after = judge(desk, group, name, after, now, is_counted=what is not Happening.STOP_FAILED)
+        is_own = is_counted and what is not Happening.STOP_FAILED
+        pause_ms = group.settings[name].restart_delay_ms if what is Happening.HOST_LOST else 0
+        after = judge(desk, group, name, after, now, is_counted=is_own, pause_ms=pause_ms)
     if after.state is ResourceState.ONLINE and group.failed_over_by == after.name:
         group.failed_over_by, group.failed_over_because = ResourceId(""), ""
     if what is Happening.STOPPED_ITSELF:
@@ -92,8 +100,10 @@ def apply(desk: Desk, group: OwnedGroup, name: str, what: Happening, because: st
     )
 
 
-def judge(desk: Desk, group: OwnedGroup, name: str, held: Held, now: Now, *, is_counted: bool = True) -> Held:
-    """The failure policy.
+def judge(
+    desk: Desk, group: OwnedGroup, name: str, held: Held, now: Now, *, is_counted: bool = True, pause_ms: int = 0
+) -> Held:
+    """The failure policy. `pause_ms`: before what has not failed by itself comes back.
 
     What is not wanted here now only has to be stopped, and comes back when it is wanted. What cannot be online because of a
     provider, or did not stop, has not failed by itself: it comes back, and that does not count.
@@ -103,7 +113,8 @@ def judge(desk: Desk, group: OwnedGroup, name: str, held: Held, now: Now, *, is_
         return replace(held, cause=f"{held.cause} ({text})", next_action="", next_action_cluster_ms=0)
     is_wanted = name in group.wanted and not desk.is_node_stopping
     if not is_wanted or not is_counted or not group.dependencies[name].is_satisfied(group.online):
-        return replace(held, next_action="resume", next_action_cluster_ms=1)
+        resume_cluster_ms = now.cluster_ms + pause_ms if pause_ms and not is_counted else 1
+        return replace(held, next_action="resume", next_action_cluster_ms=resume_cluster_ms)
     verdict = after_failure(group.settings[name], held.restarts, desk.node, now.cluster_ms)
     cause = f"{held.cause} ({verdict.text})"
     if verdict.asks_for_other_node and not _ask_for_other_node(group, held, cause):
@@ -130,15 +141,30 @@ def _ask_for_other_node(group: OwnedGroup, held: Held, because: str) -> bool:
 
 
 def kill_host_of(desk: Desk, name: str, because: str) -> None:
-    group, held = desk.find(name)
-    if group is None or held is None:
+    """A call of the resource hung, and nothing but the end of the process gets rid of it."""
+    _, held = desk.find(name)
+    host = desk.hosts.host_of(held.name) if held is not None else None
+    if held is None or host is None:
         return
-    host, _ = desk.hosts.ensure(held.name, group.settings[name])
-    kill = desk.hosts.kill(host, because)
+    kill = desk.hosts.kill(host, because, blamed=held.name)
     if kill is not None:
-        desk.hosts.set_apart(held.name)
         desk.kills.append(kill)
         desk.notes.append(note(HOST_HUNG, host=host, resource=held.name, call=because))
+
+
+def set_apart(desk: Desk, resource: ResourceId) -> None:
+    """It has a host of its own from its next start on, wherever that is."""
+    desk.hosts.set_apart(resource)
+    group, held = desk.find(key_of(resource))
+    if group is not None and held is not None:
+        group.held[key_of(resource)] = replace(held, is_apart=True)
+
+
+def rejoin(desk: Desk, group: OwnedGroup) -> None:
+    """Its resources may share a host again: what they did before was forgiven."""
+    for name, held in group.held.items():
+        desk.hosts.rejoin(held.name)
+        group.held[name] = replace(held, is_apart=False)
 
 
 def complained(desk: Desk, group: OwnedGroup, name: str, what: Happening, message: str, now: Now) -> None:

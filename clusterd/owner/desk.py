@@ -40,7 +40,7 @@ class Desk:
 
     def begin(self, incarnation: Incarnation) -> None:
         """Whatever was known of another incarnation is over."""
-        self.incarnation, self.hosts = incarnation, Hosts()
+        self.incarnation, self.hosts = incarnation, Hosts(self.hosts.last_call)
         self.groups, self.group_of = {}, {}
         self.dirty, self.look_again_ms, self.stop_again_ms = set(), {}, {}
         self.told = {}

@@ -118,7 +118,7 @@ def _ask(desk: Desk, fence: FenceOrder, name: str, now: Now, plan: OwnerPlan) ->
     settings = replace(settings, pending_timeout_ms=min(settings.pending_timeout_ms, FENCE_WITHIN_MS))
     if desk.hosts.is_busy(name, is_terminating=False):
         return
-    host = host_for(desk, record.name, settings, plan)
+    host = host_for(desk, record.name, settings)
     if host is None:
         return
     group, number = fence.order.group, fence.order.number
@@ -138,7 +138,7 @@ def has_ended(desk: Desk, key: str, now: Now, plan: OwnerPlan) -> bool:
         if record is None or settings is None:
             fence.asked.discard(name)
             continue
-        host = host_for(desk, record.name, settings, plan)
+        host = host_for(desk, record.name, settings)
         if host is not None and not desk.hosts.is_busy(name, is_terminating=True):
             order = fence.order
             call = raw_call(
@@ -200,7 +200,7 @@ def answered(desk: Desk, call: HostCall, answer: CallAnswer) -> None:
 
 
 def _kill_host(desk: Desk, call: HostCall) -> None:
-    kill = desk.hosts.kill(call.host, f"hung call {call.verb} of {call.resource}")
+    kill = desk.hosts.kill(call.host, f"hung call {call.verb} of {call.resource}", blamed=call.resource)
     desk.kills.extend([kill] if kill is not None else [])
 
 

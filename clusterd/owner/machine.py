@@ -144,6 +144,8 @@ class Held:
     concern: str = ""
     failed_meanwhile: bool = False
     """It failed while no daemon was there to hear of it: that is judged with the next plan."""
+    is_apart: bool = False
+    """It crashed a host, or hung in one: it has one of its own."""
     is_prepared: bool = False
     """Nothing of it runs here yet, and what arrived by live migration goes on with the next online."""
     ran_as: str = ""

@@ -16,8 +16,9 @@ from clusterd.model.records import AssignmentRecord
 from clusterd.model.states import ResourceState
 from clusterd.owner import arriving, fencing
 from clusterd.owner.adoption import Adoption, adopt_late, take_group
-from clusterd.owner.commands import SHARED_HOST, CallAnswer, CallOutcome, Hosted, StartHost, Verb
-from clusterd.owner.consequences import apply, complained, concerned, online_answered, stop_answered
+from clusterd.owner.blame import Judge, end_words
+from clusterd.owner.commands import SHARED_HOST, CallAnswer, CallOutcome, Hosted, HostEnd, Verb
+from clusterd.owner.consequences import apply, complained, concerned, online_answered, set_apart, stop_answered
 from clusterd.owner.departing import migrate_answered, progressed, resume_answered
 from clusterd.owner.desk import Desk
 from clusterd.owner.group import OwnedGroup, is_empty_here, is_mine
@@ -36,6 +37,7 @@ class Owner:
         self._desk = Desk(node)
         self._is_inherited = False
         self._adoption = Adoption()
+        self._judge = Judge()
 
     # ---- what the cluster committed ----
 
@@ -47,6 +49,7 @@ class Owner:
         if incarnation != self._desk.incarnation:
             self._is_inherited = is_inherited
             self._adoption = Adoption()
+            self._judge = Judge()
             self._desk.begin(incarnation)
             self._desk.hosts.expect(hosts)
 
@@ -91,6 +94,9 @@ class Owner:
             if is_awaited:
                 arriving.welcome(desk, name, group)
             desk.group_of.update(dict.fromkeys(group.held, group))
+            for held in group.held.values():
+                if held.is_apart:
+                    desk.hosts.set_apart(held.name)
         desk.dirty.add(name)
 
     def mark_all(self) -> None:
@@ -99,37 +105,40 @@ class Owner:
 
     # ---- what hosts say ----
 
-    def host_up(self, host: str, pid: int, hosted: Sequence[Hosted]) -> None:
+    def host_up(self, host: str, pid: int, hosted: Sequence[Hosted], now: Now) -> None:
         self._desk.notes.append(note(HOST_STARTED, host=host, pid=pid))
-        self._desk.hosts.came_up(host, tuple(hosted))
+        if self._desk.hosts.is_other_run(host, pid):
+            # Its end was never told. Calls end with the host they were sent to, and what it ran has ended with it.
+            self.host_ended(HostEnd(host, f"process {pid} took its place", are_workloads_gone=True), now)
+        self._desk.hosts.came_up(host, pid, tuple(hosted), now.now_ms)
         self._adoption.found(hosted)
         for group in self._desk.groups.values():
             adopt_late(group, self._adoption)
             self._desk.group_of.update(dict.fromkeys(group.held, group))
         self.mark_all()
 
-    def host_ended(self, host: str, because: str, *, are_workloads_gone: bool, now: Now) -> None:
-        """A host is gone. Its resources go through their failure policy; the one that hung gets a host of its own."""
-        desk = self._desk
-        desk.notes.append(note(HOST_ENDED, host=host, because=because))
-        served, lost = desk.hosts.ended(host)
-        self._adoption.host_ended(served)
-        arriving.host_ended(desk, served, because)
-        fencing.host_ended(desk, lost)
-        guilty = {call.resource for call in lost if because.startswith("killed: hung") and call.resource in because}
-        if not guilty and len(lost) == 1:
-            guilty = {lost[0].resource}
-        for resource in guilty:
-            desk.hosts.set_apart(resource)
-        for name in self._providers_first(served):
+    def host_ended(self, end: HostEnd, now: Now) -> None:
+        """A host is gone. Who ended it has failed; what only shared it comes back, and that does not count."""
+        desk, host = self._desk, end.host
+        desk.notes.append(note(HOST_ENDED, host=host, because=end.because))
+        gone = desk.hosts.ended(host, end.kind, end.because, now.now_ms)
+        self._adoption.host_ended(gone.served)
+        arriving.host_ended(desk, gone.served, end.because)
+        fencing.host_ended(desk, gone.lost)
+        verdict = self._judge.judge(host, gone, end.calls, now.now_ms)
+        desk.hosts.suspect(verdict.suspects)
+        for name in verdict.guilty:
+            set_apart(desk, ResourceId(name))
+        for name in self._providers_first(gone.served):
             group, held = desk.find(name)
             if group is None or held is None:
                 continue
-            if are_workloads_gone:
+            if end.are_workloads_gone:
                 group.held[name] = held = replace(held, may_run=False, pid=0)
-            is_stopped = are_workloads_gone or held.state is not ResourceState.OFFLINE_PENDING
+            is_stopped = end.are_workloads_gone or held.state is not ResourceState.OFFLINE_PENDING
             what = Happening.HOST_LOST if is_stopped else Happening.STOP_FAILED
-            apply(desk, group, name, what, f"host {host}: {because}", now)
+            is_counted = what is Happening.HOST_LOST and name in verdict.counted
+            apply(desk, group, name, what, end_words(end, verdict, name), now, is_counted=is_counted)
         self.mark_all()
 
     def host_silent(self, host: str, because: str) -> None:
@@ -244,6 +253,9 @@ class Owner:
                 if name in desk.fences:
                     fencing.plan_fence(desk, view, name, now, plan)
             plan.calls.extend(self._adoption.orphan_calls(desk.groups, desk.hosts, desk.incarnation, now.now_ms))
+        if desk.incarnation:
+            desk.hosts.want(SHARED_HOST)  # before anything needs it: a move should not wait for an interpreter
+        plan.starts.extend(desk.hosts.starts(now.now_ms))
         look_again = desk.look_again_ms.values() if may_act else ()
         for at_ms in (desk.hosts.next_deadline_ms(), *look_again):
             if at_ms is not None:
@@ -262,10 +274,6 @@ class Owner:
             for each in group.held:
                 self._desk.forget_resource(each, group)
             self._take_one(view, name)
-
-    def ensure_shared_host(self) -> StartHost | None:
-        """The shared host runs before anything needs it: a move should not wait for an interpreter."""
-        return self._desk.hosts.start(SHARED_HOST) if self._desk.incarnation else None
 
     # ---- what others ask ----
 
@@ -287,8 +295,6 @@ class Owner:
         return self._desk.groups.get(key_of(name))
 
     def host_of(self, resource: str) -> str | None:
-        """The host that serves a resource which this node owns."""
-        group, held = self._desk.find(key_of(resource))
-        if group is None or held is None:
-            return None
-        return self._desk.hosts.ensure(held.name, group.settings[key_of(resource)])[0]
+        """The host that serves a resource which this node owns; None when none does now."""
+        _, held = self._desk.find(key_of(resource))
+        return self._desk.hosts.host_of(held.name) if held is not None else None

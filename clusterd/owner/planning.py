@@ -8,7 +8,7 @@ from clusterd.model.states import Order, ResourceState
 from clusterd.owner import arriving, departing
 from clusterd.owner.calling import ask, call_of
 from clusterd.owner.commands import KILLED, Verb, host_times
-from clusterd.owner.consequences import apply
+from clusterd.owner.consequences import apply, rejoin
 from clusterd.owner.departing import depart, is_moved
 from clusterd.owner.desk import Desk
 from clusterd.owner.group import OwnedGroup, intend, is_empty_here
@@ -83,6 +83,7 @@ def _obey_operator(desk: Desk, group: OwnedGroup, now: Now, plan: OwnerPlan) -> 
     """Requests that are facts in the database and are carried out once; during maintenance they wait for its end."""
     if group.reset_id != group.record.reset_id and not any(held.is_hands_off for held in group.held.values()):
         group.reset_id = group.record.reset_id
+        rejoin(desk, group)
         group.failed_over_by, group.failed_over_because = ResourceId(""), ""
         for name, held in group.held.items():
             group.held[name] = (
@@ -142,9 +143,11 @@ def _bring_online(desk: Desk, group: OwnedGroup, name: str, now: Now, plan: Owne
         return
     if not is_known(group, held):
         return
-    host, start = desk.hosts.ensure(held.name, group.settings[name])
-    if start is not None:
-        plan.starts.append(start)
+    host = desk.hosts.ensure(held.name, group.settings[name])
+    if trouble := desk.hosts.trouble(host):
+        apply(desk, group, name, Happening.ONLINE_ASKED, "", now)
+        apply(desk, group, name, Happening.ONLINE_FAILED, f"its resource host {host} does not start: {trouble}", now)
+        return
     if not desk.hosts.is_up(host):
         return
     if held.next_action == "restart":
@@ -175,7 +178,7 @@ def _keep_times(desk: Desk, group: OwnedGroup, name: str, plan: OwnerPlan) -> No
     if desk.told.get(name) == times:
         return
     held = group.held[name]
-    host, _ = desk.hosts.ensure(held.name, group.settings[name])
+    host = desk.hosts.ensure(held.name, group.settings[name])
     if desk.hosts.is_up(host):
         desk.told[name] = times
         plan.calls.append(call_of(desk, group, name, host, Verb.TIMES, ""))

@@ -14,6 +14,7 @@ from clusterd.model.events import (
     MIGRATION_FAILED,
     MIGRATION_MOVED,
     RESOURCE_RESTARTED,
+    RESOURCE_SET_APART,
     RESOURCE_STATE_CHANGED,
     RESOURCE_STUCK,
     Event,
@@ -60,6 +61,8 @@ def _of_resource(was: ResourceReport | None, now: ResourceReport, report: Report
         yield RESOURCE_STATE_CHANGED, f"{name} is {now.state}", now.cause, name, level
     if was is not None and now.restarts and now.restarts[-1:] != was.restarts[-1:]:
         yield RESOURCE_RESTARTED, f"{name} is restarted on {report.node}", now.cause, name, ""
+    if now.is_apart and was is not None and not was.is_apart:
+        yield RESOURCE_SET_APART, f"{name} has a resource host of its own from now on", now.cause, name, ""
     said, says = was.embedded_failure if was else "", now.embedded_failure
     if says and says != said:
         yield EMBEDDED_FAILURE_REPORTED, f"the workload inside {name} complains", says, name, ""

@@ -73,4 +73,5 @@ def _resource_report(held: Held) -> ResourceReport:
         is_hands_off=held.is_hands_off,
         kill_id=held.kill_id,
         ran_as=held.ran_as,
+        is_apart=held.is_apart,
     )

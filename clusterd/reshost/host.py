@@ -96,7 +96,9 @@ class Host:
         if loaded is None:
             return result(host_pb2.OUTCOME_UNKNOWN_TYPE, self._plugins.unknown(call.type))
         make, question, body = loaded.make, call.control_verb, call.control_body
-        answer = self._services.threads.run(lambda: make.examine(question, body))
+        answer = self._services.threads.run(
+            lambda: make.examine(question, body), resource="", verb=f"examine {call.type}"
+        )
         try:
             async with asyncio.timeout(EXAMINE_WITHIN_MS / 1000):
                 return result(host_pb2.OUTCOME_DONE, control_body=await answer)

@@ -30,7 +30,7 @@ class PluginCall:
     ) -> None:
         self.verb, self.context = verb, context
         self.started_ms = now_ms()
-        self.returned = threads.run(lambda: function(context))
+        self.returned = threads.run(lambda: function(context), resource=context.resource, verb=verb)
         self.returned.add_done_callback(_look_at_outcome)
 
     def cancel(self) -> None:

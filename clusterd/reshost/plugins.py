@@ -2,7 +2,8 @@
 
 From the entry-point group `clusterd.resource_types`, and from every *.py file of the plug-in folders, which win over entry
 points of the same name. A plug-in that cannot be imported disables only itself; what it said is kept, and is told to
-whoever asks for a type that is not there.
+whoever asks for a type that is not there. So does one that ended the host, or held it up, while it was loaded: the host that
+comes next passes it over until its file is changed.
 """
 
 import importlib.metadata
@@ -10,15 +11,18 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, TypeVar
 
+from clusterd.adapters.call_record import LOADING, CallRecord
 from clusterd.model.ids import name_problem
 from clusterd.resource_api import ResourceType, schema_of
 from clusterd.wire import host_pb2
 
+T = TypeVar("T")
 ENTRY_POINT_GROUP = "clusterd.resource_types"
 
 
@@ -66,11 +70,43 @@ class Plugins:
         return f"there is no resource type {name} on this node (there is: {known}){troubles}"
 
 
-def load_plugins(folders: Sequence[str]) -> Plugins:
-    found = Plugins()
+class PluginPassedOver(Exception):
+    """It was being loaded when an earlier host ended."""
+
+
+class _Loading:
+    """What is loaded is written down first. Without a record nothing is: whoever tries a plug-in by hand sees it crash."""
+
+    def __init__(self, record: CallRecord | None) -> None:
+        self._record = record
+        self._fatal = {each.verb for each in record.before if each.resource == LOADING} if record is not None else set()
+
+    def load(self, name: str, path: str, load: Callable[[], T]) -> T:
+        """Raises what loading raises, and PluginPassedOver."""
+        key = f"{zlib.crc32(name.encode()):08x} {_changed_ns(path)}"
+        if self._record is None:
+            return load()
+        if key in self._fatal:
+            self._record.began(LOADING, key)  # for the host after this one
+            raise PluginPassedOver(
+                "it ended or held up the resource host while it was loaded; change it to have it tried again"
+            )
+        with self._record.during(LOADING, key):
+            return load()
+
+
+def _changed_ns(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns if path else 0
+    except OSError:
+        return 0
+
+
+def load_plugins(folders: Sequence[str], record: CallRecord | None = None) -> Plugins:
+    found, loading = Plugins(), _Loading(record)
     for entry_point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
         try:
-            loaded = entry_point.load()
+            loaded = loading.load(f"entry point {entry_point.value}", "", entry_point.load)
         except Exception as error:  # the boundary to plug-in code
             found.troubles.append(f"entry point {entry_point.name}: {type(error).__name__}: {error}")
             continue
@@ -79,11 +115,11 @@ def load_plugins(folders: Sequence[str]) -> Plugins:
         else:
             found.troubles.append(f"entry point {entry_point.name}: it is no ResourceType but {loaded!r}")
     for folder in folders:
-        _load_folder(folder, found)
+        _load_folder(folder, found, loading)
     return found
 
 
-def _load_folder(folder: str, found: Plugins) -> None:
+def _load_folder(folder: str, found: Plugins, loading: _Loading) -> None:
     try:
         names = sorted(os.listdir(folder))
     except OSError as error:
@@ -91,13 +127,13 @@ def _load_folder(folder: str, found: Plugins) -> None:
         return
     for name in names:
         if name.endswith(".py") and not name.startswith(("_", ".")):
-            load_file(os.path.join(folder, name), found)
+            load_file(os.path.join(folder, name), found, loading)
 
 
-def load_file(path: str, found: Plugins) -> None:
+def load_file(path: str, found: Plugins, loading: _Loading | None = None) -> None:
     """Every ResourceType that the file defines."""
     try:
-        module = _import(path)
+        module = (loading or _Loading(None)).load(path, path, lambda: _import(path))
     except (Exception, SystemExit) as error:  # the boundary to plug-in code
         found.troubles.append(f"{path}: {type(error).__name__}: {error}")
         return

@@ -119,7 +119,7 @@ class HostedResource:
                 self._begin(call, properties)
             try:
                 if not is_prepared:
-                    self._type = make()
+                    self._type = self._made(make)
                     await self.plug("open", on_progress, pending=True)
                 since_ms = told_ms(await self.plug("online", on_progress, pending=True))
                 self._check_main()
@@ -162,7 +162,7 @@ class HostedResource:
                 return refusal
             self._begin(call, properties)
             try:
-                self._type = make()
+                self._type = self._made(make)
                 await self.plug("open", on_progress, pending=True)
                 text = prepared_text(await self.plug(verb, on_progress, pending=True), self.name)
                 self.state, answer = "prepared", result(host_pb2.OUTCOME_DONE, prepared=text)
@@ -204,6 +204,10 @@ class HostedResource:
             self.output,
             lambda group: services.containment.adopt(*parts[:2], self.name, call.generation, group),
         )
+
+    def _made(self, make: Callable[[], ResourceType]) -> ResourceType:
+        with self._services.threads.record.during(self.name, "open"):
+            return make()
 
     def _roots(self) -> list[int]:
         return self._workload.roots() if self._workload is not None else []

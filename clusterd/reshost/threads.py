@@ -10,11 +10,13 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from clusterd.adapters.call_record import CallRecord
+
 BUSY_COUNT_MAX = 512
 IDLE_COUNT_MAX = 4
 STACK_SIZE = 512 << 10
 
-_Job = tuple[Callable[[], Any], asyncio.Future[Any]]
+_Job = tuple[Callable[[], Any], asyncio.Future[Any], int | None]
 
 
 class TooManyCalls(Exception):
@@ -22,16 +24,17 @@ class TooManyCalls(Exception):
 
 
 class CallThreads:
-    """Threads on demand. To be used on the event loop only."""
+    """Threads on demand. To be used on the event loop only. Every call is written down in `record` while it is made."""
 
-    def __init__(self) -> None:
+    def __init__(self, record: CallRecord) -> None:
+        self.record = record
         self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._idle_count = 0
         self._busy_count = 0
         threading.stack_size(STACK_SIZE)
 
-    def run(self, function: Callable[[], Any]) -> asyncio.Future[Any]:
+    def run(self, function: Callable[[], Any], *, resource: str, verb: str) -> asyncio.Future[Any]:
         """Run it in a thread. The future is not cancellable in effect: the thread goes on until the function returns."""
         if self._busy_count >= BUSY_COUNT_MAX:
             raise TooManyCalls(f"{self._busy_count} calls into resource types are in flight")
@@ -41,16 +44,17 @@ class CallThreads:
             self._idle_count -= 1
         else:
             threading.Thread(target=self._work, name="plug-in calls", daemon=True).start()
-        self._jobs.put((function, answer))
+        self._jobs.put((function, answer, self.record.began(resource, verb)))
         return answer
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            function, answer = job
+            function, answer, slot = job
             try:
                 result, error = function(), None
             except BaseException as caught:  # the boundary to plug-in code: whatever it raises is its call's answer
                 result, error = None, caught
+            self.record.ended(slot)
             self._loop.call_soon_threadsafe(self._finish, answer, result, error)
             del job, function, answer, result, error
 

@@ -2,11 +2,22 @@
 
 import json
 
-from clusterd.model.ids import GroupId, NodeId, ResourceId
+from clusterd.adapters.call_record import LOADING
+from clusterd.model.ids import GroupId, Incarnation, NodeId, ResourceId
 from clusterd.model.records import ResourceTypeRecord
 from clusterd.model.states import MoveKind, ResourceState
 from clusterd.node.events import HostUp
-from clusterd.owner import CallAnswer, CallOutcome, Happening, HostCall, Hosted, Verb
+from clusterd.owner import (
+    CallAnswer,
+    CallInHost,
+    CallOutcome,
+    Happening,
+    HostCall,
+    Hosted,
+    HostEnd,
+    HostEndKind,
+    Verb,
+)
 from clusterd.wire import host_pb2
 
 _VERBS = {
@@ -30,6 +41,10 @@ _OUTCOMES = {
     host_pb2.OUTCOME_STALE: CallOutcome.STALE,
     host_pb2.OUTCOME_HUNG: CallOutcome.HUNG,
     host_pb2.OUTCOME_STILL_RUNNING: CallOutcome.STILL_RUNNING,
+}
+_END_KINDS = {
+    host_pb2.HOST_END_KIND_ON_REQUEST: HostEndKind.ON_REQUEST,
+    host_pb2.HOST_END_KIND_NEVER_UP: HostEndKind.NEVER_UP,
 }
 _HAPPENINGS = {
     host_pb2.RESOURCE_EVENT_KIND_FAILED: Happening.CHECK_FAILED,
@@ -81,6 +96,13 @@ def happening_of(event: host_pb2.ResourceEvent) -> Happening | None:
     return _HAPPENINGS.get(event.kind)
 
 
+def host_end(gone: host_pb2.HostEnded) -> HostEnd:
+    """A guard of an older version says neither how it ended nor what it was in the midst of."""
+    calls = tuple(CallInHost(ResourceId(each.resource), each.verb) for each in gone.calls if each.resource != LOADING)
+    kind = _END_KINDS.get(gone.kind, HostEndKind.BY_ITSELF)
+    return HostEnd(gone.host_id, gone.because, gone.workloads_gone, kind, calls if gone.has_calls else None)
+
+
 def host_up(host: str, inventory: host_pb2.HostInventory, node: str) -> HostUp:
     hosted = tuple(
         Hosted(
@@ -107,4 +129,4 @@ def host_up(host: str, inventory: host_pb2.HostInventory, node: str) -> HostUp:
         )
         for each in inventory.types
     )
-    return HostUp(host, inventory.pid, hosted, types)
+    return HostUp(host, Incarnation(inventory.incarnation), inventory.pid, hosted, types)

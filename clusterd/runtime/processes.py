@@ -24,6 +24,7 @@ from clusterd.runtime.host_messages import (
     control_message,
     examine_message,
     happening_of,
+    host_end,
     host_up,
 )
 from clusterd.wire import host_pb2
@@ -184,7 +185,7 @@ class NodeProcesses:
             case "host_ended":
                 gone = event.host_ended
                 self._forget_host(gone.host_id)
-                self._post(happened.HostEnded(gone.host_id, gone.because, gone.workloads_gone))
+                self._post(host_end(gone))
             case "incarnation_ended":
                 over = event.incarnation_ended
                 self._post(

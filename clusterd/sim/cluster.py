@@ -96,6 +96,7 @@ class SimCluster:
         self._seen_revision = 1
         self.names = tuple(NodeId(name) for name in settings.nodes)
         self._incarnations = 0
+        self._pids = 1
         self._requests = 0
         self._answers: dict[int, do.CommitDone] = {}
         self._marks: dict[int, str] = {}
@@ -360,6 +361,10 @@ class SimCluster:
     def new_incarnation(self) -> Incarnation:
         self._incarnations += 1
         return Incarnation(f"i{self._incarnations}")
+
+    def new_pid(self) -> int:
+        self._pids += 1
+        return self._pids
 
     def noted(self, name: NodeId, note: Note) -> None:
         self.trace.append(NotedAt(self.timeline.now_us, name, note))

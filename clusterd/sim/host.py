@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from clusterd.model.ids import Incarnation, NodeId, ResourceId
 from clusterd.model.states import ResourceState
-from clusterd.owner import CallAnswer, CallOutcome, Happening, HostCall, Hosted, Verb
+from clusterd.owner import CallAnswer, CallInHost, CallOutcome, Happening, HostCall, Hosted, Verb
 from clusterd.sim import migrating
 from clusterd.sim.migrating import Move
 from clusterd.sim.storage import Storage
@@ -40,6 +40,10 @@ class Dials:
     fence_ms: int = 15
     fails_fence_on: frozenset[str] = frozenset()
     never_fences: bool = False
+    crashes_online: bool = False
+    """Its plug-in ends the host that calls it to bring it online."""
+    check_crash_ms: int = 0
+    """…or in a check, that long after it came online."""
     forgets_claim: bool = False
     """Its storage does not keep the claim of a fence: only to see that somebody notices."""
 
@@ -83,9 +87,11 @@ class SimHost:
     storage: Storage
     dials: dict[str, Dials]
     rng: random.Random
-    answer: Callable[[int, CallAnswer], None]
+    reply: Callable[[int, CallAnswer], None]
     happen: Callable[[ResourceId, int, Happening, str], None]
     is_past_deadline: Callable[[], bool]
+    crash: Callable[[CallInHost], None]
+    """Plug-in code ends this host, in the midst of that call."""
     is_frozen: bool = False
     is_alive: bool = True
     pid: int = 0
@@ -93,6 +99,7 @@ class SimHost:
     """The check intervals that it was told to change."""
     hosted: dict[str, HostedWorkload] = field(default_factory=dict)
     _waiting: list[Callable[[], None]] = field(default_factory=list)
+    _calls: dict[int, CallInHost] = field(default_factory=dict)
 
     def call(self, call: HostCall, asked_us: int) -> None:
         """A call arrives. A frozen host keeps it until it thaws; a dead one never answers."""
@@ -106,6 +113,8 @@ class SimHost:
         if is_stale or (known is not None and call.generation < known.call.generation):
             self.answer(call.call_id, CallAnswer(CallOutcome.STALE, "an older generation, or past the lease"))
             return
+        if call.verb is not Verb.TIMES:
+            self._calls[call.call_id] = CallInHost(call.resource, call.verb)
         match call.verb:
             case Verb.ONLINE:
                 self._online(call, asked_us)
@@ -125,6 +134,14 @@ class SimHost:
                 self._fence(call)
             case _:
                 self._stop(call)
+
+    def answer(self, call_id: int, answer: CallAnswer) -> None:
+        self._calls.pop(call_id, None)
+        self.reply(call_id, answer)
+
+    def in_midst(self) -> tuple[CallInHost, ...]:
+        """What it would have written down, were it to end now."""
+        return tuple(self._calls.values())
 
     def inventory(self) -> tuple[Hosted, ...]:
         return tuple(
@@ -184,6 +201,14 @@ class SimHost:
         self.happen(ResourceId(resource), hosted.call.generation, what, "" if is_well else "it answers nothing")
         return True
 
+    def crash_in_check(self, resource: str) -> bool:
+        """Its plug-in ends this host in a check. False: it does not run here."""
+        hosted = self.hosted.get(resource)
+        if hosted is None or hosted.state is not ResourceState.ONLINE:
+            return False
+        self.crash(CallInHost(hosted.call.resource, "is_alive"))
+        return True
+
     def complain(self, resource: str, message: str, *, is_concern: bool = False) -> bool:
         """The workload inside complains, or a person should know something of it; or (no message) that is over. False: it
         does not run here."""
@@ -231,6 +256,9 @@ class SimHost:
             self._waiting.append(lambda: self._online_done(hosted, dials))
             return
         call = hosted.call
+        if dials.crashes_online:
+            self.crash(CallInHost(call.resource, call.verb))
+            return
         if self.node in dials.not_here_on:
             del self.hosted[call.resource]
             self.answer(call.call_id, CallAnswer(CallOutcome.NOT_ON_THIS_NODE, "it cannot run on this node"))
@@ -249,6 +277,12 @@ class SimHost:
         else:
             self._start(hosted)
         self.answer(call.call_id, CallAnswer(CallOutcome.DONE, "", 1))
+        if dials.check_crash_ms:
+            self.later(dials.check_crash_ms, lambda: self._crash_in_check(hosted))
+
+    def _crash_in_check(self, hosted: HostedWorkload) -> None:
+        if self.is_alive and self.hosted.get(hosted.call.resource) is hosted:
+            self.crash_in_check(hosted.call.resource)
 
     def _claim(self, hosted: HostedWorkload) -> bool:
         """Take the disk. It is lost, and a host that is not frozen sees it soon, when somebody newer does."""

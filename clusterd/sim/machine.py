@@ -10,7 +10,7 @@ from clusterd.model.records import ResourceTypeRecord
 from clusterd.node import Node, NodeIdentity
 from clusterd.node import effects as do
 from clusterd.node import events as happened
-from clusterd.owner import HostCall, KillHost, StartHost
+from clusterd.owner import CallInHost, HostCall, HostEnd, HostEndKind, KillHost, StartHost
 from clusterd.sim.disk import Disk
 from clusterd.sim.guard import SimGuard
 from clusterd.sim.host import DISK, SimHost
@@ -284,11 +284,13 @@ class Machine:
             self.cluster.storage,
             self.cluster.dials,
             self.rng,
-            answer=lambda call_id, answer: self.feed(happened.CallAnswered(call_id, answer)),
+            reply=lambda call_id, answer: self.feed(happened.CallAnswered(call_id, answer)),
             happen=lambda resource, generation, what, message: self.feed(
                 happened.ResourceHappened(resource, generation, what, message)
             ),
             is_past_deadline=guard.is_past_deadline,
+            pid=self.cluster.new_pid(),
+            crash=lambda call: self._plug_in_crash(host, call),
         )
         guard.hosts[name] = host
         self._host_up(host)
@@ -298,7 +300,7 @@ class Machine:
         able = ResourceTypeRecord("virtual_machine", self.name, "1", abilities=("live-migration",))
         disk = ResourceTypeRecord(DISK, self.name, "1", abilities=("storage-fence",))
         types = (*plain, able, disk)
-        self.feed(happened.HostUp(host.name, host.pid, host.inventory(), types))
+        self.feed(happened.HostUp(host.name, host.incarnation, host.pid, host.inventory(), types))
 
     def _kill_host(self, effect: KillHost) -> None:
         guard = self.guard
@@ -307,7 +309,7 @@ class Machine:
         host = guard.hosts.pop(effect.host, None)
         if host is not None:
             host.kill()
-            self.feed(happened.HostEnded(effect.host, f"killed: {effect.because}", True))
+            self.feed(HostEnd(effect.host, f"killed: {effect.because}", True, HostEndKind.ON_REQUEST, ()))
 
     def _call(self, call: HostCall, sender: Node | None) -> None:
         """What a daemon sent before it died counts until its successor has asked what runs."""
@@ -317,9 +319,21 @@ class Machine:
         if host is not None:
             host.call(call, self.cluster.timeline.now_us)
 
-    def crash_host(self, name: str) -> None:
-        """SIGKILL of a host: the guard proves that its workloads are gone and says so."""
+    def _plug_in_crash(self, host: SimHost, call: CallInHost) -> None:
+        """A guard that is frozen notices when it thaws; one that is gone has taken the host along."""
+        guard = self.guard
+
+        def crash() -> None:
+            if self.guard is guard and guard is not None and guard.hosts.get(host.name) is host:
+                self.crash_host(host.name, call)
+
+        self._to_guard(crash)
+
+    def crash_host(self, name: str, call: CallInHost | None = None) -> None:
+        """SIGKILL of a host, from outside or by the plug-in code of `call`: the guard proves that its workloads are gone and
+        says so, and what the host was in the midst of."""
         host = self.guard.hosts.pop(name, None) if self.guard is not None else None
         if host is not None:
+            calls = tuple(dict.fromkeys((*host.in_midst(), *(() if call is None else (call,)))))
             host.kill()
-            self.feed(happened.HostEnded(name, "signal 9", True))
+            self.feed(HostEnd(name, "signal 9", True, HostEndKind.BY_ITSELF, calls))

@@ -3,6 +3,7 @@
 check a no|yes          the next health check says no, or yes again
 complain a "text"       the workload inside complains        content a      …it does not any more
 concern a "text"        a person should know something of it; "" when that is over
+crash-in-check a        the plug-in ends the host in which it checks a
 simulate-failure a | kill-tree a | reset web | depend a "[b]" | want a online|offline | delete-resource a
 unit a lun2             the record of a disk names another unit; what runs goes on with the one that it opened
 
@@ -46,6 +47,9 @@ class Mishaps:
 
     def _do_content(self, resource: str) -> None:
         self._at_host(resource, lambda host: host.complain(resource, ""))
+
+    def _do_crash_in_check(self, resource: str) -> None:
+        self._at_host(resource, lambda host: host.crash_in_check(resource))
 
     def _do_simulate_failure(self, resource: str) -> None:
         fail_id = self._new_id()

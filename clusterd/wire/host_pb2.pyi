@@ -21,6 +21,29 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _HostEndKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HostEndKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HostEndKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HOST_END_KIND_UNSPECIFIED: _HostEndKind.ValueType  # 0
+    """of a guard that says nothing of it: by itself"""
+    HOST_END_KIND_BY_ITSELF: _HostEndKind.ValueType  # 1
+    HOST_END_KIND_ON_REQUEST: _HostEndKind.ValueType  # 2
+    HOST_END_KIND_NEVER_UP: _HostEndKind.ValueType  # 3
+    """it could not be started, or ended before it was ready"""
+
+class HostEndKind(_HostEndKind, metaclass=_HostEndKindEnumTypeWrapper): ...
+
+HOST_END_KIND_UNSPECIFIED: HostEndKind.ValueType  # 0
+"""of a guard that says nothing of it: by itself"""
+HOST_END_KIND_BY_ITSELF: HostEndKind.ValueType  # 1
+HOST_END_KIND_ON_REQUEST: HostEndKind.ValueType  # 2
+HOST_END_KIND_NEVER_UP: HostEndKind.ValueType  # 3
+"""it could not be started, or ended before it was ready"""
+Global___HostEndKind: _TypeAlias = HostEndKind  # noqa: Y015
+
 class _Verb:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -496,25 +519,62 @@ class HostEnded(_message.Message):
     HOST_ID_FIELD_NUMBER: _builtins.int
     BECAUSE_FIELD_NUMBER: _builtins.int
     WORKLOADS_GONE_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    HAS_CALLS_FIELD_NUMBER: _builtins.int
+    CALLS_FIELD_NUMBER: _builtins.int
     host_id: _builtins.str
     because: _builtins.str
     """"exit 3", "signal 9", "killed: hung call online of web-server" """
     workloads_gone: _builtins.bool
     """every containment of this host is proven empty"""
+    kind: Global___HostEndKind.ValueType
+    has_calls: _builtins.bool
+    """the host wrote down its calls, so `calls` is whole"""
+    @_builtins.property
+    def calls(self) -> _containers.RepeatedCompositeFieldContainer[Global___HostedCall]:
+        """what it was about to call, or in the midst of, when it ended"""
+
     def __init__(
         self,
         *,
         host_id: _builtins.str = ...,
         because: _builtins.str = ...,
         workloads_gone: _builtins.bool = ...,
+        kind: Global___HostEndKind.ValueType = ...,
+        has_calls: _builtins.bool = ...,
+        calls: _abc.Iterable[Global___HostedCall] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["because", b"because", "host_id", b"host_id", "workloads_gone", b"workloads_gone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["because", b"because", "calls", b"calls", "has_calls", b"has_calls", "host_id", b"host_id", "kind", b"kind", "workloads_gone", b"workloads_gone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HostEnded: _TypeAlias = HostEnded  # noqa: Y015
+
+@_typing.final
+class HostedCall(_message.Message):
+    """One call into a resource type's code: of a resource, or (no resource) of the type or plug-in that `verb` names."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESOURCE_FIELD_NUMBER: _builtins.int
+    VERB_FIELD_NUMBER: _builtins.int
+    resource: _builtins.str
+    verb: _builtins.str
+    def __init__(
+        self,
+        *,
+        resource: _builtins.str = ...,
+        verb: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["resource", b"resource", "verb", b"verb"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HostedCall: _TypeAlias = HostedCall  # noqa: Y015
 
 @_typing.final
 class IncarnationEnded(_message.Message):

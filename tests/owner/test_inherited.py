@@ -52,5 +52,5 @@ def _restarted_owner(*, is_inherited: bool) -> tuple[SimCluster, Owner]:
     owner = Owner(NodeId("n1"))
     owner.begin(assignment.incarnation, ("shared",), is_inherited=is_inherited)
     owner.take(cluster.view())
-    owner.host_up("shared", 1, ())
+    owner.host_up("shared", 1, (), Now(0, 0, 0))
     return cluster, owner
