@@ -9,9 +9,9 @@ from clusterd.adapters.boot_clock import now_ms
 from clusterd.database import DatabaseView
 from clusterd.model.errors import BadInput, Busy, ClusterError, NotFound, TooLarge, UnknownOutcome
 from clusterd.model.ids import NodeId
-from clusterd.node import Node
 from clusterd.node.effects import CommitDone, ReadDone
 from clusterd.node.events import CommitAsked, Event, ReadAsked
+from clusterd.node.questions import Questions
 from clusterd.wire.peer_pb2 import Envelope, OwnerAnswer, OwnerQuery
 from clusterd.wire.records_pb2 import Transaction, TransactionResult
 
@@ -34,14 +34,14 @@ class Clients:
 
     def __init__(
         self,
-        node: Node,
+        asked: Questions,
         post: Callable[[Event], None],
         send: Callable[[NodeId, Envelope], None],
         control: Control,
         examine: Examine,
         stop: Callable[[str], None],
     ) -> None:
-        self._node = node
+        self._asked = asked
         self._post = post
         self._send = send
         self._control = control
@@ -57,14 +57,14 @@ class Clients:
 
     @property
     def node(self) -> NodeId:
-        return self._node.me
+        return self._asked.me
 
     def offer(self, verb: str, answer: Answer) -> None:
         """From now on this node answers `verb` when it is asked itself."""
         self._offers[verb] = answer
 
     def view(self) -> DatabaseView:
-        return self._node.replica.view
+        return self._asked.view()
 
     # ---- requests ----
 
@@ -96,7 +96,7 @@ class Clients:
 
     async def changes(self, after_revision: int) -> None:
         """Return once the local database is newer than `after_revision`."""
-        if self._node.replica.database.revision > after_revision:
+        if self._asked.revision > after_revision:
             return
         newer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._newer = [each for each in self._newer if not each[1].done()]
@@ -123,14 +123,14 @@ class Clients:
 
     async def _ask_at(self, node: NodeId, query: OwnerQuery, timeout_ms: int) -> bytes:
         """Raises UnknownOutcome when no answer came in time."""
-        if node == self._node.me:
+        if node == self._asked.me:
             try:
                 async with asyncio.timeout(timeout_ms / 1000):
                     return await self._answer_to(query)
             except TimeoutError as error:
                 raise _no_answer(node) from error
         query.context, answer = self._ask(self._queries)
-        self._send(node, Envelope(sender=self._node.me, receiver=node, owner_query=query))
+        self._send(node, Envelope(sender=self._asked.me, receiver=node, owner_query=query))
         return await self._wait(answer, self._queries, query.context, timeout_ms, node)
 
     # ---- answers ----
@@ -170,14 +170,14 @@ class Clients:
         answer = OwnerAnswer(context=query.context)
         try:
             if len(self._answering) > ANSWERS_AT_ONCE_MAX:
-                raise Busy(f"{self._node.me} answers {ANSWERS_AT_ONCE_MAX} questions already")
+                raise Busy(f"{self._asked.me} answers {ANSWERS_AT_ONCE_MAX} questions already")
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 answer.body = await self._answer_to(query)
         except ClusterError as error:
             answer.error = error.message
         except TimeoutError:
-            answer.error = f"{query.verb} took {self._node.me} longer than {ANSWER_WITHIN_S:g} s"
-        self._send(peer, Envelope(sender=self._node.me, receiver=peer, owner_answer=answer))
+            answer.error = f"{query.verb} took {self._asked.me} longer than {ANSWER_WITHIN_S:g} s"
+        self._send(peer, Envelope(sender=self._asked.me, receiver=peer, owner_answer=answer))
 
     async def _answer_to(self, query: OwnerQuery) -> bytes:
         if query.resource:
@@ -187,7 +187,7 @@ class Clients:
         elif (answer := self._offers.get(query.verb)) is not None:
             found = await answer(query.body)
         else:
-            raise BadInput(f"{self._node.me} does not know {query.verb!r}", hint="its version may be older")
+            raise BadInput(f"{self._asked.me} does not know {query.verb!r}", hint="its version may be older")
         if len(found) > ANSWER_BYTES_MAX:
             raise TooLarge(f"the answer to {query.verb} has {len(found)} bytes, at most {ANSWER_BYTES_MAX} are sent")
         return found
@@ -199,9 +199,12 @@ class Clients:
         return b""
 
     async def _ask_own_host(self, resource: str, verb: str, body: bytes) -> bytes:
-        host = self._node.owning.owner.host_of(resource)
+        host = self._asked.host_of(resource)
         if host is None:
-            raise NotFound(f"{self._node.me} does not hold {resource}", hint=f"clusterctl explain resource {resource}")
+            raise NotFound(
+                f"no resource host of {self._asked.me} serves {resource} now",
+                hint=f"clusterctl explain resource {resource}",
+            )
         return await self._control(host, resource, verb, body)
 
     # ---- building blocks ----
@@ -225,7 +228,7 @@ class Clients:
             async with asyncio.timeout(timeout_ms / 1000 + 1):
                 return await answer
         except TimeoutError as error:
-            raise _no_answer(asked or self._node.me) from error
+            raise _no_answer(asked or self._asked.me) from error
         finally:
             waiting.pop(context, None)
 

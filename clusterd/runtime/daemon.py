@@ -20,7 +20,8 @@ from clusterd.model.ids import NodeId
 from clusterd.node import Node
 from clusterd.node import effects as do
 from clusterd.node import events as happened
-from clusterd.node.status import NodeStatus, is_quorate, status_of
+from clusterd.node.questions import Questions
+from clusterd.node.status import NodeStatus
 from clusterd.owner import HostCall, KillHost, StartHost
 from clusterd.runtime.clients import Clients
 from clusterd.runtime.fencing import FenceDesk
@@ -61,9 +62,10 @@ class Daemon:
         self._wall_ms = wall_ms
         self._log = log
         self._read_cuts = read_cuts
-        self._fences = FenceDesk(lambda: node.replica.view, self.post)
+        self._asked = Questions(node)
+        self._fences = FenceDesk(self._asked.view, self.post)
         self.clients = Clients(
-            node, self.post, self._links.send, processes.control, processes.examine, self.ask_to_stop
+            self._asked, self.post, self._links.send, processes.control, processes.examine, self.ask_to_stop
         )
         self._prober = Prober(self.clients, self.status, probe, wall_ms)
         self._inbox: deque[happened.Event] = deque()
@@ -112,7 +114,7 @@ class Daemon:
         self._links.cuts = self._read_cuts()
 
     def status(self) -> NodeStatus:
-        return status_of(self.node, now_ms(), version=self._version, quorum_since_wall_ms=self._quorum[1])
+        return self._asked.status(now_ms(), version=self._version, quorum_since_wall_ms=self._quorum[1])
 
     async def _keep_measuring(self) -> None:
         """The wall clock, and how big and busy the machine is: one wake-up for both."""
@@ -226,7 +228,7 @@ class Daemon:
             self._ended.set_result(because)
 
     def _note_quorum(self) -> None:
-        has_quorum = is_quorate(self.node)
+        has_quorum = self._asked.is_quorate
         if has_quorum != self._quorum[0]:
             self._quorum = (has_quorum, self._wall_ms())
             status = self.status()
