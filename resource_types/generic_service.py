@@ -81,10 +81,18 @@ class GenericService(ResourceType):
         Property(
             "stop_grace",
             PropertyKind.DURATION,
-            "killed when it has not stopped by then",
+            "what has not stopped by then is killed",
             default=5_000,
             minimum=0,
             unit="ms",
+            is_waited_for=True,
+        ),
+        Property(
+            "stop_asks",
+            PropertyKind.CHOICE,
+            "who gets the signal: every process, or only the main one, and the others once that has ended",
+            default="everything",
+            choices=("everything", "main-process"),
         ),
     )
 
@@ -121,11 +129,10 @@ class GenericService(ResourceType):
             SystemdUnit(context).stop()
             return
         name = properties["stop_signal"].removeprefix("SIG")
-        grace_ms = min(properties["stop_grace"], context.remaining_ms())
-        if properties["forking"]:
-            in_order = self._stop_background(context, _SIGNALS[name], grace_ms)
-        else:
-            in_order = context.processes.stop(grace_ms=grace_ms, signal=_SIGNALS[name])
+        grace_ms = properties["stop_grace"]
+        in_order = context.processes.stop(
+            grace_ms=grace_ms, signal=_SIGNALS[name], everyone=properties["stop_asks"] == "everything"
+        )
         if not in_order:
             context.log.warning(f"{context.resource} did not stop within {grace_ms} ms of SIG{name} and was killed")
 
@@ -133,16 +140,6 @@ class GenericService(ResourceType):
         """The host kills the containment; only a unit is to be asked for."""
         if context.properties["unit"]:
             SystemdUnit(context).kill()
-
-    def _stop_background(self, context: Context, number: int, grace_ms: int) -> bool:
-        """Nobody knows which of its processes is the main one, so all of them are asked."""
-        context.processes.signal_all(number)
-        waited_ms = 0
-        while (runs := self._runs(context)) and waited_ms < grace_ms:
-            context.pause(POLL_MAX_MS)
-            waited_ms += POLL_MAX_MS
-        context.processes.kill()
-        return not runs
 
     def looks_alive(self, context: Context) -> Health:
         if context.properties["unit"]:

@@ -28,6 +28,7 @@ from clusterd.api.edits_resources import put_resource
 from clusterd.api.edits_settings import put_cluster, put_node, put_type
 from clusterd.api.observed import ObservedGroup, observe_group
 from clusterd.api.plans import Asked, Plan, Planner
+from clusterd.api.waits import wait_problems
 from clusterd.database import DatabaseView, Draft
 from clusterd.leader.namesakes import held_names
 from clusterd.model import keys
@@ -43,7 +44,9 @@ from clusterd.model.records import (
     ResourceRecord,
     TypeSettingsRecord,
 )
+from clusterd.model.settings import type_settings
 from clusterd.model.states import Wanted
+from clusterd.model.type_times import own_times
 
 
 def apply_manifest(manifest: Manifest, *, prune: bool, problems: Sequence[ManifestProblem] = ()) -> Planner:
@@ -69,6 +72,8 @@ class _Application:
         self._refusals: list[str] = []
         self._held: Mapping[str, Sequence[AssignmentRecord]] | None = None
         self._plan = Plan(Draft(view))
+        self._types: dict[str, TypeSettingsRecord] = {}
+        """Settings of types as they will be, as far as the manifest names them."""
         self._nodes = {each.name: each for each in view.nodes()}
         self._groups = {key_of(each.name): each for each in view.groups()}
 
@@ -122,6 +127,7 @@ class _Application:
         if kind is not None:
             before = self._view.type_settings(kind.name)
             after = TypeSettingsRecord(kind.name, dict(spec.properties))
+            self._types[key_of(kind.name)] = after
             put_type(self._view, self._asked, self._plan, before, after)
 
     # ---- groups ----
@@ -221,7 +227,7 @@ class _Application:
         if kind is not None:
             private, private_problems = private_values(kind.schema, spec.private)
             self._add(spec, private_problems)
-        return replace(
+        after = replace(
             before or ResourceRecord(spec.name, group.name, spec.type),
             group=group.name,
             type=kind.name if kind else spec.type,
@@ -231,6 +237,10 @@ class _Application:
             properties=dict(spec.properties),
             private=private,
         )
+        if kind is not None:
+            of_type = self._types.get(key_of(kind.name), self._view.type_settings(kind.name))
+            self._add(spec, wait_problems(after, kind.schema, type_settings(of_type, own_times(kind.schema))))
+        return after
 
     def _resource(self, spec: ResourceSpec, after: ResourceRecord, group: ObservedGroup | None) -> None:
         before = self._view.resource(spec.name)

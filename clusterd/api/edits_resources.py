@@ -26,6 +26,7 @@ from clusterd.api.observed import observe_group
 from clusterd.api.plans import Asked, Plan, Planner
 from clusterd.api.property_edits import merged, property_changes, refuse_name
 from clusterd.api.settings_view import type_times
+from clusterd.api.waits import wait_problems
 from clusterd.database import DatabaseView, Draft
 from clusterd.leader.namesakes import held_names
 from clusterd.model import keys
@@ -174,6 +175,7 @@ def _edited_resource(view: DatabaseView, asked: Asked, before: ResourceRecord, e
         values, found = private_values(kind.schema, {k: v for k, v in wished.items() if k not in without})
         problems += found
         after = replace(after, type=kind.name, private=values)
+        problems += wait_problems(after, kind.schema, type_times(view, kind.name))
     refuse_bad(problems, f"resource {before.name}")
     _refuse_relations(view, asked, before, after)
     return after

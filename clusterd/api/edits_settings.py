@@ -14,12 +14,13 @@ from clusterd.api.finding import find_node
 from clusterd.api.plans import Asked, Plan, Planner
 from clusterd.api.property_edits import merged, property_changes
 from clusterd.api.relations import new_set_problems
+from clusterd.api.waits import wait_problems
 from clusterd.database import DatabaseView, Draft
 from clusterd.model import keys
 from clusterd.model.events import CONFIGURATION_APPLIED
 from clusterd.model.ids import key_of
 from clusterd.model.records import ClusterRecord, Json, NodeRecord, TypeSettingsRecord
-from clusterd.model.settings import node_settings
+from clusterd.model.settings import node_settings, type_settings
 from clusterd.model.settings_catalogue import Scope
 from clusterd.model.settings_relations import cluster_notes, node_notes, type_notes
 from clusterd.model.type_times import own_times
@@ -116,6 +117,11 @@ def type_set(name: str, edit: PropertyEdit) -> Planner:
         own_name = kind.name if kind else name
         before = view.type_settings(own_name)
         after = TypeSettingsRecord(own_name, merged(Scope.RESOURCE_TYPE, before.properties, edit.properties))
+        schema = kind.schema if kind else {}
+        of_type = type_settings(after, own_times(schema))
+        users = [each for each in view.resources() if key_of(each.type) == key_of(own_name)]
+        told = [f"{each.name}: {found.message}" for each in users for found in wait_problems(each, schema, of_type)]
+        refuse(told, f"resource type {own_name} cannot be set so")
         put_type(view, asked, made, before, after)
         return made
 

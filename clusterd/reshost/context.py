@@ -14,11 +14,14 @@ from typing import Any, TypeVar
 
 from clusterd.adapters.boot_clock import now_ms
 from clusterd.adapters.plain_log import log
+from clusterd.reshost.asking import Asking
 from clusterd.reshost.output import OutputTail
 from clusterd.reshost.workload import Command, Running, Workload
 from clusterd.resource_api import CallCancelled, Exit, Finished, ResourceFailed
 
 _MARGIN_MAX_MS = 250
+_DEADLOCK_MARGIN_MS = 1000
+"""What is kept of a call's time for killing what did not stop."""
 _Answer = TypeVar("_Answer")
 
 
@@ -54,6 +57,7 @@ class CallContext:
         reason: str,
         move_kind: str = "",
         pending_timeout_ms: int,
+        deadlock_timeout_ms: int,
         on_progress: Callable[[str], None],
         on_told: Callable[[Told, str], None],
     ) -> None:
@@ -61,7 +65,9 @@ class CallContext:
         self._properties = properties
         self._workload = workload
         self._reason, self._move_kind = reason, move_kind
-        self._pending_timeout_ms = pending_timeout_ms
+        self.pending_timeout_ms = pending_timeout_ms
+        self.deadlock_timeout_ms = deadlock_timeout_ms
+        self._began_ms = now_ms()
         self._on_progress, self._on_told = on_progress, on_told
         self._loop = asyncio.get_running_loop()
         self._cancelled = threading.Event()
@@ -93,8 +99,12 @@ class CallContext:
 
     def remaining_ms(self) -> int:
         """A little less than the host allows, so that the resource type can say itself what it waited for."""
-        margin = min(self._pending_timeout_ms // 10, _MARGIN_MAX_MS)
-        return max(self.progressed_ms + self._pending_timeout_ms - margin - now_ms(), 0)
+        margin = min(self.pending_timeout_ms // 10, _MARGIN_MAX_MS)
+        return max(self.progressed_ms + self.pending_timeout_ms - margin - now_ms(), 0)
+
+    def longest_ms(self) -> int:
+        """How long the call may still wait, however often it says that it goes on."""
+        return max(self._began_ms + self.deadlock_timeout_ms - _DEADLOCK_MARGIN_MS - now_ms(), 0)
 
     def is_cancelled(self) -> bool:
         return self._cancelled.is_set()
@@ -242,16 +252,23 @@ class CallProcesses:
     def unwatch(self) -> None:
         self._context.ask(_done(lambda: setattr(self._workload, "on_main_end", lambda running: None)))
 
-    def stop(self, *, grace_ms: int, signal: int = 15) -> bool:
-        return self._context.ask(self._stop(grace_ms, signal))
+    def stop(self, *, grace_ms: int, signal: int = 15, everyone: bool = True) -> bool:
+        return self._context.ask(self._stop(grace_ms, signal, everyone))
 
-    async def _stop(self, grace_ms: int, number: int) -> bool:
+    async def _stop(self, grace_ms: int, number: int, everyone: bool) -> bool:
+        """The grace is honoured: as long as it lasts, the call makes progress. Only the deadlock time-out is harder, and
+        that is said."""
         self._workload.on_main_end = lambda running: None
-        running = self._workload.main
-        in_order = True
-        if running is not None and running.exit is None:
-            running.child.signal(number)
-            in_order = await running.wait(grace_ms) is not None
+        granted_ms = min(grace_ms, self._context.longest_ms())
+        asking = Asking(self._workload, number, everyone=everyone)
+        in_order = await asking.until_empty(
+            granted_ms, self._context.progress, progress_every_ms=self._context.pending_timeout_ms // 4
+        )
+        if not in_order and granted_ms < grace_ms:
+            self._context.log.warning(
+                f"{self._context.resource} got {granted_ms} ms of its grace of {grace_ms} ms to stop, because a call may "
+                f"take {self._context.deadlock_timeout_ms} ms (deadlock_timeout)"
+            )
         left = await self._workload.empty()
         if left:
             raise ResourceFailed(f"processes {left} cannot be killed; look for a hung disk or network file system")

@@ -448,6 +448,7 @@ class HostedResource:
             reason=self._call.reason,
             move_kind=self._call.move_kind,
             pending_timeout_ms=self._pending_timeout_ms,
+            deadlock_timeout_ms=self._deadlock_timeout_ms,
             on_progress=on_progress,
             on_told=lambda what, message: self._told(workload, what, message),
         )

@@ -146,6 +146,10 @@ class Workload:
     def members(self) -> list[int]:
         return self._scope.members() if self._was_used else []
 
+    async def members_now(self) -> list[int]:
+        """The same without holding the loop up."""
+        return await self._aside(self._scope.members) if self._was_used else []
+
     def signal_all(self, number: int) -> None:
         """Each is looked at before and after it is known to be a member, so that a reused pid is not signalled."""
         seen = [process(pid) for pid in self.members()]

@@ -121,8 +121,10 @@ class Processes(Protocol):
     def unwatch(self) -> None:
         """The end of the main process is no failure from here on."""
 
-    def stop(self, *, grace_ms: int, signal: int = 15) -> bool:
-        """Signal the main process, wait for it, kill what is left. False when it had to be killed."""
+    def stop(self, *, grace_ms: int, signal: int = 15, everyone: bool = True) -> bool:
+        """Ask every process of the containment by that signal, wait until all have ended, kill what has not when the
+        grace is over. False when something had to be killed. Without `everyone` only the main process is asked at first,
+        and the others once it has ended. The pending time-out does not run meanwhile."""
 
     def signal_all(self, number: int) -> None:
         """Send a signal to every process of the containment."""

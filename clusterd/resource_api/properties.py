@@ -62,6 +62,8 @@ class Property:
     exactly_one: bool = False
     """Of a mapping with fields: exactly one of them must be given."""
     aliases: tuple[str, ...] = ()
+    is_waited_for: bool = False
+    """A call waits as long as this says: it has to fit into the deadlock time-out."""
     prevents: tuple[str, ...] = ()
     """Abilities of the type that a resource for which this is set does not have, so that nobody asks for them."""
 
@@ -115,6 +117,8 @@ def _schema_of_one(declared: Property) -> dict[str, Any]:
         schema["x-unit"] = declared.unit
     if declared.aliases:
         schema["x-aliases"] = list(declared.aliases)
+    if declared.is_waited_for:
+        schema["x-waited-for"] = True
     if declared.prevents:
         schema["x-prevents"] = list(declared.prevents)
     if declared.minimum is not None:

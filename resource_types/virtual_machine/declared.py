@@ -46,6 +46,7 @@ PROPERTIES = (
         default=60_000,
         minimum=0,
         unit="ms",
+        is_waited_for=True,
     ),
     Property(
         "shutdown_action",

@@ -38,7 +38,7 @@ TOKEN = "a-token-that-nobody-guesses"
 SERVICE_SCHEMA = schema_of(
     [
         Property("command", PropertyKind.LIST, "What to run.", required=True),
-        Property("stop_grace", PropertyKind.DURATION, "How long a stop may take.", unit="s"),
+        Property("stop_grace", PropertyKind.DURATION, "How long a stop may take.", unit="s", is_waited_for=True),
         Property(
             "ready",
             PropertyKind.TEXT_OR_MAPPING,
