@@ -18,6 +18,7 @@ from pathlib import Path
 from clusterd.adapters.boot_clock import now_ms
 from clusterd.adapters.certificates import Credentials, create_authority, issue_node
 from clusterd.adapters.configuration import Bootstrap, Member, NodeConfiguration, TlsFiles
+from clusterd.adapters.disk_faults import SpoiltDisk
 from clusterd.adapters.link_cuts import LinkCuts
 from clusterd.adapters.peer_links import PeerIdentity, PeerLinks
 from clusterd.model.ids import NodeId
@@ -73,7 +74,7 @@ def _daemon(base: Path, member: Member, members: tuple[Member, ...], credentials
     )
     if member is members[0]:
         found(configuration, Bootstrap())
-    storage = open_storage(configuration, lambda _: None)
+    storage = open_storage(configuration, lambda _: None, SpoiltDisk(None))
     run, me = secrets.token_hex(4), NodeId(member.name)
     node = Node(
         NodeIdentity("c1", me, run, "r1"),

@@ -64,6 +64,8 @@ class NodeConfiguration(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     plugins: tuple[str, ...] = ()
     bootstrap_file: str = ""
     links_file: str = ""
+    disk_file: str = ""
+    """Of a lab: which links are cut, and what is wrong with the disk."""
     log_level: LogLevel = "info"
 
     @classmethod

@@ -25,14 +25,25 @@ class LogLines:
             cache_logger_on_first_use=True,
         )
         self._log = structlog.get_logger(node=node)
+        self._lost_count = 0
 
     def note(self, note: Note) -> None:
         """One occurrence of an event of the catalogue."""
-        getattr(self._log, note.event.level)(note.event.name, **dict(note.values))
+        self._say(note.event.level, note.event.name, dict(note.values))
 
     def warn(self, text: str) -> None:
         """Something that no event describes: what a process of the node said about itself."""
-        self._log.warning("process.said", text=text)
+        self._say("warning", "process.said", {"text": text})
+
+    def _say(self, level: str, name: str, values: dict[str, Any]) -> None:
+        """A log that cannot be written (its disk is full, say) stops nobody; how many lines it lacks is told later."""
+        try:
+            if self._lost_count:
+                self._log.warning("log.lost", count=self._lost_count)
+                self._lost_count = 0
+            getattr(self._log, level)(name, **values)
+        except OSError:
+            self._lost_count += 1
 
 
 def _json(value: Any, **_: Any) -> bytes:

@@ -7,6 +7,7 @@ from clusterd.api.port import NodeStatus, PeerStatus
 from clusterd.api.times import time_text, wall_of
 from clusterd.database import DatabaseView
 from clusterd.leader import quarantine
+from clusterd.model.disk import DiskCondition, DiskState, disk_text
 from clusterd.model.drains import DrainRecord
 from clusterd.model.durations import rough_text
 from clusterd.model.records import MembershipRecord, NodeRecord
@@ -19,6 +20,14 @@ _DRAIN_WORDS = {
     DrainState.IN_PROGRESS: NodeWord.DRAIN_IN_PROGRESS,
     DrainState.COMPLETED: NodeWord.DRAIN_COMPLETED,
     DrainState.FAILED: NodeWord.DRAIN_FAILED,
+}
+
+
+_DISK_WORDS = {
+    DiskState.SLOW: NodeWord.DISK_SLOW,
+    DiskState.FULL: NodeWord.DISK_FULL,
+    DiskState.REFUSES: NodeWord.DISK_REFUSES,
+    DiskState.FAILED: NodeWord.DISK_FAILED,
 }
 
 
@@ -49,6 +58,27 @@ def node_view(view: DatabaseView, status: NodeStatus, record: NodeRecord) -> dic
         "quarantined_until": time_text(wall_of(status, quarantined_until)) if quarantined_until else None,
         "not_quarantined_because": _why_not_quarantined(view, status, member),
         "maintenance": _maintenance(view, record),
+        "disk": _disk_view(view, status, record),
+    }
+
+
+def node_disk(view: DatabaseView, status: NodeStatus, record: NodeRecord) -> DiskCondition:
+    """How the node's disk is doing: by its own heartbeats, or by what it said last when there are none any more."""
+    peer = next((each for each in status.peers if each.node == record.name), None)
+    if peer is not None and peer.is_reachable:
+        return peer.disk
+    told = view.disk(record.name)
+    return DiskCondition(told.state, told.took_ms, told.text) if told is not None else DiskCondition()
+
+
+def _disk_view(view: DatabaseView, status: NodeStatus, record: NodeRecord) -> dict[str, Any]:
+    disk, told = node_disk(view, status, record), view.disk(record.name)
+    is_told = told is not None and told.state is disk.state
+    return {
+        "state": disk.state.value,
+        "took_ms": disk.took_ms or None,
+        "text": disk_text(disk.state, disk.took_ms, disk.text),
+        "since": time_text(told.since_wall_ms) if told is not None and is_told else None,
     }
 
 
@@ -90,6 +120,7 @@ def status_words(view: DatabaseView, status: NodeStatus, record: NodeRecord) -> 
         and not peer.is_reachable
         and state in (NodeState.UP, NodeState.PAUSED),
         "no-guard": is_without_guard(status, member),
+        **{word.value: node_disk(view, status, record).state is disk for disk, word in _DISK_WORDS.items()},
         NodeWord.QUARANTINED.value: is_quarantined(member, record, status),
         "paused": record.pause is not None and state is not NodeState.PAUSED,
         _DRAIN_WORDS[drain.state].value if drain else "": drain is not None,
@@ -196,6 +227,9 @@ def _because(view: DatabaseView, status: NodeStatus, record: NodeRecord) -> str:
     if is_quarantined(member, record, status):
         left = rough_text(member.quarantined_until_cluster_ms - status.cluster_ms)
         parts.append(f"it was lost {len(member.exits)} times within an hour and gets nothing for another {left}")
+    disk = node_disk(view, status, record)
+    if text := disk_text(disk.state, disk.took_ms, disk.text):
+        parts += [text] if parts or member.state is MembershipState.UP else [member.because, text]
     if is_without_guard(status, member):
         parts.append(f"{member.because}; its daemon is there and {_what_it_does(status, record)}, but its guard is not")
     return "; ".join(parts) or member.because

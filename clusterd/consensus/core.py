@@ -74,6 +74,7 @@ class Core:
         self.forwarded: dict[int, ForwardedRead] = {}
 
         self.is_amnesiac = False
+        self.is_disk_refusing = False  # nothing can be made durable for now
         self.amnesia_index: int | None = None
 
         self.restore: Snapshot | None = None
@@ -91,7 +92,8 @@ class Core:
     def may_stand(self) -> bool:
         """A voter that is being removed still stands until that is committed: it may be the only one whose log has all
         that the others need, its own removal included (Raft thesis, section 4.2.2)."""
-        return not self.is_amnesiac and (self.is_voter or self.node in self.committed_configuration.voters)
+        can_promise = not (self.is_amnesiac or self.is_disk_refusing)
+        return can_promise and (self.is_voter or self.node in self.committed_configuration.voters)
 
     def send(self, to: NodeId, message: ConsensusMessage) -> None:
         self.durability.send(to, message)

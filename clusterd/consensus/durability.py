@@ -141,6 +141,11 @@ class Durability:
         self._writes.append(_Write(self._sequence, self._log.last_index))
         return persist
 
+    @property
+    def unwritten_bytes(self) -> int:
+        """The size of the entries that are in the log and not durable yet."""
+        return self._log.bytes_after(self.durable_index)
+
     def written(self, sequence: int) -> None:
         """All writes up to `sequence` are durable."""
         invariant(sequence <= self._sequence, f"write {sequence} reported done, {self._sequence} was the last")

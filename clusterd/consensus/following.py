@@ -14,6 +14,7 @@ from clusterd.model.errors import invariant
 from clusterd.model.events import SNAPSHOT_INSTALLED, note
 from clusterd.model.ids import NodeId
 from clusterd.wire.consensus_pb2 import (
+    AppendReply,
     AppendRequest,
     BeatReply,
     ConsensusMessage,
@@ -41,7 +42,19 @@ def on_append_request(core: Core, leader: NodeId, request: AppendRequest) -> Non
         _take(core, entries)
     core.agreed_index = max(core.agreed_index, last_index)
     core.durability.acknowledge(leader, core.term, last_index, is_amnesiac=core.is_amnesiac)
+    if core.is_disk_refusing and core.durability.unwritten_bytes <= core.settings.unwritten_bytes_max:
+        _say_received(core, leader, last_index)
     learn_commit(core, min(request.commit_index, last_index))
+
+
+def _say_received(core: Core, leader: NodeId, last_index: int) -> None:
+    """Ask for more although nothing of it can be durable now: a node whose disk is full follows what is decided about it.
+
+    What is committed is on the disks of a majority without it, so it may be applied here; it counts towards nothing.
+    """
+    match_index = min(last_index, core.durability.durable_index) if core.durability.is_hard_state_durable else 0
+    reply = AppendReply(accepted=True, match_index=match_index, received_index=last_index, is_amnesiac=core.is_amnesiac)
+    core.send(leader, ConsensusMessage(term=core.term, append_reply=reply))
 
 
 def _refuse(core: Core, leader: NodeId, previous_index: int) -> None:

@@ -29,6 +29,10 @@ class Log:
     def size_bytes(self) -> int:
         return self._totals[-1] - self._totals[0]
 
+    def bytes_after(self, index: int) -> int:
+        """The size of the entries after `index`."""
+        return self._totals[-1] - self._totals[min(max(index - self.base_index, 0), len(self._entries))]
+
     def __len__(self) -> int:
         return len(self._entries)
 

@@ -86,6 +86,13 @@ class Progress:
         self.next_index = max(self.next_index, self.match_index + 1)
         return is_news
 
+    def received(self, index: int, now_ms: int) -> None:
+        """The peer has the log up to `index` in memory, and cannot make it durable: it is not sent again, and counts not."""
+        while self.inflight and self.inflight[0] <= index:
+            self.inflight.popleft()
+            self.moved_ms = now_ms
+        self.next_index = max(self.next_index, index + 1)
+
     def probe_from(self, next_index: int) -> None:
         """Nothing is taken for granted any more: find out where the logs agree, from `next_index` on."""
         self.stage = Stage.PROBE

@@ -150,13 +150,22 @@ class Raft:
         if core.is_amnesiac:
             amnesia.look(core)
 
+    def disk_refuses(self, is_refusing: bool) -> None:
+        """Whether nothing can be made durable for now. Such a replica follows and is heard, but cannot promise anything:
+        it does not stand, takes no proposals as a leader, and should hand over."""
+        self._core.is_disk_refusing = is_refusing
+
+    def probe_disk(self) -> None:
+        """Have the term written once more, so that it is known how long a write takes."""
+        self._core.durability.hard_state_changed()
+
     # ---- requests ----
 
     def propose(self, data: bytes, now_ms: int) -> int:
         """Append a transaction to the log; its index. It is committed when it comes back in `Ready.committed` with the
         present term, and it may still be replaced until then. Raises NotLeader, Busy, TooLarge: nothing changed."""
         core = self._at(now_ms)
-        self._check_leads()
+        self._check_takes_proposals()
         settings = core.settings
         if len(data) > settings.entry_bytes_max:
             raise TooLarge(
@@ -174,7 +183,7 @@ class Raft:
         """Append a configuration, in effect at once; its index. Raises NotLeader; Conflict while another change is
         under way; Refused for one that may not follow the present one."""
         core = self._at(now_ms)
-        self._check_leads()
+        self._check_takes_proposals()
         if not self.is_leader_ready:
             raise Conflict("the first entry of this leader's term is not committed yet", hint="retry in a moment")
         if core.configurations.newest.index > core.commit_index:
@@ -297,6 +306,16 @@ class Raft:
         return self._core.is_amnesiac
 
     @property
+    def is_disk_refusing(self) -> bool:
+        return self._core.is_disk_refusing
+
+    @property
+    def takes_proposals(self) -> bool:
+        """It leads, is not about to hand over, and its disk takes writes."""
+        leading = self._core.leading
+        return leading is not None and leading.transfer_to is None and not self._core.is_disk_refusing
+
+    @property
     def commit_index(self) -> int:
         return self._core.commit_index
 
@@ -371,3 +390,9 @@ class Raft:
             raise NotLeader(asked=core.node, leader=core.leader, term=core.term)
         if core.leading.transfer_to:
             raise NotLeader(asked=core.node, leader=core.leading.transfer_to, term=core.term)
+
+    def _check_takes_proposals(self) -> None:
+        self._check_leads()
+        if self._core.is_disk_refusing:
+            node = self._core.node
+            raise Busy(f"the disk of {node}, which leads, takes no writes", hint=f"free space on the disk of {node}")

@@ -152,6 +152,8 @@ def on_append_reply(core: Core, progress: Progress, message: ConsensusMessage) -
     progress.is_amnesiac = reply.is_amnesiac
     if reply.accepted:
         _matched(core, progress, reply.match_index)
+        if reply.received_index and progress.stage is Stage.REPLICATE:
+            progress.received(min(reply.received_index, core.log.last_index), core.now_ms)
         return
     if progress.stage is Stage.SNAPSHOT or reply.conflict_index <= progress.match_index:
         return  # late: it is known by now that they agree so far

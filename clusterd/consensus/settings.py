@@ -28,6 +28,8 @@ class RaftSettings:
     snapshot_bytes_max: int = 1024 * 1024 * 1024
     """A larger snapshot is refused by the receiver before it is buffered."""
     entry_bytes_max: int = 1024 * 1024
+    unwritten_bytes_max: int = 32 * 1024 * 1024
+    """What a node whose disk takes no writes still takes from the leader into memory, to follow it."""
     proposals_pending_max: int = 4096
     """Entries of the leader's log that are not committed yet; further proposals are told to come back."""
     reads_pending_max: int = 4096

@@ -5,6 +5,7 @@ from dataclasses import replace
 from clusterd.database.timeline import Signature, folded, is_foldable, said_again, signature_of
 from clusterd.database.view import PREFIX_OF_RECORD, DatabaseView
 from clusterd.model import codec, keys
+from clusterd.model.disk import DiskRecord
 from clusterd.model.drains import DrainRecord
 from clusterd.model.migrations import MigrationRecord
 from clusterd.model.records import (
@@ -69,6 +70,8 @@ def key_for(record: Record) -> str:
             return keys.facts(record.node)
         case RequestRecord():
             return keys.request(record.id)
+        case DiskRecord():
+            return keys.disk(record.node)
         case EventRecord():
             raise TypeError("an event is added by Draft.event and gets its key at commit")
 

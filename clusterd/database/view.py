@@ -10,6 +10,7 @@ from typing import TypeVar, cast
 from clusterd.database.store import Database
 from clusterd.database.timeline import Timeline
 from clusterd.model import codec, keys
+from clusterd.model.disk import DiskRecord
 from clusterd.model.drains import DrainRecord
 from clusterd.model.ids import key_of
 from clusterd.model.migrations import MigrationRecord
@@ -179,6 +180,10 @@ class DatabaseView:
 
     def facts(self, node_name: str) -> NodeFactsRecord | None:
         return self.get(NodeFactsRecord, keys.facts(node_name))
+
+    def disk(self, node_name: str) -> DiskRecord | None:
+        """What the cluster was told of a node's disk last; None: it never was anything but well."""
+        return self.get(DiskRecord, keys.disk(node_name))
 
     def rules(self) -> list[RuleRecord]:
         return [record for _, record in self.items(RuleRecord)]

@@ -173,6 +173,7 @@ def status(ctx: click.Context) -> None:
     ]
     header = ["NODE", "STATE", "DAEMON", "PID", "GUARD", "HOSTS", "WORKLOADS", "API"]
     cuts = "".join(f"\ncut: {cut['from']} -> {cut['to']}" for cut in found["cuts"])
+    cuts += "".join(_disk_line(node["name"], node["disk"]) for node in found["nodes"])
     title = (
         f"lab {found['name']}: {found['state']}, profile {found['profile']}, fence {'on' if found['fence'] else 'off'}"
     )
@@ -257,8 +258,55 @@ def isolate(ctx: click.Context, node: str) -> None:
 
 
 @lab.command(
-    help="Mend links: all, all of one node, or those between two. Starts nothing: lab start does.\n\n"
-    "clusterctl lab heal\n\nclusterctl lab heal n1 n2"
+    help="Have each write of a node's daemon take MS milliseconds longer to become durable; 0: as before. lab heal ends "
+    "it.\n\n"
+    "clusterctl lab slow-disk n1 1500"
+)
+@click.argument("node")
+@click.argument("ms", type=click.IntRange(0, 60_000))
+@click.pass_context
+@_reported
+def slow_disk(ctx: click.Context, node: str, ms: int) -> None:
+    sentence = f"{node}: each write takes {ms} ms longer" if ms else f"{node}: its disk is as quick as it is"
+    _order(ctx, "slow-disk", sentence, node=node, ms=ms)
+
+
+@lab.command(
+    help="Leave no room on the disk of a node's daemon: nothing can be made durable there until lab heal. Nothing real is "
+    "filled.\n\nclusterctl lab fill-disk n1"
+)
+@click.argument("node")
+@click.pass_context
+@_reported
+def fill_disk(ctx: click.Context, node: str) -> None:
+    _order(ctx, "fill-disk", f"{node}: its disk is full", node=node)
+
+
+@lab.command(
+    help="Freeze a whole node, workloads too, as a paused virtual machine would be: no timer of its own runs. lab thaw ends "
+    "it; with the fence agent on the others power it off before: bring it back with lab start.\n\nclusterctl lab freeze n2"
+)
+@click.argument("node")
+@click.pass_context
+@_reported
+def freeze(ctx: click.Context, node: str) -> None:
+    _order(ctx, "freeze", f"{node}: frozen", node=node)
+
+
+@lab.command(
+    help="Let a frozen node go on. What it ran is ended at once if its run lease has passed meanwhile.\n\n"
+    "clusterctl lab thaw n2"
+)
+@click.argument("node")
+@click.pass_context
+@_reported
+def thaw(ctx: click.Context, node: str) -> None:
+    _order(ctx, "thaw", f"{node}: thawed", node=node)
+
+
+@lab.command(
+    help="End what was put on links and disks: everything, or the cuts of one node, or those between two. Starts and thaws "
+    "nothing: lab start and lab thaw do.\n\nclusterctl lab heal\n\nclusterctl lab heal n1 n2"
 )
 @click.argument("nodes", nargs=-1)
 @click.pass_context
@@ -266,7 +314,7 @@ def isolate(ctx: click.Context, node: str) -> None:
 def heal(ctx: click.Context, nodes: tuple[str, ...]) -> None:
     if len(nodes) > 2:
         raise click.UsageError("name two nodes, one, or none")
-    _order(ctx, "heal", f"mended: {' '.join(nodes) or 'all links'}", nodes=list(nodes))
+    _order(ctx, "heal", f"mended: {' '.join(nodes) or 'all links and disks'}", nodes=list(nodes))
 
 
 def _order(ctx: click.Context, verb: str, sentence: str, **arguments: Any) -> None:
@@ -291,12 +339,18 @@ def _status(name: str) -> dict[str, Any]:
         return ask(record, "status")
     nothing = {"state": "stopped", "daemon_state": "stopped", "guard_state": "stopped", "pid": None, "guard_pid": None}
     empty: dict[str, Any] = {"host_pids": [], "workload_pids": [], "run_id": None, "netns": None}
+    empty["disk"] = {"slow_ms": 0, "full": False}
     nodes = [
         {"name": each.name, **nothing, **empty, "api": each.api_url, "peer": each.peer, "data_dir": each.data_dir}
         for each in record.nodes
     ]
     known = {"name": record.name, "dir": record.dir, "profile": record.profile, "fence": record.fence}
     return {"schema": 1, **known, "state": "stopped", "pid": None, "cuts": [], "nodes": nodes}
+
+
+def _disk_line(node: str, disk: dict[str, Any]) -> str:
+    slow = f"\ndisk: {node} takes {disk['slow_ms']} ms longer for each write" if disk["slow_ms"] else ""
+    return slow + (f"\ndisk: {node} has no room" if disk["full"] else "")
 
 
 def _running(name: str) -> Any:

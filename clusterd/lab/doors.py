@@ -114,6 +114,16 @@ class ControlDoor(Door):
             case "isolate":
                 lab.isolate(_text(order, "node"))
                 return {"ok": True}
+            case "slow-disk":
+                lab.slow_disk(_text(order, "node"), _number(order, "ms"))
+                return {"ok": True}
+            case "fill-disk":
+                lab.fill_disk(_text(order, "node"))
+                return {"ok": True}
+            case "freeze":
+                return {"ok": True, "done": await lab.node(_text(order, "node")).pause("node")}
+            case "thaw":
+                return {"ok": True, "done": await lab.node(_text(order, "node")).resume("node")}
             case "heal":
                 lab.heal([str(name) for name in order.get("nodes", [])])
                 return {"ok": True}
@@ -169,6 +179,13 @@ def _text(order: dict[str, Any], key: str) -> str:
     value = order.get(key)
     if not isinstance(value, str):
         raise BadInput(f"the order has no {key}", hint=f"{key} is text")
+    return value
+
+
+def _number(order: dict[str, Any], key: str) -> int:
+    value = order.get(key)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise BadInput(f"the order has no {key}", hint=f"{key} is a whole number")
     return value
 
 

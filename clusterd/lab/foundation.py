@@ -23,6 +23,7 @@ from clusterd.adapters.configuration import (
     TlsFiles,
     socket_path_problem,
 )
+from clusterd.adapters.disk_faults import DiskFaults
 from clusterd.adapters.link_cuts import LinkCuts
 from clusterd.lab.layout import RECORD_NAME, LabRecord, NodeEntry, lab_root, make_private
 from clusterd.lab.leftovers import disk_folder, remove_sockets, take_away
@@ -178,6 +179,7 @@ def _lay_nodes(options: LabOptions, record: LabRecord) -> None:
             key=Path(files.key),
         )
         LinkCuts().write(base / "links.json")
+        DiskFaults().write(base / "disk.json")
         _configuration(options, record, entry, files, members, cluster_id).write(Path(entry.configuration))
     # Last of all: a lab that was interrupted before has founded nothing, and one that was not is whole.
     found(NodeConfiguration.load(Path(record.nodes[0].configuration)), bootstrap)
@@ -214,4 +216,5 @@ def _configuration(
         plugins=options.plugins,
         bootstrap_file=str(Path(record.dir) / "bootstrap.json"),
         links_file=str(Path(entry.dir) / "links.json"),
+        disk_file=str(Path(entry.dir) / "disk.json"),
     )

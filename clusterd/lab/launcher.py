@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from clusterd.adapters.disk_faults import SLOW_MAX_MS, DiskFaults
 from clusterd.lab.cgroups import Cgroup, lab_cgroup
 from clusterd.lab.children import Children
 from clusterd.lab.cuts import Cuts
@@ -76,11 +77,23 @@ class Lab:
         self._cuts.isolate(name)
         self._tell_nodes()
 
+    def slow_disk(self, name: str, slow_ms: int) -> None:
+        if not 0 <= slow_ms <= SLOW_MAX_MS:
+            raise BadInput(f"a disk is slowed down by 0 to {SLOW_MAX_MS} ms, not by {slow_ms}", hint="try 1500")
+        node = self.node(name)
+        node.set_disk(msgspec.structs.replace(node.disk, slow_ms=slow_ms))
+
+    def fill_disk(self, name: str) -> None:
+        node = self.node(name)
+        node.set_disk(msgspec.structs.replace(node.disk, is_full=True))
+
     def heal(self, names: list[str]) -> None:
         for name in names:
             self.node(name)
         self._cuts.heal(names)
         self._tell_nodes()
+        for node in self.nodes.values() if not names else ():
+            node.set_disk(DiskFaults())
 
     async def start_all(self) -> None:
         for node in self.nodes.values():

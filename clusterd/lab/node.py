@@ -15,6 +15,7 @@ from signal import Signals
 from typing import Any
 
 from clusterd.adapters.configuration import RUN_ID_VARIABLE
+from clusterd.adapters.disk_faults import DiskFaults
 from clusterd.adapters.fence import FenceAnswer, FenceVerdict
 from clusterd.adapters.link_cuts import LinkCuts
 from clusterd.lab.cgroups import Cgroup
@@ -58,6 +59,10 @@ class LabNode:
     @property
     def links_file(self) -> Path:
         return Path(self.entry.dir) / "links.json"
+
+    @property
+    def disk_file(self) -> Path:
+        return Path(self.entry.dir) / "disk.json"
 
     @property
     def log_files(self) -> dict[str, str]:
@@ -171,6 +176,20 @@ class LabNode:
     def set_cuts(self, cuts: LinkCuts) -> None:
         """Tell the daemon which links it has lost; one that starts later reads the file."""
         cuts.write(self.links_file)
+        self._hang_up()
+
+    @property
+    def disk(self) -> DiskFaults:
+        """What is wrong with its disk now."""
+        return DiskFaults.load(self.disk_file)
+
+    def set_disk(self, faults: DiskFaults) -> None:
+        """Tell the daemon how its disk is; one that starts later reads the file."""
+        if faults != self.disk:
+            faults.write(self.disk_file)
+            self._hang_up()
+
+    def _hang_up(self) -> None:
         if self._run is not None and self._run.daemon is not None:
             self._run.daemon.signal(Signals.SIGHUP)
 
@@ -198,6 +217,7 @@ class LabNode:
             "peer": self.entry.peer,
             "netns": None,
             "data_dir": self.entry.data_dir,
+            "disk": {"slow_ms": self.disk.slow_ms, "full": self.disk.is_full},
             "logs": self.log_files,
         }
 

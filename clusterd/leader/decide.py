@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from clusterd.database import DatabaseView
 from clusterd.leader.balance import balancing_moves
 from clusterd.leader.crowd import Crowd
+from clusterd.leader.disks import decide_disks
 from clusterd.leader.drains import decide_drain
 from clusterd.leader.group_sets import GroupSets
 from clusterd.leader.groups import GroupDecisions
@@ -57,6 +58,7 @@ def decide(
     passing = GroupDecisions(view, sight, memory.crowd, memory.waiting, sets)
     proposals = [
         *members,
+        *decide_disks(view, sight),
         *sets.decide(),
         *_drains(view, sight, memory.crowd),
         *passing.decide(_considered(view, groups, memory)),

@@ -20,6 +20,7 @@ from clusterd.leader.quarantine import is_quarantined, quarantine_until, with_ex
 from clusterd.leader.sight import Sight
 from clusterd.membership import Suspicion
 from clusterd.model import keys
+from clusterd.model.disk import DiskState
 from clusterd.model.events import NODE_ENDED, NODE_EXPELLED, NODE_JOINED, NODE_QUARANTINED, Event
 from clusterd.model.ids import Incarnation, NodeId
 from clusterd.model.records import EventRecord, Evidence, MembershipRecord, NodeRecord, Step
@@ -139,7 +140,7 @@ def _expelled(record: MembershipRecord, node: NodeRecord | None, sight: Sight) -
         silent_ms = suspicion.silent_ms
         because = (
             f"a majority of the voters has not exchanged heartbeats with it for {silent_ms} ms "
-            f"(limit {suspicion.silence_max_ms} ms)"
+            f"(limit {suspicion.silence_max_ms} ms){_last_words(record.node, sight)}"
         )
     elif _says_other_run(record, sight):
         silent_ms = sight.detector.age_ms(record.node, sight.now_ms)
@@ -159,6 +160,14 @@ def _expelled(record: MembershipRecord, node: NodeRecord | None, sight: Sight) -
         steps=steps,
         evidence=None,
     )
+
+
+def _last_words(node: NodeId, sight: Sight) -> str:
+    """What it said of its disk before it fell silent, when that was the reason."""
+    last = sight.detector.last(node)
+    if last is None or last.disk.state is not DiskState.FAILED:
+        return ""
+    return f"; it said before that its disk failed: {last.disk.text}"
 
 
 def _says_other_run(record: MembershipRecord, sight: Sight) -> bool:

@@ -29,11 +29,13 @@ import click
 from clusterd.adapters.boot_clock import now_ms
 from clusterd.adapters.certificates import load_credentials
 from clusterd.adapters.configuration import NodeConfiguration, present_run_id
+from clusterd.adapters.disk_errors import hint_of, reason_of
+from clusterd.adapters.disk_faults import SpoiltDisk
 from clusterd.adapters.link_cuts import LinkCuts
 from clusterd.adapters.log_lines import LogLines
 from clusterd.adapters.peer_links import PeerIdentity, PeerLinks
 from clusterd.model.errors import ClusterError
-from clusterd.model.events import DAEMON_STARTED, DAEMON_STOPPED, STORAGE_DAMAGED, note
+from clusterd.model.events import DAEMON_STARTED, DAEMON_STOPPED, note
 from clusterd.model.ids import NodeId
 from clusterd.node import Node, NodeIdentity
 from clusterd.runtime.daemon import Daemon
@@ -53,13 +55,15 @@ def run(config_path: Path) -> None:
         print(f"clusterd: {error.message}\n{error.hint}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
-        print(f"clusterd: {error}\nsee the addresses and folders in {config_path}", file=sys.stderr)
+        hint = hint_of(error, otherwise=f"see the addresses and folders in {config_path}")
+        print(f"clusterd: {reason_of(error)}\n{hint}", file=sys.stderr)
         sys.exit(1)
 
 
 async def _run(configuration: NodeConfiguration, config_path: Path, log: LogLines) -> int:
     started_ms = now_ms()
-    storage = open_storage(configuration, log.note)
+    disk = SpoiltDisk(Path(configuration.disk_file) if configuration.disk_file else None)
+    storage = open_storage(configuration, log.note, disk)
     daemon_run = secrets.token_hex(4)
     me = NodeId(configuration.node)
     identity = NodeIdentity(configuration.cluster_id, me, daemon_run, present_run_id())
@@ -95,17 +99,18 @@ async def _run(configuration: NodeConfiguration, config_path: Path, log: LogLine
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, daemon.ask_to_stop, "SIGTERM")
     loop.add_signal_handler(signal.SIGINT, daemon.ask_to_stop, "SIGINT")
-    loop.add_signal_handler(signal.SIGHUP, daemon.reload_cuts)
+    loop.add_signal_handler(signal.SIGHUP, _reload, daemon, disk)
     log.note(note(DAEMON_STARTED, version=version("clusterd"), run=daemon_run, pid=os.getpid()))
     gc.freeze()
-    try:
-        because = await daemon.run(lambda: _serve_api(configuration, daemon))
-    except OSError as error:
-        hint = "free space or replace the disk, then start the node again; it catches up from its peers"
-        log.note(note(STORAGE_DAMAGED, what=str(error), hint=hint))
-        raise
+    because = await daemon.run(lambda: _serve_api(configuration, daemon))
     log.note(note(DAEMON_STOPPED, because=because))
     return 0
+
+
+def _reload(daemon: Daemon, disk: SpoiltDisk) -> None:
+    """A lab wants something else to be broken."""
+    daemon.reload_cuts()
+    disk.reload()
 
 
 def _wall_ms() -> int:

@@ -8,6 +8,7 @@ during which its own loop did not run is taken off everybody's silence.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
+from clusterd.model.disk import DiskCondition
 from clusterd.model.ids import Incarnation, NodeId
 
 
@@ -25,6 +26,7 @@ class Heartbeat:
     is_leaving: bool = False
     relayed: frozenset[NodeId] = frozenset()
     """Whom the sender hears only through another node."""
+    disk: DiskCondition = DiskCondition()
 
 
 @dataclass(frozen=True, slots=True)

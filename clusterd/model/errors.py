@@ -11,7 +11,8 @@
      ├ TooLarge                  over a bound; nothing was changed
      ├ Busy                      too much is waiting already; nothing was changed, retry
      ├ DamagedRecord             stored bytes are not what they should be
-     └ DamagedStorage            the node's durable state cannot be trusted; it refuses to serve
+     ├ DamagedStorage            the node's durable state cannot be trusted; it refuses to serve
+     └ StorageFailed             the disk under the durable state failed: the daemon ends
 
 A broken invariant is a bug, not one of these: `invariant` raises `BrokenInvariant` and the process stops.
 `CODES` is the one table that gives each its machine-readable code, HTTP status and exit code.
@@ -119,6 +120,12 @@ class DamagedStorage(ClusterError):
     code = "damaged-storage"
 
 
+class StorageFailed(ClusterError):
+    """The disk under the node's durable state failed: the daemon ends. What was acknowledged is there."""
+
+    code = "storage-failed"
+
+
 class BrokenInvariant(Exception):
     """A bug: something that can never be is. The process stops rather than go on with it."""
 
@@ -146,6 +153,7 @@ CODES: dict[str, Code] = {
     "busy": Code(503, 1),
     "damaged-record": Code(500, 1),
     "damaged-storage": Code(500, 1),
+    "storage-failed": Code(500, 1),
     "unauthorized": Code(401, 1),
     "unreachable": Code(503, 1),
     "error": Code(500, 1),

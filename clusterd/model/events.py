@@ -73,6 +73,14 @@ VOTER_REMOVED = _event(
 VOTER_ADMITTED = _event("voter.admitted", "info", "A node that caught up becomes a voter.", "peer")
 STORAGE_MISSING = _event("storage.missing", "error", "This node finds no data of its own.", "what", "hint")
 STORAGE_DAMAGED = _event("storage.damaged", "error", "The durable state cannot be trusted.", "what", "hint")
+STORAGE_FAILED = _event(
+    "storage.failed", "error", "The disk failed under the durable state: the daemon ends.", "what", "hint"
+)
+DISK_FILLED = _event("disk.filled", "error", "A node's disk has no room for what must be durable.", "what", "hint")
+DISK_REFUSED = _event("disk.refused", "error", "A node's disk takes no writes for now.", "what", "hint")
+DISK_FAILED = _event("disk.failed", "error", "A node's disk failed: its daemon ends.", "what", "hint")
+DISK_SLOWED = _event("disk.slowed", "warning", "A node's disk is slow to make writes durable.", "took_ms")
+DISK_RECOVERED = _event("disk.recovered", "info", "A node's disk is well again.", "was")
 DIGEST_DIFFERED = _event("digest.differed", "error", "Two replicas differ at one revision.", "peer", "revision")
 
 # ---- membership ----

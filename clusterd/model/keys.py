@@ -3,6 +3,7 @@
 Names are folded (`ids.key_of`), so a key exists once for every name that people would call the same.
 """
 
+from clusterd.model.disk import DiskRecord
 from clusterd.model.drains import DrainRecord
 from clusterd.model.ids import key_of
 from clusterd.model.migrations import MigrationRecord
@@ -47,6 +48,7 @@ MEMBERSHIP = "membership/"
 DRAIN = "drain/"
 FORMATION = "formation"
 FACTS = "facts/"
+DISK = "disk/"
 EVENT = "event/"
 REQUEST = "request/"
 
@@ -70,6 +72,7 @@ RECORD_OF_PREFIX: dict[str, type[Record]] = {
     DRAIN: DrainRecord,
     FORMATION: FormationRecord,
     FACTS: NodeFactsRecord,
+    DISK: DiskRecord,
     EVENT: EventRecord,
     REQUEST: RequestRecord,
 }
@@ -152,6 +155,10 @@ def facts(node_name: str) -> str:
 def request(request_id: str) -> str:
     """Ids of requests are no names: 'A1' and 'a1' are two."""
     return REQUEST + request_id
+
+
+def disk(node_name: str) -> str:
+    return DISK + key_of(node_name)
 
 
 def event(revision: int, number: int) -> str:

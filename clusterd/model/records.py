@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from clusterd.model.disk import DiskRecord
 from clusterd.model.drains import DrainRecord
 from clusterd.model.ids import GroupId, Incarnation, NodeId, ResourceId
 from clusterd.model.migrations import MigrationRecord, MigrationReport
@@ -449,6 +450,7 @@ Record: TypeAlias = (
     | MigrationRecord
     | StorageFenceEntry
     | NodeFactsRecord
+    | DiskRecord
     | ResourceTypeRecord
     | EventRecord
     | RequestRecord

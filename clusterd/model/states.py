@@ -133,6 +133,10 @@ class NodeStatus(StrEnum):
     DRAIN_FAILED = "drain-failed"
     AVOID_PLACEMENT = "avoid-placement"
     HANDS_OFF = "hands-off"
+    DISK_SLOW = "disk-slow"
+    DISK_FULL = "disk-full"
+    DISK_REFUSES = "disk-refuses"
+    DISK_FAILED = "disk-failed"
 
 
 class DrainState(StrEnum):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from clusterd.model.disk import DiskState
 from clusterd.model.ids import Incarnation, NodeId, ResourceId
 from clusterd.model.records import ResourceTypeRecord
 from clusterd.owner import CallAnswer, Happening, Hosted, HostEnd
@@ -51,6 +52,20 @@ class LogWritten:
     """Everything up to this write's sequence number is durable."""
 
     sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class DiskRefused:
+    """The disk takes no writes now (`state` FULL or REFUSES), or never again (FAILED): the daemon is about to end."""
+
+    state: DiskState
+    text: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class DiskTook:
+    """It takes writes again; those that waited were made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +194,8 @@ Event: TypeAlias = (
     | LinkOpened
     | LinkBroken
     | LogWritten
+    | DiskRefused
+    | DiskTook
     | GuardUp
     | GuardRenewed
     | IncarnationEnded

@@ -3,6 +3,7 @@
 What it owns, and what others own, waits for no election.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from clusterd.membership import better_connected
@@ -30,18 +31,12 @@ class HandingOver:
             self._until_ms = now_ms + self._node.settings.silence_max_ms
         if raft.transfers_to is not None:
             return now_ms >= self._until_ms
-        successor = self._successor(now_ms)
+        successor = most_advanced(self._node, now_ms, self._offered)
         if successor is None or now_ms >= self._until_ms:
             return True
         self._offered[successor] = self._offered.get(successor, 0) + 1
         raft.transfer_leadership(successor, now_ms)
         return False
-
-    def _successor(self, now_ms: int) -> NodeId | None:
-        """The voter that is heard, stays, was offered it least often, and has most of the log."""
-        node = self._node
-        match = node.replica.raft.match_index_of
-        return min(heirs(node, now_ms), key=lambda each: (self._offered.get(each, 0), -match(each), each), default=None)
 
 
 class GivingWay:
@@ -53,10 +48,15 @@ class GivingWay:
     def __init__(self, node: "Node") -> None:
         self._node = node
         self._since_ms: int | None = None
+        self._offered: dict[NodeId, int] = {}
 
     def look(self, now_ms: int) -> None:
         """Call with every heartbeat of a leader's own."""
         node, raft = self._node, self._node.replica.raft
+        if node.presence.disk.takes_nothing:
+            self._for_want_of_a_disk(now_ms)
+            return
+        self._offered.clear()
         detector, age_max_ms = node.presence.detector, node.presence.quiet_max_ms
         alive = [each for each in node.talking.peers if detector.age_ms(each, now_ms) <= age_max_ms]
         best = better_connected(
@@ -71,14 +71,33 @@ class GivingWay:
             node.say(note(LEADER_GIVES_WAY, to=best, because=f"{best} reaches more nodes over links of its own"))
             raft.transfer_leadership(best, now_ms)
 
+    def _for_want_of_a_disk(self, now_ms: int) -> None:
+        """Nothing can be decided here as long as nothing can be written: at once to one after the other."""
+        node, raft = self._node, self._node.replica.raft
+        self._since_ms = None
+        best = most_advanced(node, now_ms, self._offered)
+        if best is None or raft.transfers_to is not None:
+            return
+        self._offered[best] = self._offered.get(best, 0) + 1
+        node.say(note(LEADER_GIVES_WAY, to=best, because=f"the disk of {node.me} takes no writes"))
+        raft.transfer_leadership(best, now_ms)
+
+
+def most_advanced(node: "Node", now_ms: int, offered: Mapping[NodeId, int]) -> NodeId | None:
+    """Of the voters that may lead the one that it was offered least often, and of those the one with most of the log."""
+    match = node.replica.raft.match_index_of
+    return min(heirs(node, now_ms), key=lambda each: (offered.get(each, 0), -match(each), each), default=None)
+
 
 def heirs(node: "Node", now_ms: int) -> list[NodeId]:
-    """The voters that are heard and stay."""
+    """The voters that are heard, stay and can write."""
     return [each for each in map(NodeId, node.replica.raft.configuration.voters) if _may_lead(node, each, now_ms)]
 
 
 def _may_lead(node: "Node", peer: NodeId, now_ms: int) -> bool:
     last = node.presence.detector.last(peer)
     if peer == node.me or last is None or last.is_leaving or peer in node.talking.broken_links:
+        return False
+    if last.disk.takes_nothing:
         return False
     return node.presence.detector.age_ms(peer, now_ms) <= node.presence.quiet_max_ms

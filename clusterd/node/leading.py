@@ -119,8 +119,12 @@ class Leading:
         hour = self._node.wall.local_minute(now_ms) // 60
         if hour != self._hour:
             self._hour, self._is_all_dirty = hour, True  # failback windows open and close on the hour
-        self._mend_voters(now_ms)
         self._giving_way.look(now_ms)
+        if not raft.takes_proposals:
+            self._is_all_dirty = True  # nothing can be decided now; the next heartbeat looks again
+            self.next_look_ms = None
+            return False
+        self._mend_voters(now_ms)
         return self._decide(now_ms)
 
     def _mend_voters(self, now_ms: int) -> None:

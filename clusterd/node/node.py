@@ -17,7 +17,7 @@ from clusterd.model.ids import NodeId
 from clusterd.model.settings import ClusterSettings, cluster_settings
 from clusterd.node import events as happened
 from clusterd.node.clocks import ClusterClock, WallReading
-from clusterd.node.effects import Applied, CommitDone, Effect, Noted, Send, Write
+from clusterd.node.effects import Applied, CommitDone, Effect, Noted, Send
 from clusterd.node.leading import Leading
 from clusterd.node.owning import Owning
 from clusterd.node.presence import NodeIdentity, Presence
@@ -26,6 +26,7 @@ from clusterd.node.reading import Reads
 from clusterd.node.replica import Replica
 from clusterd.node.talking import Talking
 from clusterd.node.watching import Watching
+from clusterd.node.writing import Writing
 from clusterd.owner import HostEnd, Now
 from clusterd.wire.consensus_pb2 import ConsensusMessage
 from clusterd.wire.peer_pb2 import ConsensusBatch, Envelope, Heartbeat, ProposeReply, ProposeRequest
@@ -76,6 +77,7 @@ class Node:
         self.wall = WallReading()
         self.talking = Talking(self.me, now_ms)
         self.watching = Watching(self.me)
+        self.writing = Writing(self)
         self.reads = Reads()
         self.owning = Owning(self)
         self.leading = Leading(self)
@@ -142,8 +144,8 @@ class Node:
                 self.talking.broke(event.peer)
                 self.replica.raft.link_broken(event.peer, now_ms)
                 self.say(note(LINK_BROKEN, peer=event.peer))
-            case happened.LogWritten():
-                self.replica.raft.persisted(event.sequence, now_ms)
+            case happened.LogWritten() | happened.DiskRefused() | happened.DiskTook():
+                self.writing.take(event, now_ms)
             case happened.FenceAnswered():
                 self.leading.fence_answered(event, now_ms)
             case happened.CommitAsked():
@@ -175,6 +177,7 @@ class Node:
         late_ms = now_ms - self._expected_tick_ms
         if late_ms > max(LATE_MIN_MS, self.settings.same_subnet_delay_ms):
             self.presence.detector.discount(late_ms, now_ms)
+            self.writing.discount(late_ms, now_ms)
             self.say(note(LOOP_LATE, late_ms=late_ms))
 
     def _receive(self, link: NodeId, envelope: Envelope, now_ms: int) -> None:
@@ -261,6 +264,7 @@ class Node:
             delay_ms = self.settings.same_subnet_delay_ms
             in_step_ms = self.talking.next_beat_ms + delay_ms
             self.talking.next_beat_ms = in_step_ms if in_step_ms > now_ms else now_ms + delay_ms
+            self.writing.look(now_ms)
             self.talking.know([node.name for node in self.replica.view.nodes()] or self._members)
             self.beat(now_ms, wants_answer=self.owning.waits_for_lease(now_ms))
             self.say(
@@ -363,7 +367,7 @@ class Node:
         leader_before = self.replica.raft.leader
         drained = self.replica.drain()
         for persist in drained.writes:
-            self.do(Write(persist))
+            self.writing.write(persist, now_ms)
         for peer, messages in drained.messages.items():
             self.send(peer, Envelope(consensus=ConsensusBatch(messages=messages)), now_ms)
         self.say(*drained.notes)

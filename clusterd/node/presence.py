@@ -12,14 +12,16 @@ from clusterd.leader import Promise
 from clusterd.leader.sight import NodeLoad
 from clusterd.membership import ConfigurationId, Detector, RunLease
 from clusterd.membership.detector import Heartbeat as Beat
+from clusterd.model.disk import DiskCondition, DiskState
 from clusterd.model.ids import Incarnation, NodeId
 from clusterd.node.replica import Replica
 from clusterd.wire.consensus_pb2 import ConsensusMessage
-from clusterd.wire.peer_pb2 import Ack, Heard, Heartbeat, Refusal
+from clusterd.wire.peer_pb2 import Ack, Disk, Heard, Heartbeat, Refusal
 
 RUNS_KEPT = 16
 ENDED_KEPT = 8
 ENDED_KNOWN_MAX = 64
+DISK_TEXT_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class Presence:
         """The present incarnation is to end, though its guard has not proved that yet: it is announced no more."""
         self.quiet_max_ms = 0
         """How long a live node may be silent: three heartbeats."""
+        self.disk = DiskCondition()
+        """How this node's own disk is doing."""
         self.loads: dict[NodeId, NodeLoad] = {}
         """How busy each node last said it is, this one too."""
         self._replica = replica
@@ -98,6 +102,7 @@ class Presence:
                 0,
                 {},
                 self.is_leaving,
+                disk=self.disk,
             ),
             is_direct=True,
         )
@@ -146,6 +151,7 @@ class Presence:
             is_leaving=self.is_leaving,
             processor_percent=load.processor_percent,
             memory_percent=load.memory_percent,
+            disk=_disk_message(self.disk),
         )
         if peer == self._replica.raft.leader:
             for refusal in self._replica.acknowledger.refusals(self._replica.raft.durable_index, now_ms):
@@ -172,6 +178,7 @@ class Presence:
             last is None
             or last.incarnation != heartbeat.incarnation
             or last.is_leaving != heartbeat.is_leaving
+            or last.disk.state != _disk_of(heartbeat).state
             or len(last.ended) != len(heartbeat.ended_incarnations)
             or bool(heartbeat.refusals)
         )
@@ -196,6 +203,7 @@ class Presence:
                 {NodeId(each.node): each.age_ms for each in heartbeat.heard},
                 heartbeat.is_leaving,
                 frozenset(NodeId(each.node) for each in heartbeat.heard if each.is_relayed),
+                _disk_of(heartbeat),
             ),
             is_direct=is_direct,
         )
@@ -275,3 +283,18 @@ class Presence:
             runs.remove(daemon_run)
         runs.append(daemon_run)
         return True
+
+
+def _disk_message(disk: DiskCondition) -> Disk | None:
+    """None while all is well, which every heartbeat would say otherwise."""
+    if disk.state is DiskState.OK:
+        return None
+    return Disk(state=disk.state.value, took_ms=max(0, disk.took_ms), text=disk.text[:DISK_TEXT_MAX])
+
+
+def _disk_of(heartbeat: Heartbeat) -> DiskCondition:
+    """A word that only a newer version knows says nothing here."""
+    found = heartbeat.disk
+    if found.state not in list(DiskState):
+        return DiskCondition()
+    return DiskCondition(DiskState(found.state), found.took_ms, found.text)

@@ -112,6 +112,8 @@ class Replica:
 
     def compact(self) -> int | None:
         """Take a snapshot when enough was applied since the last one. Returns its size in bytes."""
+        if self.raft.is_disk_refusing:
+            return None  # there is no room for it
         grown = self.database.revision - self.raft.snapshot_index
         if grown < SNAPSHOT_ENTRIES_MAX and self._bytes_since_snapshot < SNAPSHOT_BYTES_MAX:
             return None

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from clusterd.model.disk import DiskCondition
 from clusterd.model.ids import NodeId
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ class PeerStatus:
     incarnation: str = ""
     """The run that its daemon says its guard is in; empty: it reaches no guard."""
     is_leaving: bool = False
+    disk: DiskCondition = DiskCondition()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,8 @@ def status_of(node: "Node", now_ms: int, *, version: str, quorum_since_wall_ms: 
         last = detector.last(record.name)
         run = node.presence.incarnation if is_me else last.incarnation if last is not None else ""
         is_leaving = node.presence.is_leaving if is_me else last is not None and last.is_leaving
-        peers.append(PeerStatus(record.name, record.name in voters, is_reachable, age_ms, run, is_leaving))
+        disk = node.presence.disk if is_me else last.disk if last is not None else DiskCondition()
+        peers.append(PeerStatus(record.name, record.name in voters, is_reachable, age_ms, run, is_leaving, disk))
     leader = raft.leader
     deadline_ms = node.owning.lease_deadline_ms()
     return NodeStatus(

@@ -12,10 +12,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from clusterd.adapters.boot_clock import now_ms
+from clusterd.adapters.disk_errors import Refusal, hint_of, reason_of, refusal_of
 from clusterd.adapters.link_cuts import LinkCuts
 from clusterd.adapters.peer_links import PeerEvents, PeerLinks
 from clusterd.adapters.storage import Storage
-from clusterd.model.events import GUARD_LOST, QUORUM_GAINED, QUORUM_LOST, Note, note
+from clusterd.model.disk import DiskState
+from clusterd.model.errors import StorageFailed
+from clusterd.model.events import GUARD_LOST, QUORUM_GAINED, QUORUM_LOST, STORAGE_FAILED, Note, note
 from clusterd.model.ids import NodeId
 from clusterd.node import Node
 from clusterd.node import effects as do
@@ -36,6 +39,7 @@ GUARD_FIRST_S = 0.5
 """Peers should hear at once which run of the guard this is: a daemon that restarted goes on with the one before."""
 GUARD_STOP_WAIT_S = 10.0
 FAREWELL_S = 0.3
+FAILED_HINT = "see the log of the kernel (dmesg), then start the node again; it catches up from its peers"
 
 
 class Daemon:
@@ -83,7 +87,8 @@ class Daemon:
         self._ended = loop.create_future()
         self._storage.start(
             lambda sequence: _post_soon(loop, self.post, happened.LogWritten(sequence)),
-            lambda error: _post_soon(loop, self._fail, error),
+            lambda error: _post_soon(loop, self._storage_failed, error),
+            lambda error: _post_soon(loop, self.post, disk_event(error)),
         )
         self.reload_cuts()
         self._tell_time()  # before anything is decided: a lone voter leads at once
@@ -131,6 +136,17 @@ class Daemon:
     def _fail(self, error: BaseException) -> None:
         if self._ended is not None and not self._ended.done():
             self._ended.set_exception(error)
+
+    def _storage_failed(self, error: BaseException) -> None:
+        """Tell the others why, and end: nobody knows what of the last write is on the disk."""
+        if not isinstance(error, OSError):
+            self._fail(error)
+            return
+        failed = happened.DiskRefused(DiskState.FAILED, reason_of(error), hint_of(error, otherwise=FAILED_HINT))
+        self._log(note(STORAGE_FAILED, what=failed.text, hint=failed.hint))
+        self.post(failed)
+        ended = StorageFailed(f"the disk under the node's data failed: {failed.text}", hint=failed.hint)
+        asyncio.get_running_loop().call_later(FAREWELL_S, self._fail, ended)
 
     # ---- events in ----
 
@@ -234,6 +250,14 @@ class Daemon:
             status = self.status()
             kind = QUORUM_GAINED if has_quorum else QUORUM_LOST
             self._log(note(kind, reachable=status.voters_reachable, needed=status.voters_needed))
+
+
+def disk_event(error: OSError | None) -> happened.Event:
+    """What the node hears of a write that waits (None: that waited, and was made)."""
+    if error is None:
+        return happened.DiskTook()
+    state = DiskState.FULL if refusal_of(error) is Refusal.FULL else DiskState.REFUSES
+    return happened.DiskRefused(state, reason_of(error), hint_of(error))
 
 
 def _post_soon(loop: asyncio.AbstractEventLoop, post: Callable[[T], None], value: T) -> None:

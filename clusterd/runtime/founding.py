@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from clusterd.adapters.configuration import Bootstrap, NodeConfiguration
+from clusterd.adapters.disk_faults import SpoiltDisk
 from clusterd.adapters.storage import Storage
 from clusterd.adapters.storage_files import IDENTITY
 from clusterd.consensus import Restored, Snapshot
@@ -40,19 +41,20 @@ def found(configuration: NodeConfiguration, bootstrap: Bootstrap) -> None:
     )
 
 
-def open_storage(configuration: NodeConfiguration, log: Callable[[Note], None]) -> Storage:
-    """The node's durable state, as the table above says. Raises BadInput for another node's or cluster's data."""
+def open_storage(configuration: NodeConfiguration, log: Callable[[Note], None], disk: SpoiltDisk) -> Storage:
+    """The node's durable state, as the table above says. Raises BadInput for another node's or cluster's data. `disk` is
+    what it writes and syncs with."""
     directory = Path(configuration.data_dir) / DATABASE
     if not (directory / IDENTITY).exists():
         _begin_with_nothing(configuration, directory, log)
     cluster_id, node = configuration.cluster_id, configuration.node
     try:
-        storage = Storage.open(directory, cluster_id=cluster_id, node=node)
+        storage = Storage.open(directory, cluster_id=cluster_id, node=node, sync=disk.sync, write=disk.write)
     except DamagedStorage as damage:
         aside = Storage.set_aside(directory)
         log(note(STORAGE_DAMAGED, what=damage.message, hint=f"kept for inspection in {aside}; {_what_follows()}"))
         _create_empty(configuration, directory)
-        storage = Storage.open(directory, cluster_id=cluster_id, node=node)
+        storage = Storage.open(directory, cluster_id=cluster_id, node=node, sync=disk.sync, write=disk.write)
     for each in storage.notes:
         log(each)
     return storage

@@ -28,6 +28,7 @@ from clusterd.model.states import GroupState, ResourceState, group_state
 from clusterd.node import effects as do
 from clusterd.node import events as happened
 from clusterd.sim.disk import Disk
+from clusterd.sim.disk_faults import DiskFaults, DiskJudge
 from clusterd.sim.host import DISK, Dials
 from clusterd.sim.machine import Machine
 from clusterd.sim.network import Network
@@ -100,7 +101,8 @@ class SimCluster:
         self._requests = 0
         self._answers: dict[int, do.CommitDone] = {}
         self._marks: dict[int, str] = {}
-        self._slow_disk: dict[str, int] = {}
+        self.disks = DiskFaults()
+        self.disk_judge = DiskJudge()
         self.ended_runs: set[str] = set()
         snapshot = _first_snapshot(settings)
         self.machines = {
@@ -191,12 +193,6 @@ class SimCluster:
     def stop(self, name: str) -> None:
         """A clean stop: the node hands everything over and then ends."""
         self.machines[NodeId(name)].feed(happened.StopAsked("an operator stopped the node"))
-
-    def slow_disk_us(self, name: str) -> int:
-        return self._slow_disk.get(name, 0)
-
-    def slow_disk(self, name: str, extra_ms: int) -> None:
-        self._slow_disk[name] = extra_ms * 1000
 
     # ---- operators ----
 
@@ -354,7 +350,7 @@ class SimCluster:
 
     def breaches(self) -> list[str]:
         """What else was promised of the one copy, and was not kept."""
-        return [*self.ledger.outdated, *self.storage.intrusions, *self.takeovers.breaches]
+        return [*self.ledger.outdated, *self.storage.intrusions, *self.takeovers.breaches, *self.disk_judge.breaches]
 
     # ---- what machines ask of their surroundings ----
 

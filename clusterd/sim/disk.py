@@ -41,5 +41,9 @@ class Disk:
         if persist.hard_state is not None:
             self.hard_state = persist.hard_state
 
+    @property
+    def last_index(self) -> int:
+        return max(self.entries, default=self.snapshot.meta.index)
+
     def restored(self) -> Restored:
         return Restored(self.hard_state, self.snapshot, tuple(self.entries[index] for index in sorted(self.entries)))

@@ -1,10 +1,12 @@
 """How does one simulated machine run its daemon, guard, hosts and disk? Pure. Performs the effects of one `Node`."""
 
 import random
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from clusterd.consensus import Persist
+from clusterd.model.disk import DiskState
 from clusterd.model.ids import Incarnation, NodeId
 from clusterd.model.records import ResourceTypeRecord
 from clusterd.node import Node, NodeIdentity
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 DISK_MS = (0.1, 2.0)
 LOCAL_MS = 0.2
+ROOM_AGAIN_MS = 100
 GOODBYE_MS = 20
 
 
@@ -41,7 +44,10 @@ class Machine:
         self.is_daemon_frozen = False
         self._kept: list[happened.Event] = []
         self._tick_at_ms: int | None = None
-        self._disk_free_us = 0
+        self._writes: deque[tuple[Node | None, Disk, Persist, int]] = deque()
+        """What the disk has still to do, with how long each takes."""
+        self._refusing_node: Node | None = None
+        """Who was told that the disk takes nothing."""
         self._writing_node: Node | None = None
 
     # ---- clocks ----
@@ -202,6 +208,7 @@ class Machine:
     def _perform(self, effect: do.Effect) -> None:
         match effect:
             case do.Send():
+                self.cluster.disk_judge.sent(self.name, effect.envelope, self.disk)
                 self.cluster.network.send(self.name, effect.link, effect.envelope)
             case do.Write():
                 self._write(effect.persist)
@@ -242,22 +249,39 @@ class Machine:
 
     def _write(self, persist: Persist) -> None:
         """Writes are made in order; one that is under way when the daemon is killed may or may not be durable."""
-        node, timeline, disk = self.node, self.cluster.timeline, self.disk
-        took_us = int(self.rng.uniform(*DISK_MS) * 1000) + self.cluster.slow_disk_us(self.name)
-        self._disk_free_us = max(self._disk_free_us, timeline.now_us) + took_us
+        took_us = int(self.rng.uniform(*DISK_MS) * 1000) + self.cluster.disks.slow_us(self.name)
+        self._writes.append((self.node, self.disk, persist, took_us))
+        if len(self._writes) == 1:
+            self._next_write()
 
-        def written() -> None:
-            if self.node is node:
+    def _next_write(self) -> None:
+        took_us = self._writes[0][-1]
+        self.cluster.timeline.at(self.cluster.timeline.now_us + took_us, self._written)
+
+    def _written(self) -> None:
+        node, disk, persist, _ = self._writes[0]
+        is_living, is_full = self.node is node, self.cluster.disks.is_full(self.name)
+        if is_living and is_full:
+            if self._refusing_node is not node:
+                self._refusing_node = node
+                self.feed(happened.DiskRefused(DiskState.FULL, "simulated", "free-disk"))
+            self.cluster.timeline.after_ms(ROOM_AGAIN_MS, self._written)
+            return
+        if is_living and self._refusing_node is node:
+            self._refusing_node = None
+            self.feed(happened.DiskTook())
+        if is_living:
+            disk.write(persist)
+            self.feed(happened.LogWritten(persist.sequence))
+        elif self.node is None and node is self._writing_node:
+            # After the first write that a crash lost, none of that run's is durable either.
+            if self.rng.random() < 0.5 and not is_full:
                 disk.write(persist)
-                self.feed(happened.LogWritten(persist.sequence))
-            elif self.node is None and node is self._writing_node:
-                # After the first write that a crash lost, none of that run's is durable either.
-                if self.rng.random() < 0.5:
-                    disk.write(persist)
-                else:
-                    self._writing_node = None
-
-        timeline.at(self._disk_free_us, written)
+            else:
+                self._writing_node = None
+        self._writes.popleft()
+        if self._writes:
+            self._next_write()
 
     def _renew(self, effect: do.RenewLease) -> None:
         guard = self.guard

@@ -34,7 +34,7 @@ PATIENCE_MS = 60_000
 _TOLD = frozenset(
     {
         "lease.gained", "lease.lost", "incarnation.ended", "guard.lost", "host.hung", "host.ended", "quorum.lost",
-        "quorum.gained", "node.suspected", "leader.elected", "leader.gives-way", "stale.refused",
+        "quorum.gained", "node.suspected", "leader.elected", "leader.gives-way", "stale.refused", "disk.filled",
     }
 )  # fmt: skip
 _RESOURCE = re.compile(r"(?P<name>[\w-]+)(?:\((?P<depends>[^)]*)\))?")
@@ -255,7 +255,13 @@ class _Teller:
         self.cluster.heal(*pair)
 
     def _do_slow_disk(self, name: str, extra: str) -> None:
-        self.cluster.slow_disk(self._node(name), _milliseconds(extra))
+        self.cluster.disks.slow(self._node(name), _milliseconds(extra))
+
+    def _do_fill_disk(self, name: str) -> None:
+        self.cluster.disks.fill(self._node(name))
+
+    def _do_free_disk(self, name: str) -> None:
+        self.cluster.disks.free(self._node(name))
 
     def _do_network(self, *options: str) -> None:
         for option in options:

@@ -52,6 +52,8 @@ class Weather:
     """Whether somebody drains, moves, maintains and changes rules in the midst of it."""
     on_disks: bool = False
     """Whether every group declares that its disks are its sole effect. Then whole machines freeze as well."""
+    has_full_disks: bool = False
+    """Whether the disks of nodes fill up and are freed again."""
 
 
 # A node that is lost every other second, and a cluster that is down every minute, are what a storm is made of.
@@ -132,8 +134,7 @@ class Storm:
         for name, what in list(self._frozen):
             cluster.thaw(name, what)
         self._frozen.clear()
-        for name in cluster.names:
-            cluster.slow_disk(name, 0)
+        cluster.disks.heal()
         until_ms = cluster.timeline.now_ms + PATIENCE_MS
         is_right = not self.weather.operators
         while cluster.timeline.now_ms < until_ms:
@@ -197,6 +198,7 @@ class Storm:
             (2, self._wanted),
             (3, self._fail_workload),
             (1, self._slow_disk),
+            (3 if self.weather.has_full_disks else 0, self._fill_disk),
             (2, self._mark),
             (1, self._stop),
         ]
@@ -325,8 +327,12 @@ class Storm:
 
     def _slow_disk(self) -> str:
         name, extra_ms = self._any(), self.rng.choice((0, 50, 300, 1500))
-        self.cluster.slow_disk(name, extra_ms)
+        self.cluster.disks.slow(name, extra_ms)
         return f"slow disk {name} {extra_ms}"
+
+    def _fill_disk(self) -> str:
+        name = self._any()
+        return self.cluster.disks.turn(name)
 
     def _mark(self) -> str:
         name = self._any()

@@ -239,6 +239,7 @@ class Heartbeat(_message.Message):
     IS_LEAVING_FIELD_NUMBER: _builtins.int
     PROCESSOR_PERCENT_FIELD_NUMBER: _builtins.int
     MEMORY_PERCENT_FIELD_NUMBER: _builtins.int
+    DISK_FIELD_NUMBER: _builtins.int
     daemon_run: _builtins.str
     incarnation: _builtins.str
     """empty: no guard, may run nothing"""
@@ -278,6 +279,10 @@ class Heartbeat(_message.Message):
     def beat(self) -> _consensus_pb2.ConsensusMessage:
         """Beat or BeatReply of the consensus core"""
 
+    @_builtins.property
+    def disk(self) -> Global___Disk:
+        """absent: all is well"""
+
     def __init__(
         self,
         *,
@@ -299,14 +304,45 @@ class Heartbeat(_message.Message):
         is_leaving: _builtins.bool = ...,
         processor_percent: _builtins.int = ...,
         memory_percent: _builtins.int = ...,
+        disk: Global___Disk | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "beat", b"beat"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "beat", b"beat", "disk", b"disk"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "applied_revision", b"applied_revision", "beat", b"beat", "cluster_ms", b"cluster_ms", "daemon_run", b"daemon_run", "digest_revision", b"digest_revision", "ended_incarnations", b"ended_incarnations", "heard", b"heard", "incarnation", b"incarnation", "is_leaving", b"is_leaving", "lease_age_ms", b"lease_age_ms", "memory_percent", b"memory_percent", "processor_percent", b"processor_percent", "refusals", b"refusals", "run_id", b"run_id", "sent_ms", b"sent_ms", "state_digest", b"state_digest", "wants_answer", b"wants_answer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "applied_revision", b"applied_revision", "beat", b"beat", "cluster_ms", b"cluster_ms", "daemon_run", b"daemon_run", "digest_revision", b"digest_revision", "disk", b"disk", "ended_incarnations", b"ended_incarnations", "heard", b"heard", "incarnation", b"incarnation", "is_leaving", b"is_leaving", "lease_age_ms", b"lease_age_ms", "memory_percent", b"memory_percent", "processor_percent", b"processor_percent", "refusals", b"refusals", "run_id", b"run_id", "sent_ms", b"sent_ms", "state_digest", b"state_digest", "wants_answer", b"wants_answer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Heartbeat: _TypeAlias = Heartbeat  # noqa: Y015
+
+@_typing.final
+class Disk(_message.Message):
+    """How the disk under the sender's durable state is doing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    TOOK_MS_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    state: _builtins.str
+    """ok, slow, full, refuses, failed"""
+    took_ms: _builtins.int
+    """the slowest of the latest writes"""
+    text: _builtins.str
+    """what the kernel said"""
+    def __init__(
+        self,
+        *,
+        state: _builtins.str = ...,
+        took_ms: _builtins.int = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["state", b"state", "text", b"text", "took_ms", b"took_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Disk: _TypeAlias = Disk  # noqa: Y015
 
 @_typing.final
 class ProposeRequest(_message.Message):

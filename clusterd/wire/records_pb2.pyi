@@ -1579,6 +1579,40 @@ class NodeFactsRecord(_message.Message):
 Global___NodeFactsRecord: _TypeAlias = NodeFactsRecord  # noqa: Y015
 
 @_typing.final
+class DiskRecord(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    TOOK_MS_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    SINCE_WALL_MS_FIELD_NUMBER: _builtins.int
+    SINCE_CLUSTER_MS_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    state: _builtins.str
+    took_ms: _builtins.int
+    text: _builtins.str
+    since_wall_ms: _builtins.int
+    since_cluster_ms: _builtins.int
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+        state: _builtins.str = ...,
+        took_ms: _builtins.int = ...,
+        text: _builtins.str = ...,
+        since_wall_ms: _builtins.int = ...,
+        since_cluster_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["node", b"node", "since_cluster_ms", b"since_cluster_ms", "since_wall_ms", b"since_wall_ms", "state", b"state", "text", b"text", "took_ms", b"took_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiskRecord: _TypeAlias = DiskRecord  # noqa: Y015
+
+@_typing.final
 class ResourceTypeRecord(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from clusterd.adapters.configuration import Bootstrap, Member, NodeConfiguration, TlsFiles
+from clusterd.adapters.disk_faults import SpoiltDisk
 from clusterd.adapters.storage import Storage
 from clusterd.adapters.storage_files import IDENTITY
 from clusterd.database import Database, DatabaseView
@@ -36,7 +37,7 @@ class Start:
 
     def __init__(self, of: NodeConfiguration) -> None:
         self.notes: list[Note] = []
-        storage = open_storage(of, self.notes.append)
+        storage = open_storage(of, self.notes.append, SpoiltDisk(None))
         self.restored, self.is_amnesiac = storage.restored, storage.is_amnesiac
         storage.close()
 

@@ -55,6 +55,11 @@ def test_storm_over_shared_disks_with_wishes(seed: int) -> None:
     assert complaints(seed, Weather(duration_ms=30_000, mending=4, on_disks=True, operators=True)) == ""
 
 
+@pytest.mark.parametrize("seed", range(7000, 7008))
+def test_storm_in_which_disks_fill_up(seed: int) -> None:
+    assert complaints(seed, Weather(duration_ms=30_000, mending=3, has_full_disks=True)) == ""
+
+
 @pytest.mark.parametrize("name", sorted(KEPT))
 def test_kept(name: str) -> None:
     seed, weather = KEPT[name]
