@@ -34,7 +34,15 @@ from clusterd.leader.namesakes import held_names
 from clusterd.model import keys
 from clusterd.model.events import CONFIGURATION_APPLIED
 from clusterd.model.ids import key_of
-from clusterd.model.manifest import BadManifest, GroupSpec, Manifest, ManifestProblem, PropertiesSpec, ResourceSpec
+from clusterd.model.manifest import (
+    BadManifest,
+    GroupSpec,
+    Manifest,
+    ManifestProblem,
+    PropertiesSpec,
+    ResourceSpec,
+    read_manifest,
+)
 from clusterd.model.owner_notes import owner_notes
 from clusterd.model.records import (
     AssignmentRecord,
@@ -56,6 +64,12 @@ def apply_manifest(manifest: Manifest, *, prune: bool, problems: Sequence[Manife
         return _Application(view, asked, manifest, problems, prune=prune).plan()
 
     return plan
+
+
+def apply_text(text: str, *, prune: bool) -> Planner:
+    """The same for a manifest that has still to be read."""
+    manifest, problems = read_manifest(text)
+    return apply_manifest(manifest, prune=prune, problems=problems)
 
 
 class _Application:

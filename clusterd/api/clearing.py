@@ -12,12 +12,12 @@ from typing import Any
 from aiohttp import web
 
 from clusterd.api.checks import refuse
+from clusterd.api.desk import Desk
 from clusterd.api.disk_claims import ClaimsSeen, claims_of, clear_claims, expect_clearable, tell_outcome
 from clusterd.api.finding import find_node, find_resource
 from clusterd.api.kept_plans import KeptPlans
-from clusterd.api.mutations import answered_before, carry_out, make_plan
-from clusterd.api.plans import ChangeAsked
-from clusterd.api.port import ClusterPort
+from clusterd.api.mutations import answered_before, carry_out, changes_of, make_plan
+from clusterd.api.plans import ChangeAsked, deed
 from clusterd.api.requests import body, change_asked, flag, json_answer, name_in
 from clusterd.api.seen_disks import DISK_TYPE, is_heard
 from clusterd.api.validation_facts import possible_owners
@@ -35,8 +35,8 @@ KEY_LENGTH = len("0x0123456789abcdef")
 class Clearing:
     """Handlers of the claims of others."""
 
-    def __init__(self, port: ClusterPort) -> None:
-        self._port = port
+    def __init__(self, desk: Desk) -> None:
+        self._desk, self._port = desk, desk.port
 
     def routes(self) -> list[web.RouteDef]:
         return [web.post("/v1/resources/{name}/clear-claim", self._clear)]
@@ -50,16 +50,17 @@ class Clearing:
         record = find_resource(self._port.view(), request.match_info["name"])
         expect_clearable(self._port.view(), record, is_quorate=self._port.status().is_quorate)
         seen = await self._seen(record, name_in(given, "node", default=""))
-        planner = clear_claims(record.name, seen, wanted)
+        planner = deed(clear_claims, record.name, seen, wanted)
         found = {"node": seen.node, "claims": [_view(each) for each in seen.claims]}
         if flag(request, "plan"):
             kept = KeptPlans(self._port.node)  # kept nowhere: a transaction is only a part of this
-            told = await make_plan(self._port, kept, planner, change)
+            told = await make_plan(self._desk, kept, planner, change)
             return json_answer({**told, **found, "plan_id": None, "foresight": None})
-        told = await carry_out(self._port, planner, change)
-        if not told["changes"]:
+        told = await carry_out(self._desk, planner, change)
+        changes = changes_of(told)
+        if not changes:
             return json_answer({**told, **found, "ended": []})
-        keys = [str(each["name"]) for each in told["changes"] if each["kind"] == "claim"]
+        keys = [str(each["name"]) for each in changes if each["kind"] == "claim"]
         ended = await self._end(record, seen, keys, change)
         return json_answer({**told, **found, "ended": ended})
 
@@ -100,8 +101,8 @@ class Clearing:
                 because = f"{', '.join(map(str, left))} came back at once: whoever made it is there"
         except (ClusterError, ValueError) as error:
             because = f"{seen.node} did not say whether it did: {error}"
-        planner = tell_outcome(record.name, ended, because)
-        await carry_out(self._port, planner, replace(change, request_id=f"{change.request_id}.told", expected=None))
+        planner = deed(tell_outcome, record.name, ended, because)
+        await carry_out(self._desk, planner, replace(change, request_id=f"{change.request_id}.told", expected=None))
         hint = "nobody may use the disk: see who does, then repeat the command"
         refuse([because] if because else [], f"claims on {record.name} were not ended", hint=hint, rule="claim-kept")
         return ended

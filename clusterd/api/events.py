@@ -2,12 +2,12 @@
 
 from aiohttp import web
 
-from clusterd.api.port import ClusterPort
+from clusterd.api import jobs
+from clusterd.api.desk import Desk
 from clusterd.api.reading import freshen
 from clusterd.api.requests import flag, json_answer, number
 from clusterd.api.stream import Streams
 from clusterd.api.timeline import EventFilter, events_after, parse_around
-from clusterd.api.timeline_page import timeline_page
 from clusterd.api.times import parse_since
 from clusterd.api.views import document
 from clusterd.model.errors import BadInput
@@ -20,8 +20,8 @@ SEQUENCE_MAX = (1 << 62) - 1
 class Events:
     """Handlers of the timeline."""
 
-    def __init__(self, port: ClusterPort, streams: Streams) -> None:
-        self._port = port
+    def __init__(self, desk: Desk, streams: Streams) -> None:
+        self._desk, self._port = desk, desk.port
         self._streams = streams
 
     def routes(self) -> list[web.RouteDef]:
@@ -41,9 +41,8 @@ class Events:
     async def _timeline(self, request: web.Request) -> web.StreamResponse:
         """One self-contained page: a lane for every node and group, and the list below."""
         await freshen(self._port, request)
-        view, status = self._port.view(), self._port.status()
-        found = events_after(view, 0, self._asked(request))
-        return web.Response(text=timeline_page(view, status, found), content_type="text/html")
+        page = await self._desk.work(jobs.timeline, self._port.status(), self._asked(request), is_heavy=True)
+        return web.Response(text=page, content_type="text/html")
 
     def _asked(self, request: web.Request) -> EventFilter:
         view, now_ms = self._port.view(), self._port.status().wall_ms

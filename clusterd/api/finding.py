@@ -1,9 +1,10 @@
 """Which group, resource or node does a name mean? Pure."""
 
-from clusterd.api.observed import ObservedGroup, observe_group
+from clusterd.api.observed import ObservedGroup, ObservedResource, observe_group
 from clusterd.api.port import NodeStatus
 from clusterd.database import DatabaseView
 from clusterd.model.errors import NotFound
+from clusterd.model.ids import key_of
 from clusterd.model.records import GroupRecord, NodeRecord, ResourceRecord
 from clusterd.model.settings_check import nearest
 
@@ -35,6 +36,11 @@ def find_node(view: DatabaseView, name: str) -> NodeRecord:
 def observe(view: DatabaseView, status: NodeStatus, name: str) -> ObservedGroup:
     """The group called `name`. Raises NotFound."""
     return observe_group(view, find_group(view, name), is_quorate=status.is_quorate)
+
+
+def found_in(group: ObservedGroup, record: ResourceRecord) -> ObservedResource:
+    """A resource of this very group."""
+    return next(each for each in group.resources if key_of(each.record.name) == key_of(record.name))
 
 
 def _other_names(name: str, names: list[str]) -> str:

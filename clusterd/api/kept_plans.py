@@ -8,10 +8,9 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
-from clusterd.api.plans import ChangeAsked, Plan
+from clusterd.api.plans import ChangeAsked
 from clusterd.api.repeats import refuse_other_digest
 from clusterd.database import DatabaseView
-from clusterd.foresight import Foresight
 from clusterd.model import keys
 from clusterd.model.errors import Conflict, NotFound
 from clusterd.model.ids import NodeId
@@ -36,18 +35,21 @@ _READ = frozenset(
 
 @dataclass(slots=True)
 class KeptPlan:
-    """A plan with what was foreseen, and the revision at which both were made. `outcome` once it was applied."""
+    """A plan as `jobs.make` made it, with what was foreseen. `outcome` once it was applied."""
 
     change: ChangeAsked
-    plan: Plan
-    foresight: Foresight
-    revision: int
+    made: dict[str, Any]
     made_cluster_ms: int
     outcome: dict[str, Any] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
         return self.change.request_id
+
+    @property
+    def revision(self) -> int:
+        """At which the plan was made."""
+        return int(self.made["revision"])
 
     def check(self, view: DatabaseView) -> None:
         """Raises Conflict when something that the plan read is newer than the plan."""

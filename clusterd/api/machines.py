@@ -14,7 +14,7 @@ from aiohttp import web
 from clusterd.api.finding import find_group, find_resource, observe
 from clusterd.api.group_views import resource_view
 from clusterd.api.mutations import answered_before, claim_once
-from clusterd.api.observed import ObservedGroup, observe_groups
+from clusterd.api.observed import ObservedGroup
 from clusterd.api.port import ClusterPort, NodeStatus
 from clusterd.api.reading import freshen
 from clusterd.api.requests import body, change_asked, json_answer, text_in, timeout_ms
@@ -52,12 +52,9 @@ class Machines:
     async def _list(self, request: web.Request) -> web.Response:
         await freshen(self._port, request)
         view, status = self._port.view(), self._port.status()
-        found = [
-            (group, each.record)
-            for group in observe_groups(view, is_quorate=status.is_quorate)
-            for each in group.resources
-            if each.record.type == MACHINE_TYPE
-        ]
+        records = [each for each in view.resources() if each.type == MACHINE_TYPE]
+        groups = {key_of(name): observe(view, status, name) for name in dict.fromkeys(each.group for each in records)}
+        found = [(groups[key_of(each.group)], each) for each in records]
         at_once = asyncio.Semaphore(ASKED_AT_ONCE_MAX)
 
         async def ask(group: ObservedGroup, record: ResourceRecord) -> dict[str, Any]:

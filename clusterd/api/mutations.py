@@ -7,45 +7,48 @@ A plan is looked at before it is committed: what would follow from it is foresee
 """
 
 import asyncio
+import json
 import random
+from collections.abc import Mapping
 from typing import Any
 
-from clusterd.api.foreseeing import foresight_view, outlook_of
+import msgspec
+
+from clusterd.api import jobs
+from clusterd.api.desk import Desk
 from clusterd.api.kept_plans import KeptPlan, KeptPlans
-from clusterd.api.plans import Asked, ChangeAsked, Plan, Planner
+from clusterd.api.plans import Asked, ChangeAsked, Planner
 from clusterd.api.port import ClusterPort
-from clusterd.api.property_edits import refuse_other_revision
-from clusterd.api.repeats import first_answer, remember
-from clusterd.api.times import minute_of_day
+from clusterd.api.repeats import first_answer, pack, remember
 from clusterd.api.views import document
 from clusterd.database import DatabaseView, Draft
-from clusterd.foresight import Foresight, foresee
 from clusterd.model import keys
 from clusterd.model.errors import Conflict, NoQuorum
+from clusterd.wire.records_pb2 import Transaction
 
 ATTEMPTS_MAX = 8
 PAUSE_MAX_S = 0.05
 WITHOUT_QUORUM_MAX_MS = 1000
 
 
-async def carry_out(port: ClusterPort, planner: Planner, change: ChangeAsked) -> dict[str, Any]:
+async def carry_out(desk: Desk, planner: Planner, change: ChangeAsked, *, is_heavy: bool = False) -> dict[str, Any]:
     """Plan and commit a change; a request that was carried out before gets its first answer, `repeated`.
 
-    Raises what the planner raises, Conflict, NoQuorum or UnknownOutcome.
+    `is_heavy`: to plan it takes long in a small cluster too. Raises what the planner raises, Conflict, NoQuorum,
+    UnknownOutcome or Busy.
     """
-    key = ""
+    port, key = desk.port, ""
     for attempt in range(ATTEMPTS_MAX):
         await freshen(port, change.timeout_ms)
-        view = port.view()
-        if first := first_answer(view, change):
-            return document(view, port.status(), **first)
-        plan = _planned(port, planner, change)
-        if plan.draft.is_empty:
-            return _outcome(port, plan, change, view.revision, has_changed=False)
-        remember(plan.draft, view, change, _answer(plan, change, has_changed=True))
-        result = await port.commit(plan.draft.build(f"{change.request_id}.{attempt}"), change.timeout_ms)
+        if first := first_answer(port.view(), change):
+            return document(port.view(), port.status(), **first)
+        made = await _made(desk, planner, change, is_heavy=is_heavy)
+        if not made["transaction"]:
+            return _outcome(port, made, change, made["revision"], has_changed=False)
+        transaction = _with_answer(port.view(), made, change, f"{change.request_id}.{attempt}")
+        result = await port.commit(transaction, change.timeout_ms)
         if result.succeeded and not result.is_repeat:
-            return _outcome(port, plan, change, result.revision, has_changed=True)
+            return _outcome(port, made, change, result.revision, has_changed=True)
         key = result.conflict_key
         if not result.is_repeat:
             await asyncio.sleep(random.uniform(0, PAUSE_MAX_S))
@@ -68,26 +71,11 @@ async def claim_once(port: ClusterPort, change: ChangeAsked, answer: dict[str, A
         if first := await answered_before(port, change):
             return first
         draft = Draft(port.view())
-        remember(draft, port.view(), change, answer)
+        remember(draft, port.view(), change, pack(answer))
         result = await port.commit(draft.build(f"{change.request_id}.{attempt}"), change.timeout_ms)
         if result.succeeded and not result.is_repeat:
             return None
     raise Conflict(f"request {change.request_id} was made several times at once")
-
-
-def _planned(port: ClusterPort, planner: Planner, change: ChangeAsked) -> Plan:
-    """What the planner makes of the present state, if what the caller looked at is still that. Raises Conflict."""
-    view = port.view()
-    if change.expected is None:
-        return planner(view, Asked(change.request_id, change.by, port.status()))
-    key, revision = change.expected
-    if view.revision_of(key):  # of what is not there the planner says so
-        refuse_other_revision(view, key, revision)
-    plan = planner(view, Asked(change.request_id, change.by, port.status()))
-    refuse_other_revision(view, key, revision)
-    if not plan.draft.is_empty:
-        plan.draft.expect(key)
-    return plan
 
 
 async def freshen(port: ClusterPort, timeout_ms: int) -> None:
@@ -108,20 +96,18 @@ async def freshen(port: ClusterPort, timeout_ms: int) -> None:
         ) from error
 
 
-async def make_plan(port: ClusterPort, plans: KeptPlans, planner: Planner, change: ChangeAsked) -> dict[str, Any]:
+async def make_plan(desk: Desk, plans: KeptPlans, planner: Planner, change: ChangeAsked) -> dict[str, Any]:
     """Say what a change would change and what would follow, and keep it under its request id. Commits nothing."""
+    port = desk.port
     await freshen(port, change.timeout_ms)
-    view, status = port.view(), port.status()
-    first_answer(view, change)  # the id of what was carried out stands for nothing else
+    first_answer(port.view(), change)  # the id of what was carried out stands for nothing else
     plans.refuse_other(change)
-    revision = view.revision
-    plan = _planned(port, planner, change)
-    outcome = _outcome(port, plan, change, revision, has_changed=False, is_plan_only=True)
-    if plan.draft.is_empty:
+    made = await _made(desk, planner, change, is_heavy=True, looks_ahead=True)
+    outcome = _outcome(port, made, change, made["revision"], has_changed=False, is_plan_only=True)
+    if not made["transaction"]:
         return {**outcome, "plan_id": None, "foresight": None}
-    found = await look_ahead(port, plan)
-    plans.keep(KeptPlan(change, plan, found, revision, status.cluster_ms))
-    return {**outcome, "plan_id": change.request_id, "foresight": foresight_view(found)}
+    plans.keep(KeptPlan(change, made, port.status().cluster_ms))
+    return {**outcome, "plan_id": change.request_id, "foresight": msgspec.Raw(made["foresight"])}
 
 
 async def apply_plan(port: ClusterPort, plans: KeptPlans, plan_id: str, change: ChangeAsked) -> dict[str, Any]:
@@ -134,11 +120,13 @@ async def apply_plan(port: ClusterPort, plans: KeptPlans, plan_id: str, change: 
     if kept.outcome:
         return {**kept.outcome, "changed": False}
     kept.check(view)
+    transaction = _with_answer(view, kept.made, change, f"{plan_id}.plan")
     # What the foreseen decisions rest on most may still change until the commit; then it must not go through.
-    for each in kept.foresight.happenings:
-        kept.plan.draft.expect(keys.assignment(each.group))
-    remember(kept.plan.draft, view, change, _answer(kept.plan, kept.change, has_changed=True))
-    result = await port.commit(kept.plan.draft.build(f"{plan_id}.plan"), change.timeout_ms)
+    expected = Draft(view)
+    for group in kept.made["foreseen"]:
+        expected.expect(keys.assignment(group))
+    transaction.MergeFrom(expected.build(""))
+    result = await port.commit(transaction, change.timeout_ms)
     if not result.succeeded:
         raise Conflict(
             f"plan {plan_id} was made at revision {kept.revision}; {result.conflict_key} has changed since",
@@ -146,38 +134,52 @@ async def apply_plan(port: ClusterPort, plans: KeptPlans, plan_id: str, change: 
             revision=result.conflict_revision,
             hint="make the plan again and look at what it says now",
         )
-    kept.outcome = _outcome(port, kept.plan, kept.change, result.revision, has_changed=True)
+    kept.outcome = _outcome(port, kept.made, kept.change, result.revision, has_changed=True)
     return kept.outcome
 
 
-async def look_ahead(port: ClusterPort, plan: Plan) -> Foresight:
-    """What would follow. In a thread: of thousands of groups it takes seconds, and heartbeats must not wait for it."""
-    status = port.status()
-    outlook = outlook_of(status, minute_of_day(status.wall_ms))
-    copy: DatabaseView = port.view().fork()
-    return await asyncio.to_thread(foresee, copy, plan.draft, outlook)
+def changes_of(outcome: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The changes that an outcome tells of."""
+    found = outcome["changes"]
+    return list(json.loads(bytes(found)) if isinstance(found, msgspec.Raw) else found)
+
+
+# ---- building blocks ----
+
+
+async def _made(
+    desk: Desk, planner: Planner, change: ChangeAsked, *, is_heavy: bool, looks_ahead: bool = False
+) -> dict[str, Any]:
+    asked = Asked(change.request_id, change.by, desk.port.status())
+    made: dict[str, Any] = await desk.work(jobs.make, planner, asked, change.expected, looks_ahead, is_heavy=is_heavy)
+    return made
+
+
+def _with_answer(view: DatabaseView, made: Mapping[str, Any], change: ChangeAsked, request_id: str) -> Transaction:
+    """The transaction, with the answer to the request in it."""
+    transaction = Transaction.FromString(made["transaction"])
+    draft = Draft(view)
+    remember(draft, view, change, made["packed"])
+    transaction.MergeFrom(draft.build(request_id))
+    return transaction
 
 
 def _outcome(
     port: ClusterPort,
-    plan: Plan,
+    made: Mapping[str, Any],
     change: ChangeAsked,
     revision: int,
     *,
     has_changed: bool,
     is_plan_only: bool = False,
 ) -> dict[str, Any]:
-    told = _answer(plan, change, has_changed=has_changed, is_plan_only=is_plan_only)
-    return document(port.view(), port.status(), **told, revision=revision, repeated=False)
-
-
-def _answer(plan: Plan, change: ChangeAsked, *, has_changed: bool, is_plan_only: bool = False) -> dict[str, Any]:
-    """What the caller is told, whenever it asks."""
-    return {
-        "request_id": change.request_id,
-        "changed": has_changed,
-        "plan_only": is_plan_only,
-        "changes": [each.view() for each in plan.changes],
-        "notes": list(plan.notes),
-        "wait_for": list(plan.wait_for),
-    }
+    return document(
+        port.view(),
+        port.status(),
+        request_id=change.request_id,
+        revision=revision,
+        changed=has_changed,
+        plan_only=is_plan_only,
+        repeated=False,
+        **{key: msgspec.Raw(value) for key, value in made["told"].items()},
+    )

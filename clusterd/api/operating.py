@@ -3,18 +3,18 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
-from clusterd.api import maintenance, node_operations, operations
+from clusterd.api import jobs, maintenance, node_operations, operations
+from clusterd.api.desk import Desk
 from clusterd.api.finding import find_node
-from clusterd.api.foreseeing import foresight_view, parse_what_if
 from clusterd.api.kept_plans import KeptPlans
 from clusterd.api.moves import MoveWish, cancel_move, group_move
-from clusterd.api.mutations import carry_out, look_ahead, make_plan
+from clusterd.api.mutations import carry_out, changes_of, make_plan
 from clusterd.api.node_operations import DrainWish
 from clusterd.api.planning import answer_change
-from clusterd.api.plans import OPERATOR, Asked, ChangeAsked, Planner
-from clusterd.api.port import ClusterPort
+from clusterd.api.plans import OPERATOR, Asked, ChangeAsked, Planner, deed
 from clusterd.api.requests import body, change_asked, flag, json_answer, name_in, switch_in, text_in
 from clusterd.api.views import document
 from clusterd.model import keys
@@ -31,8 +31,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Operating:
     """Handlers of everything that an operator wishes of what runs."""
 
-    def __init__(self, port: ClusterPort) -> None:
-        self._port = port
+    def __init__(self, desk: Desk) -> None:
+        self._desk, self._port = desk, desk.port
 
     def routes(self) -> list[web.RouteDef]:
         posts: dict[str, Handler] = {
@@ -57,12 +57,12 @@ class Operating:
         return [web.post(path, handler) for path, handler in posts.items()]
 
     async def _carry_out(self, request: web.Request, planner: Planner) -> web.Response:
-        return await answer_change(self._port, request, planner)
+        return await answer_change(self._desk, request, planner)
 
     def _plain(self, make: Callable[[str], Planner]) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
             await body(request, ())
-            return await self._carry_out(request, make(request.match_info["name"]))
+            return await self._carry_out(request, deed(make, request.match_info["name"]))
 
         return handle
 
@@ -74,7 +74,7 @@ class Operating:
         if switch_in(given, "cancel"):
             if set(given) != {"cancel"}:
                 raise BadInput("a move that is taken back has no target and no options")
-            return await self._carry_out(request, cancel_move(name))
+            return await self._carry_out(request, deed(cancel_move, name))
         wish = MoveWish(
             name_in(given, "target", default=""),
             is_queued=switch_in(given, "queue"),
@@ -82,7 +82,7 @@ class Operating:
             ignores_rules=switch_in(given, "ignore_rules"),
             kind=_kind_in(given),
         )
-        return await self._carry_out(request, group_move(name, wish))
+        return await self._carry_out(request, deed(group_move, name, wish))
 
     # ---- nodes ----
 
@@ -93,7 +93,7 @@ class Operating:
             is_forced=switch_in(given, "force"),
             is_retried=switch_in(given, "retry"),
         )
-        return await self._carry_out(request, node_operations.node_drain(request.match_info["name"], wish))
+        return await self._carry_out(request, deed(node_operations.node_drain, request.match_info["name"], wish))
 
     async def _resume(self, request: web.Request) -> web.StreamResponse:
         given = await body(request, ("failback",))
@@ -101,48 +101,48 @@ class Operating:
         if mode not in list(FailbackMode):
             raise BadInput(f"failback is {', '.join(FailbackMode)}, not {mode!r}")
         return await self._carry_out(
-            request, node_operations.node_resume(request.match_info["name"], FailbackMode(mode))
+            request, deed(node_operations.node_resume, request.match_info["name"], FailbackMode(mode))
         )
 
     async def _fence(self, request: web.Request) -> web.StreamResponse:
         given = await body(request, ("force",))
-        planner = node_operations.node_fence(request.match_info["name"], is_forced=switch_in(given, "force"))
+        planner = deed(node_operations.node_fence, request.match_info["name"], is_forced=switch_in(given, "force"))
         return await self._carry_out(request, planner)
 
     async def _stop(self, request: web.Request) -> web.StreamResponse:
         """Say so in the timeline, and tell the node's daemon. With force a node without quorum can be stopped as well."""
         given = await body(request, ("force",))
         is_forced = switch_in(given, "force")
-        planner = node_operations.node_stop(request.match_info["name"], is_forced=is_forced)
+        planner = deed(node_operations.node_stop, request.match_info["name"], is_forced=is_forced)
         change = await change_asked(request)
         if flag(request, "plan"):
             return json_answer(await self._planned_stop(planner, change))
         try:
-            told = await carry_out(self._port, planner, change)
+            told = await carry_out(self._desk, planner, change)
         except NoQuorum:
             if not is_forced or change.expected is not None:
                 raise
             told = self._unrecorded_stop(request.match_info["name"], change.request_id)
-        if told["changes"] and not self._is_over(told):
-            node = NodeId(told["changes"][0]["name"])
+        changes = changes_of(told)
+        if changes and not self._is_over(told, node := NodeId(changes[0]["name"])):
             await self._port.ask_node(node, "stop", OPERATOR.encode(), change.timeout_ms)
         return json_answer(told)
 
-    def _is_over(self, told: dict[str, Any]) -> bool:
+    def _is_over(self, told: dict[str, Any], node: NodeId) -> bool:
         """A repeated request stops no run of the node that began after it was asked first."""
-        node = str(told["changes"][0]["name"])
         return bool(told["repeated"]) and self._port.view().revision_of(keys.membership(node)) > told["revision"]
 
     async def _planned_stop(self, planner: Planner, change: ChangeAsked) -> dict[str, Any]:
         """Kept nowhere: what is applied by an id is a transaction, and a stop is more than that."""
         kept = KeptPlans(self._port.node)
-        told = await make_plan(self._port, kept, planner, change)
-        if not told["changes"]:
+        told = await make_plan(self._desk, kept, planner, change)
+        changes = changes_of(told)
+        if not changes:
             return told
-        down = parse_what_if(f"node {told['changes'][0]['name']} down")
-        plan = down(self._port.view(), Asked(change.request_id, OPERATOR, self._port.status()))
-        foresight = foresight_view(await look_ahead(self._port, plan))
-        return {**told, "plan_id": None, "foresight": foresight}
+        asked = Asked(change.request_id, OPERATOR, self._port.status())
+        down = f"node {changes[0]['name']} down"
+        found = await self._desk.work(jobs.what_follows, down, asked, is_heavy=True)
+        return {**told, "plan_id": None, "foresight": msgspec.Raw(found)}
 
     def _unrecorded_stop(self, name: str, by_id: str) -> dict[str, Any]:
         view = self._port.view()
@@ -164,13 +164,13 @@ class Operating:
     def _maintenance(self, make: Callable[..., Planner]) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
             is_on, reason = _maintenance_in(await body(request, ("on", "reason")))
-            return await self._carry_out(request, make(request.match_info["name"], is_on=is_on, reason=reason))
+            return await self._carry_out(request, deed(make, request.match_info["name"], is_on=is_on, reason=reason))
 
         return handle
 
     async def _cluster_maintenance(self, request: web.Request) -> web.StreamResponse:
         is_on, reason = _maintenance_in(await body(request, ("on", "reason")))
-        return await self._carry_out(request, maintenance.cluster_maintenance(is_on=is_on, reason=reason))
+        return await self._carry_out(request, deed(maintenance.cluster_maintenance, is_on=is_on, reason=reason))
 
 
 def _maintenance_in(given: dict[str, Json]) -> tuple[bool, str]:

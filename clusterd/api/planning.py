@@ -1,45 +1,41 @@
 """How is a change asked for: now, as a plan, by a plan's id, or only imagined? I/O. Handlers."""
 
-import asyncio
-from typing import Any
-
+import msgspec
 from aiohttp import web
 
-from clusterd.api.capacity_view import capacity_view
-from clusterd.api.foreseeing import foresight_view, outlook_of, parse_what_if
+from clusterd.api import jobs
+from clusterd.api.desk import Desk
+from clusterd.api.foreseeing import parse_what_if
 from clusterd.api.kept_plans import KeptPlans
-from clusterd.api.mutations import apply_plan, carry_out, look_ahead, make_plan
+from clusterd.api.mutations import apply_plan, carry_out, make_plan
 from clusterd.api.plans import OPERATOR, Asked, Planner
-from clusterd.api.port import ClusterPort
-from clusterd.api.requests import body, change_asked, flag, json_answer, number
-from clusterd.api.times import minute_of_day, time_text
+from clusterd.api.requests import body, change_asked, document_answer, flag, json_answer, number
+from clusterd.api.times import time_text
 from clusterd.api.views import document
-from clusterd.foresight.votes import votes_without
-from clusterd.leader.capacity import CapacityAnswer, survives
 from clusterd.model.errors import BadInput
 
 IMAGINED = "what-if"
 FAILURES_MAX = 16
 CHANGE_MAX = 1000
+LIGHT_BODY_BYTES_MAX = 8192
 PLANS = web.AppKey("plans", KeptPlans)
 
 
-async def answer_change(port: ClusterPort, request: web.Request, planner: Planner) -> web.Response:
+async def answer_change(desk: Desk, request: web.Request, planner: Planner) -> web.Response:
     """Carry a change out, or with `?plan=1` say what would follow and keep it under an id."""
     change = await change_asked(request)
     if flag(request, "plan"):
-        plans = request.app[PLANS]
-        outcome = await make_plan(port, plans, planner, change)
+        outcome = await make_plan(desk, request.app[PLANS], planner, change)
     else:
-        outcome = await carry_out(port, planner, change)
+        outcome = await carry_out(desk, planner, change, is_heavy=len(await request.read()) > LIGHT_BODY_BYTES_MAX)
     return json_answer(outcome)
 
 
 class Planning:
     """Handlers of plans, of what-if and of capacity."""
 
-    def __init__(self, port: ClusterPort) -> None:
-        self._port = port
+    def __init__(self, desk: Desk) -> None:
+        self._desk, self._port = desk, desk.port
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -59,10 +55,8 @@ class Planning:
             made_at_revision=kept.revision,
             made=time_text(status.wall_ms - (status.cluster_ms - kept.made_cluster_ms)),
             applied=bool(kept.outcome),
-            changes=[each.view() for each in kept.plan.changes],
-            notes=kept.plan.notes,
-            wait_for=kept.plan.wait_for,
-            foresight=foresight_view(kept.foresight),
+            foresight=msgspec.Raw(kept.made["foresight"]),
+            **{key: msgspec.Raw(value) for key, value in kept.made["told"].items()},
         )
         return json_answer(shown)
 
@@ -77,23 +71,10 @@ class Planning:
         text = request.query.get("change", "").strip()
         if not text or len(text) > CHANGE_MAX:
             raise BadInput("what-if asks for a change", hint="as in /v1/what-if?change=node+n2+down")
-        view, status = self._port.view(), self._port.status()
-        plan = parse_what_if(text)(view, Asked(IMAGINED, OPERATOR, status))
-        notes = list(plan.notes)
-        if not status.is_quorate:
-            notes.append(f"{status.node} has no quorum: what it knows of the others may be old")
-        before: dict[str, Any] = document(view, status, change=text, notes=notes)
-        found = await look_ahead(self._port, plan)
-        return json_answer({**before, **foresight_view(found)})
+        parse_what_if(text)
+        asked = Asked(IMAGINED, OPERATOR, self._port.status())
+        return document_answer(await self._desk.work(jobs.what_if, text, asked, is_heavy=True))
 
     async def _capacity(self, request: web.Request) -> web.Response:
         failures = number(request, "failures", 1, most=FAILURES_MAX)
-        view, status = self._port.view(), self._port.status()
-        shown = document(view, status)
-        copy, outlook = view.fork(), outlook_of(status, minute_of_day(status.wall_ms))
-
-        def look() -> CapacityAnswer:
-            return survives(copy, outlook.sight(copy, 0), failures)
-
-        votes = votes_without(outlook, view, failures)
-        return json_answer({**shown, **capacity_view(await asyncio.to_thread(look), votes)})
+        return document_answer(await self._desk.work(jobs.capacity, self._port.status(), failures, is_heavy=True))

@@ -1,8 +1,8 @@
 """What does an operator ask for, and what would it change? Pure. The values that every change is made of."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ParamSpec
 
 from clusterd.api.port import NodeStatus
 from clusterd.database import DatabaseView, Draft
@@ -23,6 +23,7 @@ class Asked:
         return self.status.wall_ms
 
 
+P = ParamSpec("P")
 OPERATOR = "an operator"
 
 
@@ -86,3 +87,20 @@ class Plan:
 
 
 Planner = Callable[[DatabaseView, Asked], Plan]
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """A planner, by how it is made: so that it can be made, and used, in another process as well."""
+
+    make: Callable[..., Planner]
+    arguments: tuple[Any, ...]
+    named: Mapping[str, Any]
+
+    def __call__(self, view: DatabaseView, asked: Asked) -> Plan:
+        return self.make(*self.arguments, **self.named)(view, asked)
+
+
+def deed(make: Callable[P, Planner], *arguments: P.args, **named: P.kwargs) -> Planner:
+    """The planner that `make` makes of these."""
+    return Deed(make, arguments, named)

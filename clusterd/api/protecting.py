@@ -9,13 +9,16 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
+from clusterd.api import jobs
+from clusterd.api.desk import Desk
 from clusterd.api.edits_machines import protect_machine
-from clusterd.api.machine_surroundings import folders_of, protected_definitions, surroundings
+from clusterd.api.machine_surroundings import folders_of, protected_definitions
 from clusterd.api.mutations import answered_before, carry_out, make_plan
 from clusterd.api.planning import PLANS
-from clusterd.api.port import ClusterPort
+from clusterd.api.plans import deed
 from clusterd.api.requests import body, change_asked, flag, json_answer, names_in, switch_in, text_in
 from clusterd.api.seen_disks import disks_seen
 from clusterd.api.times import time_text
@@ -34,7 +37,6 @@ from clusterd.wizard import (
     Surroundings,
     Wish,
     decode_definitions,
-    eligible,
     machine_plan,
     with_disks,
 )
@@ -48,8 +50,8 @@ DISKS_MAX = 16
 class Protecting:
     """Handlers of candidates and of protection."""
 
-    def __init__(self, port: ClusterPort) -> None:
-        self._port = port
+    def __init__(self, desk: Desk) -> None:
+        self._desk, self._port = desk, desk.port
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/v1/machines/candidates", self._candidates), web.post("/v1/machines", self._protect)]
@@ -59,7 +61,7 @@ class Protecting:
         paths = [each for each in request.query.getall("definition", []) if each]
         told, around, silent = await self._look(paths)
         known = dict.fromkeys(each.path for answer in told.values() for each in answer.definitions)
-        judged = [eligible(each, told, around, Wish()) for each in sorted(known)]
+        judged = await self._judged(sorted(known), told, around, Wish())
         shown = [judgement_view(each) for each in judged]
         view, status = self._port.view(), self._port.status()
         return json_answer(document(view, status, candidates=shown, silent=silent, folders=folders_of(view)))
@@ -73,7 +75,7 @@ class Protecting:
         wanted = Wanted.OFFLINE if given.get("wanted") == "offline" or wish.allows_running else Wanted.ONLINE
         first = await answered_before(self._port, await change_asked(request))
         told, around, _ = await self._look([_definition_in(given)], new_disks)
-        judged = eligible(_definition_path(given, told), told, around, wish)
+        (judged,) = await self._judged([_definition_path(given, told)], told, around, wish)
         judged = with_disks(judged, await self._reached(judged, new_disks))
         if first is not None:
             return json_answer({**first, "judgement": judgement_view(judged), "report": None})
@@ -91,12 +93,12 @@ class Protecting:
         return json_answer({**outcome, "judgement": judgement_view(judged), "report": report or None})
 
     async def _carry_out(self, request: web.Request, plan: MachinePlan, wanted: Wanted) -> dict[str, Any]:
-        planner = protect_machine(plan, wanted=wanted)
+        planner = deed(protect_machine, plan, wanted=wanted)
         change = await change_asked(request)
         if flag(request, "plan"):
             kept = request.app[PLANS]
-            return await make_plan(self._port, kept, planner, change)
-        return await carry_out(self._port, planner, change)
+            return await make_plan(self._desk, kept, planner, change)
+        return await carry_out(self._desk, planner, change)
 
     async def _keep(self, request: web.Request, judged: Eligibility, plan: MachinePlan | None) -> str:
         """A report that cannot be written stops nobody."""
@@ -127,10 +129,15 @@ class Protecting:
         silent = {str(node): each[2] for node, each in zip(nodes, answers, strict=True) if each[2]}
         machines = {str(node): each[1] for node, each in zip(nodes, answers, strict=True) if each[1] is not None}
         planned = [_planned_disk(name, given) for name, given in (new_disks or {}).items()]
-        # Of thousands of groups it takes a while to say how much room they leave.
-        copy, status = self._port.view().fork(), self._port.status()
-        around = await asyncio.to_thread(surroundings, copy, status, machines, silent, planned)
+        data = await self._desk.work(jobs.around, self._port.status(), machines, silent, planned, is_heavy=True)
+        around = msgspec.msgpack.decode(data, type=Surroundings)
         return {str(node): each for node, each in told.items()}, around, silent
+
+    async def _judged(
+        self, paths: Sequence[str], told: dict[str, NodeDefinitions], around: Surroundings, wish: Wish
+    ) -> list[Eligibility]:
+        data = await self._desk.work(jobs.eligibilities, paths, told, around, wish, is_heavy=True)
+        return msgspec.msgpack.decode(data, type=list[Eligibility])
 
     async def _reached(self, judged: Eligibility, new_disks: dict[str, dict[str, Json]]) -> dict[str, dict[str, str]]:
         """What keeps each possible owner from each of its disks now; empty: nothing."""

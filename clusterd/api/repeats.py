@@ -47,16 +47,17 @@ def refuse_other_digest(change: ChangeAsked, digest: str) -> None:
         )
 
 
-def remember(draft: Draft, view: DatabaseView, change: ChangeAsked, answer: Mapping[str, Any]) -> None:
+def remember(draft: Draft, view: DatabaseView, change: ChangeAsked, packed: bytes) -> None:
     """Store the answer with the change that it tells of. The oldest are forgotten."""
-    draft.replace(RequestRecord(change.request_id, change.digest, _packed(answer)))
+    draft.replace(RequestRecord(change.request_id, change.digest, packed))
     count = view.database.count_under(keys.REQUEST)
     if count >= KEPT_MAX or count % LOOK_EVERY == 0:
         for key in _superfluous(view):
             draft.drop(key)
 
 
-def _packed(answer: Mapping[str, Any]) -> bytes:
+def pack(answer: Mapping[str, Any]) -> bytes:
+    """An answer as it is stored; of a long one the beginning."""
     packed = _compressed(answer)
     if len(packed) <= ANSWER_BYTES_MAX:
         return packed

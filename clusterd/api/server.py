@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import structlog
@@ -11,6 +11,7 @@ from aiohttp.typedefs import Middleware
 
 from clusterd.api.access import Access
 from clusterd.api.clearing import Clearing
+from clusterd.api.desk import BesideTheDaemon, Desk, OnTheSpot
 from clusterd.api.events import Events
 from clusterd.api.kept_plans import KeptPlans
 from clusterd.api.kept_reports import KeptReports
@@ -24,7 +25,7 @@ from clusterd.api.requests import BODY_MAX_BYTES, expected_revision, json_answer
 from clusterd.api.stream import Streams
 from clusterd.api.validating import REPORTS, Validating
 from clusterd.api.writing import Writing
-from clusterd.model.errors import CODES, ClusterError, Refused
+from clusterd.model.errors import CODES, Busy, ClusterError, Refused
 from clusterd.model.events import REQUEST_FAILED
 from clusterd.model.manifest import BadManifest
 
@@ -38,33 +39,41 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
+RETRY_AFTER_S = 1
 _CODE_OF_STATUS = {404: "not-found", 405: "bad-input", 413: "too-large", 400: "bad-input"}
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 STREAMS = web.AppKey("streams", Streams)
+DESK: web.AppKey[Desk] = web.AppKey("desk")
 log = structlog.get_logger("clusterd.api")
 
 
-def create_app(port: ClusterPort, token: str, reports: Path | None = None) -> web.Application:
-    """The whole API over one node. Everything under /v1 asks for the token; the page itself holds no data."""
-    streams = Streams(port)
+def create_app(port: ClusterPort, token: str, reports: Path | None = None, desk: Desk | None = None) -> web.Application:
+    """The whole API over one node. Everything under /v1 asks for the token; the page itself holds no data.
+
+    `desk` does what takes long; without one it is done on the spot.
+    """
+    desk = desk or OnTheSpot(port)
+    streams = Streams(desk)
     access = Access(token)
     app = web.Application(middlewares=[_surround(access)], client_max_size=BODY_MAX_BYTES)
     app[STREAMS] = streams
     app[PLANS] = KeptPlans(port.node)
     app[REPORTS] = KeptReports(reports)
-    app.add_routes(Reading(port, streams).routes())
-    app.add_routes(Events(port, streams).routes())
-    app.add_routes(Writing(port, streams).routes())
-    app.add_routes(Operating(port).routes())
-    app.add_routes(Planning(port).routes())
-    app.add_routes(Clearing(port).routes())
-    app.add_routes(Validating(port).routes())
-    app.add_routes(Protecting(port).routes())
+    app.add_routes(Reading(desk, streams).routes())
+    app.add_routes(Events(desk, streams).routes())
+    app.add_routes(Writing(desk, streams).routes())
+    app.add_routes(Operating(desk).routes())
+    app.add_routes(Planning(desk).routes())
+    app.add_routes(Clearing(desk).routes())
+    app.add_routes(Validating(desk).routes())
+    app.add_routes(Protecting(desk).routes())
     app.add_routes(Machines(port).routes())
     app.add_routes(_page_routes())
     app.on_response_prepare.append(_add_headers)
     app.on_shutdown.append(_let_clients_go)
+    app[DESK] = desk
+    app.on_cleanup.append(_close_desk)
     return app
 
 
@@ -80,8 +89,10 @@ class ApiServer:
         tcp_port: int,
         unix_path: Path | None = None,
         reports: Path | None = None,
+        worker: Sequence[str] = (),
     ) -> None:
-        self._app = create_app(port, token, reports)
+        """`worker`: what starts a process that works beside this one; without it everything is done here."""
+        self._app = create_app(port, token, reports, BesideTheDaemon(port, worker) if worker else None)
         self._host, self._tcp_port = host, tcp_port
         self._unix_path = unix_path
         self._runner: web.AppRunner | None = None
@@ -146,7 +157,10 @@ def _surround(access: Access) -> Middleware:
                 expected_revision(request)  # where it is not honoured it is refused
             return await handler(request)
         except ClusterError as error:
-            return json_answer(error_document(error), status=CODES[error.code].http_status)
+            answer = json_answer(error_document(error), status=CODES[error.code].http_status)
+            if error.code == Busy.code:
+                answer.headers["Retry-After"] = str(RETRY_AFTER_S)
+            return answer
         except web.HTTPException as error:
             code = _CODE_OF_STATUS.get(error.status, "error")
             message = f"{request.method} {request.path}: {error.reason}"
@@ -187,6 +201,10 @@ def _file_handler(data: bytes, content_type: str) -> Handler:
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
+
+
+async def _close_desk(app: web.Application) -> None:
+    await app[DESK].close()
 
 
 async def _let_clients_go(app: web.Application) -> None:

@@ -14,28 +14,26 @@ from typing import Any
 
 from aiohttp import web
 
+from clusterd.api import jobs
+from clusterd.api.desk import Desk
 from clusterd.api.disk_trials import disk_trials
-from clusterd.api.foreseeing import outlook_of
+from clusterd.api.finding import found_in, observe
 from clusterd.api.kept_reports import KeptReports
 from clusterd.api.machine_setups import machine_setups
-from clusterd.api.observed import observe_groups
-from clusterd.api.port import ClusterPort
 from clusterd.api.requests import json_answer
 from clusterd.api.seen_disks import DISK_TYPE, disks_seen
-from clusterd.api.times import minute_of_day, time_text
-from clusterd.api.validation_facts import cluster_facts, disk_of
+from clusterd.api.times import time_text
+from clusterd.api.validation_facts import disk_of, placed_disk
 from clusterd.api.views import document
-from clusterd.leader.capacity import CapacityAnswer, survives
 from clusterd.model.errors import BadInput, ClusterError
-from clusterd.model.ids import NodeId
+from clusterd.model.ids import NodeId, key_of
 from clusterd.model.records import ResourceRecord
 from clusterd.model.states import ResourceState
-from clusterd.validation import BadChoice, Disk, NodeAnswer, Situation, choose, decode, judge, report_view
+from clusterd.validation import BadChoice, Disk, NodeAnswer, choose, decode
 
 FACTS_WITHIN_MS = 12_000
 DISK_WITHIN_MS = 3_000
 NAMES_MAX = 64
-FAILURES = 1
 TRIAL = "disk-arbitration"
 REPORTS = web.AppKey("reports", KeptReports)
 
@@ -43,8 +41,8 @@ REPORTS = web.AppKey("reports", KeptReports)
 class Validating:
     """Handlers of validation and of kept reports."""
 
-    def __init__(self, port: ClusterPort) -> None:
-        self._port = port
+    def __init__(self, desk: Desk) -> None:
+        self._desk, self._port = desk, desk.port
         self._running = asyncio.Lock()
 
     def routes(self) -> list[web.RouteDef]:
@@ -61,11 +59,10 @@ class Validating:
             raise BadInput(str(error), hint="clusterctl validate --list names categories and tests") from error
         async with self._running:
             began_wall_ms = self._port.status().wall_ms
-            situation = await self._situation(chosen)
-            view, status = self._port.view(), self._port.status()
-            results = await asyncio.to_thread(judge, situation, chosen)
-        began, ended = time_text(began_wall_ms) or "", time_text(status.wall_ms) or ""
-        shown = document(view, status, **report_view(situation, results, began=began, ended=ended))
+            seen = await self._seen(chosen)
+            status = self._port.status()
+            began, ended = time_text(began_wall_ms) or "", time_text(status.wall_ms) or ""
+            shown = await self._desk.work(jobs.verdicts, status, seen, chosen, began, ended, is_heavy=True)
         try:
             kept = await asyncio.to_thread(request.app[REPORTS].keep, "validation", status.wall_ms, shown)
             return json_answer({**shown, "report": kept or None, "notes": []})
@@ -82,15 +79,14 @@ class Validating:
 
     # ---- asking ----
 
-    async def _situation(self, chosen: Collection[str]) -> Situation:
+    async def _seen(self, chosen: Collection[str]) -> jobs.Seen:
         view = self._port.view()
         names = [each.name for each in view.nodes()]
         properties = {str(each.name): each.private for each in view.resources() if each.type == DISK_TYPE}
-        answers, disks, seen, capacity = await asyncio.gather(
+        answers, disks, found = await asyncio.gather(
             asyncio.gather(*(self._ask(each) for each in names)),
             self._disks(),
             disks_seen(self._port, names, properties),
-            self._capacity(),
         )
         told: dict[str, NodeAnswer] = {}
         silent: dict[str, str] = {}
@@ -99,13 +95,12 @@ class Validating:
                 told[name] = answer
             else:
                 silent[name] = answer
-        machines = await machine_setups(self._port, told, silent)
-        facts = cluster_facts(self._port.view(), self._port.status(), capacity, disks, seen)
+        machines = await machine_setups(self._desk, told, silent)
+        placed = tuple(placed_disk(self._port.view(), each, found) for each in disks)
         if TRIAL in chosen:
-            trials = await disk_trials(self._port, facts.disks)
-            tried = tuple(replace(each, trial=trials.get(each.resource)) for each in facts.disks)
-            facts = replace(facts, disks=tried)
-        return Situation(replace(facts, machines=machines), told, silent)
+            trials = await disk_trials(self._port, placed)
+            placed = tuple(replace(each, trial=trials.get(each.resource)) for each in placed)
+        return jobs.Seen(placed, machines, told, silent)
 
     async def _ask(self, node: NodeId) -> NodeAnswer | str:
         """The node's answer, or why there is none."""
@@ -118,14 +113,11 @@ class Validating:
             return f"it did not say what its machine is like: {error}"
 
     async def _disks(self) -> list[Disk]:
-        status = self._port.status()
-        found = [
-            (each.record, each.state)
-            for group in observe_groups(self._port.view(), is_quorate=status.is_quorate)
-            for each in group.resources
-            if each.record.type == DISK_TYPE
-        ]
-        return list(await asyncio.gather(*(self._disk(record, state) for record, state in found)))
+        view, status = self._port.view(), self._port.status()
+        records = [each for each in view.resources() if each.type == DISK_TYPE]
+        groups = {key_of(name): observe(view, status, name) for name in dict.fromkeys(each.group for each in records)}
+        states = [found_in(groups[key_of(each.group)], each).state for each in records]
+        return list(await asyncio.gather(*map(self._disk, records, states)))
 
     async def _disk(self, record: ResourceRecord, state: ResourceState) -> Disk:
         if state is not ResourceState.ONLINE:
@@ -135,11 +127,6 @@ class Validating:
         except (ClusterError, ValueError) as error:
             return disk_of(record, state.value, {}, f"its owner does not say how it stands: {error}")
         return disk_of(record, state.value, said if isinstance(said, dict) else {})
-
-    async def _capacity(self) -> CapacityAnswer:
-        view, status = self._port.view().fork(), self._port.status()
-        outlook = outlook_of(status, minute_of_day(status.wall_ms))
-        return await asyncio.to_thread(lambda: survives(view, outlook.sight(view, 0), FAILURES))
 
 
 def _names(request: web.Request, key: str) -> list[str]:

@@ -21,9 +21,8 @@ def cluster_facts(
     status: NodeStatus,
     capacity: CapacityAnswer,
     disks: Sequence[Disk] = (),
-    seen: Mapping[str, Mapping[str, DiskSeen]] | None = None,
 ) -> ClusterFacts:
-    """`disks` is what their owners said, `seen` what each node finds of them, by node and disk."""
+    """`disks`: what is known of them (`placed_disk`)."""
     record = view.cluster()
     times = cluster_settings(record)
     votes = {peer.node: peer.has_vote for peer in status.peers}
@@ -50,7 +49,7 @@ def cluster_facts(
             for each in view.nodes()
         ),
         groups=groups_of(view, status),
-        disks=tuple(_placed(view, each, seen) for each in disks),
+        disks=tuple(disks),
         fence_agents={each.name: _agents(view.fences(), each.name) for each in view.nodes()},
         types=types_by_node(view),
         type_versions=_versions(view),
@@ -114,9 +113,10 @@ def disk_of(record: ResourceRecord, state: str, said: Mapping[str, object], trou
     )
 
 
-def _placed(view: DatabaseView, disk: Disk, seen: Mapping[str, Mapping[str, DiskSeen]] | None) -> Disk:
+def placed_disk(view: DatabaseView, disk: Disk, seen: Mapping[str, Mapping[str, DiskSeen]]) -> Disk:
+    """What its owner said of a disk, with what each node finds of it: by node and disk."""
     owners = possible_owners(view, view.resources_of(disk.group))
-    found = {node: told[disk.resource] for node, told in (seen or {}).items() if disk.resource in told}
+    found = {node: told[disk.resource] for node, told in seen.items() if disk.resource in told}
     return replace(disk, possible_owners=owners, seen=found)
 
 

@@ -127,9 +127,14 @@ class Client:
             except (OSError, http.client.HTTPException) as error:
                 failure = error
                 continue
+            except Answered as error:
+                if error.code not in _ELSEWHERE:
+                    raise
+                failure = error
+                continue
             self._first = number
             return found
-        raise self._unreachable(failure)
+        raise failure if isinstance(failure, Answered) else self._unreachable(failure)
 
     def follow(self, path: str, *, after: int | None, **query: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """Server-sent events as (kind, document). Ends, or raises OSError, when the node goes away."""

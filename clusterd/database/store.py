@@ -6,7 +6,7 @@ whose compares fail changes nothing but the table of answers; a request id that 
 
 import zlib
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -59,6 +59,10 @@ class Database:
         if order is None:
             order = self._order[prefix] = sorted(self._kinds.get(prefix, ()))
         return order
+
+    @property
+    def key_count(self) -> int:
+        return len(self._items) - len(self._event_keys)
 
     def count_under(self, prefix: str) -> int:
         """How many keys of one kind there are."""
@@ -166,7 +170,9 @@ class Database:
         return DatabaseSnapshot(
             revision=self.revision,
             cluster_ms=self.cluster_ms,
-            items=[StoredItem(key=key, value=item.value, revision=item.revision) for key, item in self._all_items()],
+            items=[
+                StoredItem(key=key, value=item.value, revision=item.revision) for key, item in self._items_in_order()
+            ],
             answered=[AnsweredRequest(request_id=each, result=result) for each, result in self._answers.items()],
         ).SerializeToString(deterministic=True)
 
@@ -190,6 +196,21 @@ class Database:
             database._answers[answered.request_id] = answered.result
         return database
 
+    def all_items(self) -> list[tuple[str, Item]]:
+        """Every key with what it holds, as of now; what comes later changes nothing of the list."""
+        return list(self._items.items())
+
+    def take_over(self, changes: Iterable[tuple[str, bytes | None, int]]) -> None:
+        """Bring a copy up to its original: (key, its value or None when it is gone, revision of that), oldest first."""
+        for key, value, revision in changes:
+            self.revision = revision
+            if value is None:
+                self._delete(key)
+                continue
+            self._put(key, value)
+            if keys.prefix_of(key) == keys.EVENT:
+                self._event_keys[key] = None
+
     def copy(self) -> "Database":
         """The same records and revisions, to try something on. It knows no earlier changes and no answered requests."""
         database = Database()
@@ -203,7 +224,7 @@ class Database:
         database._digest = self._digest
         return database
 
-    def _all_items(self) -> Iterator[tuple[str, Item]]:
+    def _items_in_order(self) -> Iterator[tuple[str, Item]]:
         for prefix in sorted(self._kinds):
             for key in self.keys_under(prefix):
                 yield key, self._items[key]

@@ -147,6 +147,7 @@ async def _serve_api(configuration: NodeConfiguration, daemon: Daemon) -> Callab
         tcp_port=int(tcp_port),
         unix_path=Path(configuration.run_dir) / "api.sock",
         reports=Path(configuration.data_dir) / "reports",
+        worker=(sys.executable, "-m", "clusterd.main.worker"),
     )
     await server.start()
     return server.stop

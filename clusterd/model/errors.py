@@ -150,7 +150,7 @@ CODES: dict[str, Code] = {
     "bad-input": Code(400, 64),
     "not-found": Code(404, 3),
     "too-large": Code(413, 3),
-    "busy": Code(503, 1),
+    "busy": Code(429, 1),
     "damaged-record": Code(500, 1),
     "damaged-storage": Code(500, 1),
     "storage-failed": Code(500, 1),

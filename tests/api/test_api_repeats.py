@@ -161,7 +161,7 @@ def _change(number: int, digest: str = "d") -> ChangeAsked:
 
 def _commit(view: DatabaseView, number: int, answer: dict) -> None:
     draft = Draft(view).put(GroupRecord("g"))
-    repeats.remember(draft, view, _change(number), answer)
+    repeats.remember(draft, view, _change(number), repeats.pack(answer))
     result = view.database.apply(draft.build(""), view.database.revision + 1)
     assert result.succeeded
 

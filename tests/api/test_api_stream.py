@@ -116,7 +116,7 @@ async def test_followers_are_bounded(client: TestClient, monkeypatch: pytest.Mon
     async with client.get("/v1/stream") as first:
         assert first.status == 200
         async with client.get("/v1/stream") as second:
-            assert second.status == 503
+            assert second.status == 429
             assert (await second.json())["error"]["code"] == "busy"
 
 
