@@ -248,6 +248,8 @@ def _explain_part(
         "evidence": report.evidence if report else "",
         "embedded_failure": report.embedded_failure if report else "",
         "concern": report.concern if report else "",
+        "health_unknown": report.doubt if report else "",
+        "health_unknown_since": time_text(report.doubt_since_wall_ms) if report and report.doubt else None,
         "policy": _policy(resource),
     }
 

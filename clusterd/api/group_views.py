@@ -119,7 +119,12 @@ def because(group: ObservedGroup) -> str:
 def concern(group: ObservedGroup) -> str:
     """What a person should know of a resource that runs; empty: nothing."""
     for each in group.resources:
-        if each.report and each.report.concern and each.state is ResourceState.ONLINE:
+        if each.report is None or each.state is not ResourceState.ONLINE:
+            continue
+        if each.report.doubt:
+            since = time_text(each.report.doubt_since_wall_ms)
+            return f"{each.record.name}: health unknown since {since}: {each.report.doubt}"
+        if each.report.concern:
             return f"{each.record.name}: {each.report.concern}"
     return ""
 
@@ -185,6 +190,8 @@ def resource_view(status: NodeStatus, group: ObservedGroup, resource: ObservedRe
         "properties": {**properties_view(Scope.RESOURCE, record.properties), **record.private},
         "evidence": report.evidence if report else "",
         "concern": report.concern if report else "",
+        "health_unknown": report.doubt if report else "",
+        "health_unknown_since": time_text(report.doubt_since_wall_ms) if report and report.doubt else None,
         "maintenance": _own_maintenance(resource),
         "ways_out": ways_out(group, resource),
     }

@@ -107,6 +107,9 @@ def _resource_lines(found: Mapping[str, Any]) -> list[str]:
         lines.append(f"depends on: {plain(found['depends_on'])}")
     if found["embedded_failure"]:
         lines.append(f"the workload inside complains: {plain(found['embedded_failure'])}")
+    if found.get("health_unknown"):
+        since = plain(found["health_unknown_since"])
+        lines.append(f"health unknown since {since}: {plain(found['health_unknown'])}")
     if found.get("concern"):
         lines.append(f"needs to be looked at: {plain(found['concern'])}")
     if found["evidence"]:

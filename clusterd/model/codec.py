@@ -1,7 +1,8 @@
 """How does a record become bytes and back? Pure.
 
 One generic conversion for all records: a dataclass field goes into the protobuf field of the same name, a mapping into
-`<name>_json`, an optional record is absent when None. Adding a field means adding it in two places that a test compares.
+`<name>_json`, an optional record is absent when None. A word that this version does not know is kept. Adding a field means
+adding it in two places that a test compares.
 """
 
 import json
@@ -9,12 +10,13 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
 from clusterd.model.errors import DamagedRecord
+from clusterd.model.words import word_of
 from clusterd.wire import records_pb2
 
 R = TypeVar("R")
@@ -93,9 +95,9 @@ def _field_plan(name: str, hint: Any) -> tuple[str, _Convert | None, _Convert]:
     if is_dataclass(hint):
         kind = typing.cast(type, hint)
         return name, _to_values, lambda message: _from_message(kind, getattr(message, name))
-    if isinstance(hint, type) and issubclass(hint, Enum):
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
         enum = hint
-        return name, lambda value: value.value, lambda message: enum(getattr(message, name))
+        return name, lambda value: value.value, lambda message: word_of(enum, getattr(message, name))
     return name, None, lambda message: getattr(message, name)
 
 

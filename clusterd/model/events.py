@@ -174,6 +174,18 @@ CONCERN_RAISED = _event(
     "because",
 )
 CONCERN_ENDED = _event("concern.ended", "info", "What needed a person is over.", "group", "resource")
+HEALTH_UNKNOWN = _event(
+    "health.unknown",
+    "warning",
+    "The checks of a resource that is online break, or cannot tell whether it is well.",
+    "group",
+    "resource",
+    "because",
+)
+HEALTH_KNOWN = _event("health.known", "info", "The checks of a resource can tell again.", "group", "resource")
+RESOURCE_WARNED = _event(
+    "resource.warned", "warning", "A resource type warns of something.", "group", "resource", "because"
+)
 HANDS_OFF_ENTERED = _event(
     "hands-off.entered",
     "info",

@@ -352,6 +352,10 @@ class ResourceReport:
     """Digest of what anything of it that may run there came online with (`model/ran_as.py`); empty: not known."""
     concern: str = ""
     """What a person should know of it although it runs; nothing follows from it by itself. Empty: nothing."""
+    doubt: str = ""
+    """Why its checks cannot tell whether it is well; empty: they can."""
+    doubt_since_wall_ms: int = 0
+    doubt_since_cluster_ms: int = 0
     is_apart: bool = False
     """It crashed or hung a resource host: it has one of its own, on every node."""
 

@@ -144,6 +144,7 @@ class ResourceSettings:
     is_alive_poll_interval_ms: int
     separate_monitor: bool
     embedded_failure_action: str = "recover"
+    health_unknown_timeout_ms: int | None = 300_000  # None: never
     memory_demand_mib: int = 0
     core_demand: int = 0
 
@@ -251,7 +252,7 @@ def parse_fault_domain(text: str) -> tuple[tuple[str, str], ...]:
 
 def resource_settings(record: ResourceRecord, of_type: TypeSettings = TypeSettings()) -> ResourceSettings:
     values = _in_force(Scope.RESOURCE, record.properties)
-    retry = _number(values, "retry_period_on_failure")
+    retry, unknown = _number(values, "retry_period_on_failure"), _number(values, "health_unknown_timeout")
     pending, deadlock = _number(values, "pending_timeout"), _number(values, "deadlock_timeout")
     looks_alive = _number(values, "looks_alive_poll_interval")
     is_alive = _number(values, "is_alive_poll_interval")
@@ -267,6 +268,7 @@ def resource_settings(record: ResourceRecord, of_type: TypeSettings = TypeSettin
         is_alive_poll_interval_ms=of_type.is_alive_poll_interval_ms if is_alive == ALL_ONES else is_alive,
         separate_monitor=bool(values["separate_monitor"]),
         embedded_failure_action=str(values["embedded_failure_action"]),
+        health_unknown_timeout_ms=None if unknown == ALL_ONES else unknown,
         memory_demand_mib=_number(values, "memory_demand"),
         core_demand=_number(values, "core_demand"),
     )

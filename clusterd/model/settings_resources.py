@@ -72,6 +72,13 @@ SETTINGS: tuple[Setting, ...] = (
         too_large="A failure that the quick check overlooks is noticed late.",
     ),
     Setting(
+        Scope.RESOURCE, "health_unknown_timeout", "HealthUnknownTimeout", Kind.DURATION, 300_000,
+        "How long its health may be unknown (a check that breaks, or cannot tell) before that counts as a failure.",
+        unit="ms", words=NEVER,
+        too_small="A check that cannot be made for a moment costs the workload a restart.",
+        too_large="A workload whose checks are broken is taken for online although it may be gone.",
+    ),
+    Setting(
         Scope.RESOURCE, "separate_monitor", "SeparateMonitor", Kind.SWITCH, False,
         "Whether the resource gets a resource host of its own; takes effect at its next online.",
     ),

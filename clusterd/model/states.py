@@ -6,6 +6,8 @@ Words are those that operators see (docs/INTERFACE words), so a state is stored,
 from collections.abc import Iterable
 from enum import StrEnum
 
+from clusterd.model.words import is_known
+
 
 class ResourceState(StrEnum):
     UNKNOWN = "unknown"
@@ -185,7 +187,7 @@ PENDING_STATES = frozenset({ResourceState.ONLINE_PENDING, ResourceState.OFFLINE_
 def group_state(states: Iterable[ResourceState]) -> GroupState:
     """A group's state follows from its resources' states and is never stored; first rule that matches wins."""
     found = list(states)
-    if any(state is ResourceState.UNKNOWN for state in found):
+    if any(state is ResourceState.UNKNOWN or not is_known(state) for state in found):
         return GroupState.UNKNOWN
     if any(state is ResourceState.FAILED for state in found):
         return GroupState.FAILED

@@ -44,7 +44,10 @@ class Adoption:
         state = _STATE_AFTER.get(what, hosted.state)
         says = {Happening.EMBEDDED_FAILED: message, Happening.EMBEDDED_WELL: ""}.get(what, hosted.embedded_failure)
         concern = message if what is Happening.CONCERN else hosted.concern
-        self._found[key_of(resource)] = replace(hosted, state=state, embedded_failure=says, concern=concern)
+        doubt = message if what is Happening.DOUBT else hosted.doubt
+        self._found[key_of(resource)] = replace(
+            hosted, state=state, embedded_failure=says, concern=concern, doubt=doubt
+        )
         return True
 
     def host_ended(self, served: Iterable[str]) -> None:
@@ -251,6 +254,9 @@ def _adopted(group: OwnedGroup, held: Held, hosted: Hosted, before: ResourceRepo
             sequence=held.sequence + 1,
             embedded_failure=hosted.embedded_failure,
             concern=hosted.concern,
+            doubt=hosted.doubt,
+            doubt_since_wall_ms=before.doubt_since_wall_ms if before is not None and hosted.doubt else 0,
+            doubt_since_cluster_ms=before.doubt_since_cluster_ms if before is not None and hosted.doubt else 0,
             cause="it went on running while this node's daemon restarted",
         )
     if before is not None and is_hands_off and before.state is ResourceState.OFFLINE:

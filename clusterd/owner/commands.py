@@ -88,6 +88,8 @@ class Hosted:
     """Nothing of it runs: it is ready to take over what runs elsewhere."""
     is_moved: bool = False
     """It stands still here and is whole at the destination of a migration."""
+    doubt: str = ""
+    """Why its checks cannot tell whether it is well."""
 
 
 class HostEndKind(StrEnum):

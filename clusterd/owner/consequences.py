@@ -7,6 +7,7 @@ from clusterd.model.ids import ResourceId, key_of
 from clusterd.model.states import REST, ResourceState
 from clusterd.owner.commands import CallAnswer, CallOutcome, HostCall, Verb
 from clusterd.owner.desk import Desk
+from clusterd.owner.doubts import without_doubt
 from clusterd.owner.group import OwnedGroup
 from clusterd.owner.machine import Happening, Held, advance
 from clusterd.owner.plan import Now
@@ -84,6 +85,8 @@ def apply(
         after = replace(after, may_run=may_run, next_action=REST, next_action_cluster_ms=NEVER_MS)
     if after.state is ResourceState.OFFLINE or what is Happening.ONLINE_ASKED:
         after = replace(after, embedded_failure="", concern="")
+    if after.state is not ResourceState.ONLINE:
+        after = without_doubt(after)
     group.held[name] = after
     text = step_text(desk.node, before, after, what, now.wall_ms, because)
     group.steps = with_step(group.steps, now.wall_ms, text)

@@ -38,6 +38,14 @@ class Departure:
     took_ms: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """What a host said last of a resource that a person should read, and when."""
+
+    text: str
+    at_ms: int
+
+
 @dataclass(slots=True)
 class OwnedGroup:
     """A group under one assignment of this node's present incarnation. Resources are keyed by folded name."""
@@ -71,6 +79,9 @@ class OwnedGroup:
     """Resources for which nothing runs while they are online: nobody waits for them in a live migration."""
     may_continue: bool = False
     """What this node prepared for it is what arrived: it goes on instead of starting afresh."""
+    warnings: list[tuple[str, str]] = field(default_factory=list)
+    """What hosts warned of since the last report: resource and text."""
+    warned: dict[str, Warned] = field(default_factory=dict)
     last_report: ReportRecord | None = None
     is_reporting: bool = False
     is_confirmed: bool = True

@@ -38,6 +38,8 @@ class Happening(StrEnum):
     EMBEDDED_FAILED = "embedded-failed"
     EMBEDDED_WELL = "embedded-well"
     CONCERN = "concern"
+    DOUBT = "doubt"
+    WARNED = "warned"
 
 
 class Arc(NamedTuple):
@@ -68,6 +70,8 @@ ARCS: dict[tuple[ResourceState, Happening], Arc] = {
 _LATE = "an answer or event of an attempt that is over"
 _NOT_FAILED = "only what failed and was left alone comes back by itself"
 _INSIDE = "noted beside the state; where it is to be recovered, it comes as a failed check"
+_DOUBTED = "noted beside the state of what is online; what lasts too long comes as a failed check"
+_TOLD = "a line of the timeline"
 IGNORED: dict[tuple[ResourceState, Happening], str] = {
     (OFFLINE, Happening.ONLINE_DONE): _LATE,
     (OFFLINE, Happening.ONLINE_FAILED): _LATE,
@@ -114,6 +118,8 @@ IGNORED: dict[tuple[ResourceState, Happening], str] = {
         for state in (OFFLINE, ONLINE_PENDING, ONLINE, OFFLINE_PENDING, FAILED)
         for happening in (Happening.EMBEDDED_FAILED, Happening.EMBEDDED_WELL, Happening.CONCERN)
     },
+    **{(state, Happening.DOUBT): _DOUBTED for state in (OFFLINE, ONLINE_PENDING, ONLINE, OFFLINE_PENDING, FAILED)},
+    **{(state, Happening.WARNED): _TOLD for state in (OFFLINE, ONLINE_PENDING, ONLINE, OFFLINE_PENDING, FAILED)},
 }
 
 
@@ -142,6 +148,10 @@ class Held:
     """Maintenance is in force: it is watched, and not touched."""
     embedded_failure: str = ""
     concern: str = ""
+    doubt: str = ""
+    """Why its checks cannot tell whether it is well."""
+    doubt_since_wall_ms: int = 0
+    doubt_since_cluster_ms: int = 0
     failed_meanwhile: bool = False
     """It failed while no daemon was there to hear of it: that is judged with the next plan."""
     is_apart: bool = False

@@ -21,6 +21,7 @@ from clusterd.owner.commands import SHARED_HOST, CallAnswer, CallOutcome, Hosted
 from clusterd.owner.consequences import apply, complained, concerned, online_answered, set_apart, stop_answered
 from clusterd.owner.departing import migrate_answered, progressed, resume_answered
 from clusterd.owner.desk import Desk
+from clusterd.owner.doubts import WARNINGS_MAX, doubted, warned
 from clusterd.owner.group import OwnedGroup, is_empty_here, is_mine
 from clusterd.owner.machine import Happening
 from clusterd.owner.plan import Now, OwnerPlan
@@ -200,6 +201,10 @@ class Owner:
             complained(self._desk, group, name, what, message, now)
         elif what is Happening.CONCERN:
             concerned(self._desk, group, name, message)
+        elif what is Happening.DOUBT:
+            doubted(self._desk, group, name, message, now)
+        elif what is Happening.WARNED:
+            warned(self._desk, group, name, message, now)
         elif what is not Happening.CHECK_PASSED or held.is_hands_off:
             apply(self._desk, group, name, what, message, now)
 
@@ -223,6 +228,8 @@ class Owner:
         if has_succeeded:
             owned.last_report = proposal.report
             owned.is_confirmed = True
+        else:
+            owned.warnings = [*proposal.warnings, *owned.warnings][:WARNINGS_MAX]
         self._desk.dirty.add(key_of(group))
 
     # ---- what to do ----

@@ -11,6 +11,7 @@ from clusterd.owner.commands import KILLED, Verb, host_times
 from clusterd.owner.consequences import apply, rejoin
 from clusterd.owner.departing import depart, is_moved
 from clusterd.owner.desk import Desk
+from clusterd.owner.doubts import adopt_doubt, doubt_ends_cluster_ms
 from clusterd.owner.group import OwnedGroup, intend, is_empty_here
 from clusterd.owner.hands_off import begin_hands_off, end_hands_off
 from clusterd.owner.journeys import went_on
@@ -57,6 +58,7 @@ def plan_group(desk: Desk, view: DatabaseView, group: OwnedGroup, now: Now, plan
             ask(desk, group, name, Verb.OFFLINE, "user-requested", now, plan)
         elif held.state is ResourceState.ONLINE:
             _keep_times(desk, group, name, plan)
+            _bound_doubt(desk, group, name, now)
     _drop_removed(desk, group)
     if group.is_given_up:
         return
@@ -184,15 +186,30 @@ def _keep_times(desk: Desk, group: OwnedGroup, name: str, plan: OwnerPlan) -> No
         plan.calls.append(call_of(desk, group, name, host, Verb.TIMES, ""))
 
 
+def _bound_doubt(desk: Desk, group: OwnedGroup, name: str, now: Now) -> None:
+    """What nobody can tell for too long has failed."""
+    adopt_doubt(group, name, now)
+    ends_cluster_ms = doubt_ends_cluster_ms(group, name)
+    if ends_cluster_ms is None:
+        return
+    if now.cluster_ms < ends_cluster_ms:
+        desk.look_at(group, now.now_ms + ends_cluster_ms - now.cluster_ms)
+        return
+    limit_ms, doubt = group.settings[name].health_unknown_timeout_ms, group.held[name].doubt
+    because = f"its health was unknown for {limit_ms} ms (health_unknown_timeout): {doubt}"
+    apply(desk, group, name, Happening.CHECK_FAILED, because, now)
+
+
 def _report(desk: Desk, view: DatabaseView, group: OwnedGroup, now: Now, plan: OwnerPlan) -> None:
     if group.is_reporting or departing.is_quiet(desk, group, now) or arriving.is_quiet(desk, group, now):
         return
     if not group.is_confirmed:
         _heed_predecessor(view, group)
     report = report_of(group, desk.node, desk.incarnation)
-    if not says_the_same(report, group.last_report) or not group.is_confirmed:
+    if not says_the_same(report, group.last_report) or not group.is_confirmed or group.warnings:
         group.is_reporting = True
         plan.reports.append(propose_report(view, group, report, now.wall_ms))
+        group.warnings = []
 
 
 def _heed_predecessor(view: DatabaseView, group: OwnedGroup) -> None:

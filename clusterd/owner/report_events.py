@@ -11,12 +11,15 @@ from clusterd.model.events import (
     GROUP_STATE_CHANGED,
     HANDS_OFF_ENTERED,
     HANDS_OFF_LEFT,
+    HEALTH_KNOWN,
+    HEALTH_UNKNOWN,
     MIGRATION_FAILED,
     MIGRATION_MOVED,
     RESOURCE_RESTARTED,
     RESOURCE_SET_APART,
     RESOURCE_STATE_CHANGED,
     RESOURCE_STUCK,
+    RESOURCE_WARNED,
     Event,
 )
 from clusterd.model.records import EventRecord, ReportRecord, ResourceReport
@@ -37,6 +40,9 @@ def report_events(
         lines.extend(_of_resource(known.get(each.name), each, after))
         if not after.is_hands_off:
             lines.extend(_of_hands_off(group, known.get(each.name), each))
+    for name, text in group.warnings:
+        shown = group.held[name].name if name in group.held else name
+        lines.append((RESOURCE_WARNED, f"{shown} warns", text, shown, ""))
     lines.extend(_of_group(group, before, after))
     return [
         EventRecord(
@@ -73,8 +79,17 @@ def _of_resource(was: ResourceReport | None, now: ResourceReport, report: Report
         yield CONCERN_RAISED, f"{name} runs, and needs to be looked at", knows, name, ""
     elif knew and not knows and now.state is ResourceState.ONLINE:
         yield CONCERN_ENDED, f"{name} needs not be looked at any more", "", name, ""
+    yield from _of_doubt(was, now)
     if now.evidence and (was is None or was.evidence != now.evidence):
         yield RESOURCE_STUCK, f"{name} could not be stopped", now.evidence, name, ""
+
+
+def _of_doubt(was: ResourceReport | None, now: ResourceReport) -> Iterator[_Line]:
+    doubted = was.doubt if was else ""
+    if now.doubt and not doubted:
+        yield HEALTH_UNKNOWN, f"nobody can tell whether {now.name} is well", now.doubt, now.name, ""
+    elif doubted and not now.doubt and now.state is ResourceState.ONLINE:
+        yield HEALTH_KNOWN, f"the checks of {now.name} can tell again", "", now.name, ""
 
 
 def _of_hands_off(group: OwnedGroup, was: ResourceReport | None, now: ResourceReport) -> Iterator[_Line]:

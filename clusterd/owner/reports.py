@@ -19,6 +19,8 @@ class ReportProposal:
     group: GroupId
     report: ReportRecord
     draft: Draft
+    warnings: tuple[tuple[str, str], ...] = ()
+    """What hosts warned of, told with it."""
 
 
 def report_of(group: OwnedGroup, node: NodeId, incarnation: Incarnation) -> ReportRecord:
@@ -51,7 +53,7 @@ def propose_report(view: DatabaseView, group: OwnedGroup, report: ReportRecord, 
     draft = Draft(view).replace(report).expect(keys.assignment(group.record.name))
     for event in report_events(group, group.last_report, report, wall_ms):
         draft.event(event)
-    return ReportProposal(group.record.name, report, draft)
+    return ReportProposal(group.record.name, report, draft, tuple(group.warnings))
 
 
 def _resource_report(held: Held) -> ResourceReport:
@@ -70,6 +72,9 @@ def _resource_report(held: Held) -> ResourceReport:
         may_run=held.may_run,
         embedded_failure=held.embedded_failure,
         concern=held.concern,
+        doubt=held.doubt,
+        doubt_since_wall_ms=held.doubt_since_wall_ms,
+        doubt_since_cluster_ms=held.doubt_since_cluster_ms,
         is_hands_off=held.is_hands_off,
         kill_id=held.kill_id,
         ran_as=held.ran_as,

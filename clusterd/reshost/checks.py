@@ -1,7 +1,9 @@
 """What do a resource's health checks say, and what follows? I/O: on the host's event loop.
 
 A check that says no fails the resource. One that failed goes on being checked as long as nobody stops it: under maintenance
-nobody does, and the check that passes again is told as well.
+nobody does, and the check that passes again is told as well. A LooksAlive that says no, breaks or cannot tell is settled by
+IsAlive at once; when that cannot tell either, the resource's health is unknown from then on, which is told when it begins
+and when it is over.
 """
 
 import asyncio
@@ -37,7 +39,9 @@ class Checks:
         self._state, self._is_free, self._ask, self._emit = state, is_free, ask, emit
         self._on_no, self._on_yes = on_no, on_yes
         self._task: asyncio.Task[None] | None = None
-        self._last_doubt = ""
+        self.doubt = ""
+        """Why IsAlive cannot tell."""
+        self._last_warning = ""
 
     @property
     def is_running(self) -> bool:
@@ -65,30 +69,38 @@ class Checks:
         self._task = None
 
     async def _look(self) -> None:
-        """A no is confirmed by IsAlive at once; only that fails the resource."""
-        if self._state() == "online" and (await self._health("looks_alive"))[0] is Health.NO:
+        """Only IsAlive fails the resource, or makes its health unknown."""
+        if self._state() != "online" or not self._is_free():
+            return
+        health, message = await self._health("looks_alive")
+        if health is Health.CANNOT_TELL and message and message != self._last_warning:
+            self._emit(host_pb2.RESOURCE_EVENT_KIND_WARNING, message)
+        self._last_warning = message if health is Health.CANNOT_TELL else ""
+        if health is not Health.YES:
             await self._check()
 
     async def _check(self) -> None:
+        if not self._is_free() or self._state() not in _CHECKED_STATES:
+            return
         health, message = await self._health("is_alive")
+        if self._state() == "online":
+            self._note_doubt((message or "is_alive cannot tell") if health is Health.CANNOT_TELL else "")
         if health is Health.NO and self._state() == "online":
             self._on_no(message or "is_alive said no")
         elif health is Health.YES and self._state() == "failed":
             self._on_yes()
 
     async def _health(self, verb: str) -> tuple[Health, str]:
-        if not self._is_free() or self._state() not in _CHECKED_STATES:
-            return Health.CANNOT_TELL, ""
         try:
-            health, message = await self._ask(verb)
+            return await self._ask(verb)
         except CallHung as error:
             self._emit(host_pb2.RESOURCE_EVENT_KIND_HUNG, f"{error}; the resource host must be killed")
-            return Health.CANNOT_TELL, ""
-        doubt = (message or f"{verb} cannot tell") if health is Health.CANNOT_TELL else ""
-        if doubt and doubt != self._last_doubt:
-            self._emit(host_pb2.RESOURCE_EVENT_KIND_WARNING, doubt)
-        self._last_doubt = doubt
-        return health, message
+            return Health.CANNOT_TELL, str(error)
+
+    def _note_doubt(self, doubt: str) -> None:
+        if doubt != self.doubt:
+            self.doubt = doubt
+            self._emit(host_pb2.RESOURCE_EVENT_KIND_DOUBT, doubt)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

@@ -249,4 +249,5 @@ def _hosted(resource: HostedResource) -> host_pb2.HostedResource:
         pid=resource.pid,
         embedded_failure=resource.embedded_failure,
         concern=resource.concern,
+        doubt=resource.doubt,
     )

@@ -75,6 +75,11 @@ class HostedResource:
         )
 
     @property
+    def doubt(self) -> str:
+        """Why its checks cannot tell whether it is well."""
+        return self._checks.doubt
+
+    @property
     def pid(self) -> int:
         workload = self._workload
         if workload is None or self.state not in ("online", "online-pending", "offline-pending", "moved"):

@@ -1,11 +1,14 @@
 """How do the owner's words become messages to a host, and back? I/O (no waiting, only conversion)."""
 
 import json
+from typing import Any
 
 from clusterd.adapters.call_record import LOADING
+from clusterd.model.errors import ClusterError
 from clusterd.model.ids import GroupId, Incarnation, NodeId, ResourceId
 from clusterd.model.records import ResourceTypeRecord
 from clusterd.model.states import MoveKind, ResourceState
+from clusterd.model.words import word_of
 from clusterd.node.events import HostUp
 from clusterd.owner import (
     CallAnswer,
@@ -20,6 +23,8 @@ from clusterd.owner import (
 )
 from clusterd.wire import host_pb2
 
+SCHEMA_BYTES_MAX = 128 * 1024
+"""What a node tells of its types goes through the log: one transaction may have four times as much."""
 _VERBS = {
     Verb.ONLINE: host_pb2.VERB_ONLINE,
     Verb.OFFLINE: host_pb2.VERB_OFFLINE,
@@ -54,6 +59,8 @@ _HAPPENINGS = {
     host_pb2.RESOURCE_EVENT_KIND_EMBEDDED_FAILED: Happening.EMBEDDED_FAILED,
     host_pb2.RESOURCE_EVENT_KIND_EMBEDDED_WELL: Happening.EMBEDDED_WELL,
     host_pb2.RESOURCE_EVENT_KIND_CONCERN: Happening.CONCERN,
+    host_pb2.RESOURCE_EVENT_KIND_DOUBT: Happening.DOUBT,
+    host_pb2.RESOURCE_EVENT_KIND_WARNING: Happening.WARNED,
 }
 
 
@@ -103,19 +110,32 @@ def host_end(gone: host_pb2.HostEnded) -> HostEnd:
     return HostEnd(gone.host_id, gone.because, gone.workloads_gone, kind, calls if gone.has_calls else None)
 
 
+class BrokenHost(ClusterError):
+    """A host says of itself what cannot be understood. It is of no use: it is ended like one that says nothing."""
+
+
 def host_up(host: str, inventory: host_pb2.HostInventory, node: str) -> HostUp:
+    """Raises BrokenHost."""
+    try:
+        return _host_up(host, inventory, node)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise BrokenHost(f"its inventory cannot be read: {error}") from error
+
+
+def _host_up(host: str, inventory: host_pb2.HostInventory, node: str) -> HostUp:
     hosted = tuple(
         Hosted(
             ResourceId(each.resource),
             GroupId(each.group),
             each.type,
             each.generation,
-            _STATES.get(each.state) or ResourceState(each.state),
+            _STATES.get(each.state) or word_of(ResourceState, each.state),
             each.pid,
             each.embedded_failure,
             each.concern,
             each.state == _PREPARED,
             each.state == _MOVED,
+            each.doubt,
         )
         for each in inventory.resources
     )
@@ -124,9 +144,20 @@ def host_up(host: str, inventory: host_pb2.HostInventory, node: str) -> HostUp:
             each.name,
             NodeId(node),
             each.version,
-            json.loads(each.schema_json) if each.schema_json else {},
+            _schema(each),
             tuple(each.abilities),
         )
         for each in inventory.types
     )
     return HostUp(host, Incarnation(inventory.incarnation), inventory.pid, hosted, types)
+
+
+def _schema(described: host_pb2.TypeDescription) -> dict[str, Any]:
+    if len(described.schema_json) > SCHEMA_BYTES_MAX:
+        raise ValueError(
+            f"the schema of {described.name} has {len(described.schema_json)} bytes, at most {SCHEMA_BYTES_MAX}"
+        )
+    schema = json.loads(described.schema_json) if described.schema_json else {}
+    if not isinstance(schema, dict):
+        raise ValueError(f"the schema of {described.name} is no object")
+    return schema

@@ -55,8 +55,10 @@ class NodeProcesses:
         self._guard: GuardLink | None = None
         self._guard_seen = asyncio.Event()
         self._guard_ended = asyncio.Event()
+        """Of the guard that is connected: each has one of its own, and its last word is out before it is set."""
         self._hosts: dict[str, HostLink] = {}
-        self._greeting: set[str] = set()
+        self._pids: dict[str, int] = {}
+        """Which process the guard says each host is: a host that took another's place is not to suffer for it."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopping = False
 
@@ -131,7 +133,7 @@ class NodeProcesses:
 
     async def _keep_guard(self) -> None:
         while not self._is_stopping:
-            ended = asyncio.Event()
+            ended = self._guard_ended = asyncio.Event()
 
             def over(_: str, ended: asyncio.Event = ended) -> None:
                 ended.set()
@@ -149,7 +151,6 @@ class NodeProcesses:
                 continue
             await ended.wait()
             self._guard = None
-            self._guard_ended.set()
             self._post(happened.GuardGone("its connection ended"))
             self._close_hosts()
 
@@ -188,6 +189,7 @@ class NodeProcesses:
                 self._post(host_end(gone))
             case "incarnation_ended":
                 over = event.incarnation_ended
+                self._close_hosts()
                 self._post(
                     happened.IncarnationEnded(Incarnation(over.ended), over.because, Incarnation(over.successor))
                 )
@@ -199,27 +201,45 @@ class NodeProcesses:
     # ---- hosts ----
 
     def _connect_host(self, started: host_pb2.HostStarted) -> None:
-        known = self._hosts.get(started.host_id)
-        if started.host_id not in self._greeting and (known is None or not known.is_open):
-            self._greeting.add(started.host_id)
-            self._run(self._greet_host(started), f"host {started.host_id}")
+        host, link = started.host_id, self._hosts.get(started.host_id)
+        if self._pids.get(host) == started.pid and (link is None or link.is_open):
+            return  # it is being greeted, or was
+        self._forget_host(host)
+        self._pids[host] = started.pid
+        self._run(self._greet_host(started), f"host {host}")
 
     async def _greet_host(self, started: host_pb2.HostStarted) -> None:
-        host = started.host_id
-        link = HostLink(started.socket_path, on_event=self._host_said, on_end=lambda because: self._lost(host, because))
+        host, pid = started.host_id, started.pid
+        early: list[host_pb2.ResourceEvent] = []
+        """What it says right after its inventory is about what stands there: the node has to hear of that first."""
+
+        def said(event: host_pb2.ResourceEvent) -> None:
+            if self._hosts.get(host) is link:
+                self._host_said(event)
+            else:
+                early.append(event)
+
+        link = HostLink(started.socket_path, on_event=said, on_end=lambda because: self._lost(host, pid, because))
         try:
             await link.connect()
-            self._hosts[host] = link
             inventory = await link.hello(
                 cluster=self._cluster, node=self._node, daemon_run=self._daemon_run, cluster_id=self._cluster_id
             )
+            up = host_up(host, inventory, self._node)
         except ClusterError as error:
-            because = f"it did not answer the daemon: {error.message}"
-            self._tell_guard(lambda guard: guard.kill_host(host, because))
+            link.close()
+            self._kill_run(host, pid, f"it did not answer the daemon: {error.message}")
             return
-        finally:
-            self._greeting.discard(host)
-        self._post(host_up(host, inventory, self._node))
+        if self._pids.get(host) != pid:
+            link.close()  # its end was told while it was greeted
+            return
+        if not link.is_open:
+            self._kill_run(host, pid, "its connection ended while it was greeted")
+            return
+        self._hosts[host] = link
+        self._post(up)
+        for event in early:
+            self._host_said(event)
 
     def _host_said(self, event: host_pb2.ResourceEvent) -> None:
         what = happening_of(event)
@@ -228,22 +248,28 @@ class NodeProcesses:
             return
         self._post(happened.ResourceHappened(ResourceId(event.resource), event.generation, what, event.message))
 
-    def _lost(self, host: str, because: str) -> None:
+    def _lost(self, host: str, pid: int, because: str) -> None:
         """The connection ended. Usually the guard says next that the host did; if not, the host is of no use."""
-        if self._hosts.pop(host, None) is not None and not self._is_stopping:
-            self._run(self._kill_if_not_ended(host, because), f"lost {host}")
+        if self._pids.get(host) == pid and self._hosts.pop(host, None) is not None and not self._is_stopping:
+            self._run(self._kill_if_not_ended(host, pid, because), f"lost {host}")
 
-    async def _kill_if_not_ended(self, host: str, because: str) -> None:
+    async def _kill_if_not_ended(self, host: str, pid: int, because: str) -> None:
         await asyncio.sleep(LOST_LINK_GRACE_S)
         if host not in self._hosts:
-            self._tell_guard(lambda guard: guard.kill_host(host, f"its connection ended: {because}"))
+            self._kill_run(host, pid, f"its connection ended: {because}")
+
+    def _kill_run(self, host: str, pid: int, because: str) -> None:
+        """Have it killed, unless another process has its name by now."""
+        if self._pids.get(host) == pid:
+            self._tell_guard(lambda guard: guard.kill_host(host, because))
 
     def _close_hosts(self) -> None:
-        links, self._hosts = list(self._hosts.values()), {}
+        links, self._hosts, self._pids = list(self._hosts.values()), {}, {}
         for link in links:
             link.close()
 
     def _forget_host(self, host: str) -> None:
+        self._pids.pop(host, None)
         link = self._hosts.pop(host, None)
         if link is not None:
             link.close()

@@ -66,6 +66,7 @@ class HostedWorkload:
     starts: int = 0
     complaint: str = ""
     concern: str = ""
+    doubt: str = ""
     is_well: bool = True
     """What a check says while it runs."""
     memory: Memory | None = None
@@ -156,6 +157,7 @@ class SimHost:
                 each.concern,
                 each.memory is not None,
                 each.is_moved,
+                each.doubt,
             )
             for name, each in sorted(self.hosted.items())
         )
@@ -199,6 +201,23 @@ class SimHost:
         hosted.state = ResourceState.ONLINE if is_well else ResourceState.FAILED
         what = Happening.CHECK_PASSED if is_well else Happening.CHECK_FAILED
         self.happen(ResourceId(resource), hosted.call.generation, what, "" if is_well else "it answers nothing")
+        return True
+
+    def doubt(self, resource: str, message: str) -> bool:
+        """Its checks cannot tell, or (no message) they can again. False: it does not run here."""
+        hosted = self.hosted.get(resource)
+        if hosted is None or hosted.run is None:
+            return False
+        hosted.doubt = message
+        self.happen(ResourceId(resource), hosted.call.generation, Happening.DOUBT, message)
+        return True
+
+    def warn(self, resource: str, message: str) -> bool:
+        """Its resource type warns of something. False: it does not run here."""
+        hosted = self.hosted.get(resource)
+        if hosted is None:
+            return False
+        self.happen(ResourceId(resource), hosted.call.generation, Happening.WARNED, message)
         return True
 
     def crash_in_check(self, resource: str) -> bool:

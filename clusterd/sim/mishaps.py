@@ -3,12 +3,14 @@
 check a no|yes          the next health check says no, or yes again
 complain a "text"       the workload inside complains        content a      …it does not any more
 concern a "text"        a person should know something of it; "" when that is over
+doubt a "text"          its checks break, or cannot tell; "" when they can again
+warn a "text"           its resource type warns of something
 crash-in-check a        the plug-in ends the host in which it checks a
 simulate-failure a | kill-tree a | reset web | depend a "[b]" | want a online|offline | delete-resource a
 unit a lun2             the record of a disk names another unit; what runs goes on with the one that it opened
 
-resource a hands-off | moving | moved | went-on n2 | may-run | complains | concerns yes|no | starts N | restarts N |
-           checked-every 5s
+resource a hands-off | moving | moved | went-on n2 | may-run | complains | doubted | concerns yes|no | starts N |
+           restarts N | checked-every 5s
 group web was-online | released | waits-for-node
 """
 
@@ -47,6 +49,12 @@ class Mishaps:
 
     def _do_content(self, resource: str) -> None:
         self._at_host(resource, lambda host: host.complain(resource, ""))
+
+    def _do_doubt(self, resource: str, message: str) -> None:
+        self._at_host(resource, lambda host: host.doubt(resource, message))
+
+    def _do_warn(self, resource: str, message: str) -> None:
+        self._at_host(resource, lambda host: host.warn(resource, message))
 
     def _do_crash_in_check(self, resource: str) -> None:
         self._at_host(resource, lambda host: host.crash_in_check(resource))
@@ -113,6 +121,8 @@ def resource_claim(cluster: SimCluster, words: tuple[str, ...]) -> Callable[[], 
             return lambda: f"{name} on {node}" in cluster.ledger.went_on
         case ("resource", name, "may-run"):
             return lambda: (found := _report(cluster, name)) is not None and found.may_run
+        case ("resource", name, "doubted"):
+            return lambda: (found := _report(cluster, name)) is not None and bool(found.doubt)
         case ("resource", name, "complains"):
             return lambda: (found := _report(cluster, name)) is not None and bool(found.embedded_failure)
         case ("resource", name, "concerns", "yes" | "no" as whether):

@@ -179,6 +179,8 @@ class _ResourceEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Res
     """it complains no more"""
     RESOURCE_EVENT_KIND_CONCERN: _ResourceEventKind.ValueType  # 8
     """a person should know it, and nothing follows; without a message: it is over"""
+    RESOURCE_EVENT_KIND_DOUBT: _ResourceEventKind.ValueType  # 9
+    """its checks break or cannot tell; without a message: they can again"""
 
 class ResourceEventKind(_ResourceEventKind, metaclass=_ResourceEventKindEnumTypeWrapper): ...
 
@@ -198,6 +200,8 @@ RESOURCE_EVENT_KIND_EMBEDDED_WELL: ResourceEventKind.ValueType  # 7
 """it complains no more"""
 RESOURCE_EVENT_KIND_CONCERN: ResourceEventKind.ValueType  # 8
 """a person should know it, and nothing follows; without a message: it is over"""
+RESOURCE_EVENT_KIND_DOUBT: ResourceEventKind.ValueType  # 9
+"""its checks break or cannot tell; without a message: they can again"""
 Global___ResourceEventKind: _TypeAlias = ResourceEventKind  # noqa: Y015
 
 @_typing.final
@@ -930,6 +934,7 @@ class HostedResource(_message.Message):
     PID_FIELD_NUMBER: _builtins.int
     EMBEDDED_FAILURE_FIELD_NUMBER: _builtins.int
     CONCERN_FIELD_NUMBER: _builtins.int
+    DOUBT_FIELD_NUMBER: _builtins.int
     resource: _builtins.str
     type: _builtins.str
     group: _builtins.str
@@ -942,6 +947,8 @@ class HostedResource(_message.Message):
     """what the workload inside complains of"""
     concern: _builtins.str
     """what a person should know of it although it runs"""
+    doubt: _builtins.str
+    """why its checks cannot tell whether it is well"""
     def __init__(
         self,
         *,
@@ -953,10 +960,11 @@ class HostedResource(_message.Message):
         pid: _builtins.int = ...,
         embedded_failure: _builtins.str = ...,
         concern: _builtins.str = ...,
+        doubt: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["concern", b"concern", "embedded_failure", b"embedded_failure", "generation", b"generation", "group", b"group", "pid", b"pid", "resource", b"resource", "state", b"state", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["concern", b"concern", "doubt", b"doubt", "embedded_failure", b"embedded_failure", "generation", b"generation", "group", b"group", "pid", b"pid", "resource", b"resource", "state", b"state", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

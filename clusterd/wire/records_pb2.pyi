@@ -1185,6 +1185,9 @@ class ResourceReport(_message.Message):
     KILL_ID_FIELD_NUMBER: _builtins.int
     RAN_AS_FIELD_NUMBER: _builtins.int
     CONCERN_FIELD_NUMBER: _builtins.int
+    DOUBT_FIELD_NUMBER: _builtins.int
+    DOUBT_SINCE_WALL_MS_FIELD_NUMBER: _builtins.int
+    DOUBT_SINCE_CLUSTER_MS_FIELD_NUMBER: _builtins.int
     IS_APART_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     state: _builtins.str
@@ -1211,6 +1214,10 @@ class ResourceReport(_message.Message):
     """digest of what it is told to come online with; what may run of it was told this; empty: unknown"""
     concern: _builtins.str
     """what a person should know of it although it runs; nothing follows"""
+    doubt: _builtins.str
+    """why its checks cannot tell whether it is well; empty: they can"""
+    doubt_since_wall_ms: _builtins.int
+    doubt_since_cluster_ms: _builtins.int
     is_apart: _builtins.bool
     """it crashed or hung a resource host: it has one of its own"""
     @_builtins.property
@@ -1237,11 +1244,14 @@ class ResourceReport(_message.Message):
         kill_id: _builtins.str = ...,
         ran_as: _builtins.str = ...,
         concern: _builtins.str = ...,
+        doubt: _builtins.str = ...,
+        doubt_since_wall_ms: _builtins.int = ...,
+        doubt_since_cluster_ms: _builtins.int = ...,
         is_apart: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "concern", b"concern", "embedded_failure", b"embedded_failure", "evidence", b"evidence", "fail_id", b"fail_id", "is_apart", b"is_apart", "is_hands_off", b"is_hands_off", "kill_id", b"kill_id", "may_run", b"may_run", "name", b"name", "next_action", b"next_action", "next_action_cluster_ms", b"next_action_cluster_ms", "pid", b"pid", "ran_as", b"ran_as", "restarts", b"restarts", "sequence", b"sequence", "since_wall_ms", b"since_wall_ms", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "concern", b"concern", "doubt", b"doubt", "doubt_since_cluster_ms", b"doubt_since_cluster_ms", "doubt_since_wall_ms", b"doubt_since_wall_ms", "embedded_failure", b"embedded_failure", "evidence", b"evidence", "fail_id", b"fail_id", "is_apart", b"is_apart", "is_hands_off", b"is_hands_off", "kill_id", b"kill_id", "may_run", b"may_run", "name", b"name", "next_action", b"next_action", "next_action_cluster_ms", b"next_action_cluster_ms", "pid", b"pid", "ran_as", b"ran_as", "restarts", b"restarts", "sequence", b"sequence", "since_wall_ms", b"since_wall_ms", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

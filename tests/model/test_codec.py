@@ -15,6 +15,8 @@ from clusterd.model import codec
 from clusterd.model.errors import DamagedRecord
 from clusterd.model.keys import RECORD_OF_PREFIX
 from clusterd.model.records import GroupRecord
+from clusterd.model.states import GroupState, Order, ResourceState, group_state
+from clusterd.model.words import is_known, word_of
 
 JSON = st.dictionaries(
     st.text(max_size=5),
@@ -42,7 +44,7 @@ def of(hint: Any) -> st.SearchStrategy[Any]:
         hints = typing.get_type_hints(hint)
         return st.builds(hint, **{each.name: of(hints[each.name]) for each in fields(hint)})
     if isinstance(hint, type) and issubclass(hint, Enum):
-        return st.sampled_from(list(hint))
+        return st.sampled_from([*hint, word_of(hint, "from-the-future")])
     simple = {
         str: st.text(st.characters(codec="utf-8"), max_size=8),
         int: NUMBERS,
@@ -73,3 +75,21 @@ def test_each_field_has_its_place_on_the_wire(kind: type) -> None:
 def test_damage_is_an_error_of_its_own() -> None:
     with pytest.raises(DamagedRecord):
         codec.decode(GroupRecord, b"\xff\xff\xff")
+
+
+def test_a_word_of_a_newer_version_is_kept_and_equal_to_itself() -> None:
+    word = word_of(Order, "hibernate")
+    assert word == "hibernate" and f"{word}" == "hibernate" and word is word_of(Order, "hibernate")
+    assert not is_known(word) and is_known(Order.RUN)
+    assert word not in set(Order) and word_of(Order, "run") is Order.RUN
+
+
+@pytest.mark.parametrize("text", ["", "a\nb", "x" * 65, "\x00"])
+def test_what_is_no_word_is_damage(text: str) -> None:
+    with pytest.raises(ValueError, match="is no word of Order"):
+        word_of(Order, text)
+
+
+def test_a_group_with_a_state_of_a_newer_version_is_unknown() -> None:
+    states = (ResourceState.ONLINE, word_of(ResourceState, "hibernated"))
+    assert group_state(states) is GroupState.UNKNOWN

@@ -49,14 +49,23 @@ async def test_looks_alive_alone_fails_nothing(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("word", ["cannot-tell", "broken"])
-async def test_doubt_is_a_warning_told_once(bench: Bench, word: str) -> None:
+async def test_doubt_is_told_once(bench: Bench, word: str) -> None:
     bench.node.deadlines.is_alive_interval_ms = 20
     await bench.call("online", alive=word)
-    await bench.told(host_pb2.RESOURCE_EVENT_KIND_WARNING)
+    doubt = await bench.told(host_pb2.RESOURCE_EVENT_KIND_DOUBT)
     await bench.call("online", resource="other", alive="no")
     await bench.told(KIND_FAILED)
     assert [event.resource for event in bench.host.events] == ["r", "other"]
-    assert (await bench.inventory())["r"].state == "online"
+    found = (await bench.inventory())["r"]
+    assert (found.state, found.doubt) == ("online", doubt.message)
+    assert doubt.message
+
+
+async def test_a_quick_check_that_cannot_tell_is_settled_by_the_thorough_one(bench: Bench) -> None:
+    bench.node.deadlines.looks_alive_interval_ms = 20
+    bench.node.deadlines.is_alive_interval_ms = 60_000
+    await bench.call("online", looks="cannot-tell", alive="no")
+    assert (await bench.told(KIND_FAILED)).message == "is_alive said no"
 
 
 async def test_check_that_never_returns_is_told(bench: Bench) -> None:
