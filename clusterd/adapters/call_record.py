@@ -8,12 +8,13 @@ loss needs no record: everything is gone with it.
 import contextlib
 import mmap
 import os
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeVar
 
 LOADING = "#load"
 """In place of a resource (whose name never begins so): the code of a plug-in is being loaded; `verb` says which."""
 
+T = TypeVar("T")
 SLOT_COUNT = 1024
 """More calls than a host makes at once. Those beyond are made and not written down."""
 _SLOT_SIZE = 128
@@ -67,6 +68,11 @@ class CallRecord:
             yield
         finally:
             self.ended(slot)
+
+    def made(self, resource: str, make: Callable[[], T]) -> T:
+        """What `make`, the resource type's own code as well, makes for a resource."""
+        with self.during(resource, "open"):
+            return make()
 
     def _put(self, at: int, text: str) -> None:
         data = text.encode("utf-8", "replace")[:_TEXT_MAX].ljust(_TEXT_MAX, b"\0")

@@ -75,11 +75,6 @@ class HostedResource:
         )
 
     @property
-    def doubt(self) -> str:
-        """Why its checks cannot tell whether it is well."""
-        return self._checks.doubt
-
-    @property
     def pid(self) -> int:
         workload = self._workload
         if workload is None or self.state not in ("online", "online-pending", "offline-pending", "moved"):
@@ -124,7 +119,7 @@ class HostedResource:
                 self._begin(call, properties)
             try:
                 if not is_prepared:
-                    self._type = self._made(make)
+                    self._type = self._services.threads.record.made(self.name, make)
                     await self.plug("open", on_progress, pending=True)
                 since_ms = told_ms(await self.plug("online", on_progress, pending=True))
                 self._check_main()
@@ -167,7 +162,7 @@ class HostedResource:
                 return refusal
             self._begin(call, properties)
             try:
-                self._type = self._made(make)
+                self._type = self._services.threads.record.made(self.name, make)
                 await self.plug("open", on_progress, pending=True)
                 text = prepared_text(await self.plug(verb, on_progress, pending=True), self.name)
                 self.state, answer = "prepared", result(host_pb2.OUTCOME_DONE, prepared=text)
@@ -209,10 +204,6 @@ class HostedResource:
             self.output,
             lambda group: services.containment.adopt(*parts[:2], self.name, call.generation, group),
         )
-
-    def _made(self, make: Callable[[], ResourceType]) -> ResourceType:
-        with self._services.threads.record.during(self.name, "open"):
-            return make()
 
     def _roots(self) -> list[int]:
         return self._workload.roots() if self._workload is not None else []
@@ -323,6 +314,7 @@ class HostedResource:
 
     lock = property(lambda self: self._lock)
     flight = property(lambda self: self._calls.in_flight)
+    doubt = property(lambda self: self._checks.doubt)
 
     def quieten(self) -> None:
         self._stop_watching()
