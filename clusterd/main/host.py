@@ -55,6 +55,7 @@ async def _serve(one: dict[str, str], plugin_folders: list[str], spawner: socket
     from clusterd.reshost.services import HostServices
     from clusterd.reshost.spawning import SpawnerLink
     from clusterd.reshost.threads import CallThreads
+    from clusterd.reshost.uncontained import Orphans
 
     containment = NodeContainment.at(one["run-dir"], one.get("cgroup", ""))
     record = CallRecord(record_path(one["run-dir"], one["host-id"]))
@@ -76,6 +77,7 @@ async def _serve(one: dict[str, str], plugin_folders: list[str], spawner: socket
         environment=_workload_environment(),
         spawner=SpawnerLink(spawner, spawner_pid, end),
         threads=CallThreads(record),
+        orphans=Orphans(spawner_pid),
         emit=connections.emit,
     )
     plugins = load_plugins(plugin_folders, record)

@@ -1,10 +1,15 @@
 """How does what happened to a call become its answer? Pure."""
 
 from clusterd.reshost.plugin_call import CallHung, PendingTimedOut
-from clusterd.resource_api import CallCancelled, NotOnThisNode, ResourceFailed, UnknownControl
+from clusterd.resource_api import CallCancelled, Health, NotOnThisNode, ResourceFailed, UnknownControl
 from clusterd.wire import host_pb2
 
 MESSAGE_LENGTH_MAX = 4000
+HEALTHS = {
+    Health.YES: host_pb2.HEALTH_YES,
+    Health.NO: host_pb2.HEALTH_NO,
+    Health.CANNOT_TELL: host_pb2.HEALTH_UNKNOWN,
+}
 
 
 def answered(message: str) -> str:

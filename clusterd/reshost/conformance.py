@@ -14,6 +14,7 @@ from typing import Any
 
 from clusterd.adapters.boot_clock import now_ms
 from clusterd.adapters.containment_proc import TAG_VARIABLE, ProcessSeen, process, processes, signal_process, tag_of
+from clusterd.adapters.containment_scan import look
 from clusterd.adapters.host_link import LinkEnded
 from clusterd.model.errors import ClusterError
 from clusterd.model.ids import GroupId, ResourceId
@@ -94,6 +95,7 @@ class _Trial:
         self._node, self._host, self._type = node, host, type_name
         self._properties = properties
         self._generation = 1
+        self._spawner = next(each.pid for each in processes().values() if each.parent_pid == host.started.pid)
 
     def rules(self) -> list[tuple[str, Callable[[], Awaitable[str]]]]:
         return [
@@ -140,6 +142,9 @@ class _Trial:
         async with self._online():
             for verb in ("looks_alive", "is_alive"):
                 answer = await self._call(verb)
+                _expect(answer, host_pb2.OUTCOME_DONE, verb)
+                if answer.health == host_pb2.HEALTH_UNKNOWN and answer.message:
+                    raise _Broken(f"{verb} could not tell right after online succeeded: {answer.message}")
                 if answer.health == host_pb2.HEALTH_NO or answer.health == host_pb2.HEALTH_UNSPECIFIED:
                     raise _Broken(f"{verb} said no right after online succeeded: {answer.message}")
         return ""
@@ -243,6 +248,7 @@ class _Trial:
     async def _online(self) -> AsyncIterator[host_pb2.CallResult]:
         answer = await self._call("online")
         _expect(answer, host_pb2.OUTCOME_DONE, "online")
+        self._expect_everything_contained()
         yield answer
         _expect(await self._call("offline"), host_pb2.OUTCOME_DONE, "offline")
 
@@ -255,10 +261,28 @@ class _Trial:
         part = f":{self._node.incarnation}:{self._host.started.host_id}:{RESOURCE}."
         return [each for each in processes().values() if part in (tag_of(each.pid) or "") and process(each.pid)]
 
+    def _expect_everything_contained(self) -> None:
+        """What descends from the host is a child of its spawner's, or carries the resource's tag, or is in its group."""
+        seen, host = look(), self._host.started.pid
+        contained = {host} | {each.pid for each in seen.with_descendants([self._spawner])}
+        contained |= {each.pid for each in self._left()}
+        loose = [each.pid for each in seen.with_descendants([host]) if each.pid not in contained and process(each.pid)]
+        loose = [pid for pid in loose if f"/{RESOURCE}." not in _group_of(pid)]
+        if loose:
+            raise _Broken(f"processes {loose} run outside of the containment: start them through context.processes")
+
     def _expect_nothing_left(self, after: str) -> None:
         left = [each.pid for each in self._left()]
         if left:
             raise _Broken(f"processes {left} (by {TAG_VARIABLE}) still run after {after}, at {now_ms()} ms")
+
+
+def _group_of(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
 
 
 def _expect(answer: host_pb2.CallResult, outcome: "host_pb2.Outcome.ValueType", what: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from clusterd.adapters.boot_clock import now_ms
 from clusterd.reshost.context import CallContext
 from clusterd.reshost.threads import CallThreads
+from clusterd.reshost.uncontained import judged
 
 
 class PendingTimedOut(Exception):
@@ -30,7 +31,9 @@ class PluginCall:
     ) -> None:
         self.verb, self.context = verb, context
         self.started_ms = now_ms()
-        self.returned = threads.run(lambda: function(context), resource=context.resource, verb=verb)
+        self.returned = threads.run(
+            lambda: judged(verb, lambda: function(context)), resource=context.resource, verb=verb
+        )
         self.returned.add_done_callback(_look_at_outcome)
 
     def cancel(self) -> None:

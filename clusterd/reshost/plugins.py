@@ -8,6 +8,7 @@ comes next passes it over until its file is changed.
 
 import importlib.metadata
 import importlib.util
+import inspect
 import json
 import os
 import sys
@@ -24,6 +25,11 @@ from clusterd.wire import host_pb2
 
 T = TypeVar("T")
 ENTRY_POINT_GROUP = "clusterd.resource_types"
+_VERBS = tuple(
+    name
+    for name, each in vars(ResourceType).items()
+    if (not name.startswith("_") and callable(each)) or name == "examine"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,4 +181,13 @@ def _type_problem(make: type[ResourceType]) -> str:
     if problem:
         return f"its name {make.name!r} cannot be used: {problem}"
     missing = [verb for verb in ("online", "offline", "is_alive") if getattr(make, verb) is getattr(ResourceType, verb)]
-    return f"it does not implement {', '.join(missing)}" if missing else ""
+    if missing:
+        return f"it does not implement {', '.join(missing)}"
+    asleep = [verb for verb in _VERBS if _returns_at_once(getattr(make, verb))]
+    return f"{', '.join(asleep)} would do nothing: calls are plain functions, without async and yield" if asleep else ""
+
+
+def _returns_at_once(method: Any) -> bool:
+    """A coroutine or a generator: calling it runs none of its code."""
+    flags = getattr(getattr(inspect.unwrap(method), "__code__", None), "co_flags", 0)
+    return bool(flags & (inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR))

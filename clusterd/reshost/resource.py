@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from clusterd.adapters.boot_clock import now_ms
-from clusterd.reshost.answers import answered, failure_of, result
+from clusterd.reshost.answers import HEALTHS, answered, failure_of, result
 from clusterd.reshost.calls import Calls
 from clusterd.reshost.checks import Checks
 from clusterd.reshost.context import CallContext, Names, Told
@@ -122,6 +122,7 @@ class HostedResource:
                     self._type = self._services.threads.record.made(self.name, make)
                     await self.plug("open", on_progress, pending=True)
                 since_ms = told_ms(await self.plug("online", on_progress, pending=True))
+                self._services.orphans.end(self._warn, is_mine=self._services.threads.is_idle)
                 self._check_main()
             except Exception as error:  # the boundary to plug-in code
                 self.state = "failed"
@@ -253,6 +254,7 @@ class HostedResource:
 
     async def _finish(self, workload: Workload, on_progress: OnProgress) -> host_pb2.CallResult:
         """Kill what is left, close the resource type, and be offline."""
+        self._services.orphans.end(self._warn)
         left = await workload.empty()
         if not left and self._type is not None and type(self._type).close is not ResourceType.close:
             try:
@@ -333,7 +335,7 @@ class HostedResource:
             if self.state != "online":
                 return result(host_pb2.OUTCOME_DONE, f"{self.name} is {self.state}", health=host_pb2.HEALTH_NO)
             health, message = await self._ask_health(verb)
-            return result(host_pb2.OUTCOME_DONE, message, health=_HEALTHS[health])
+            return result(host_pb2.OUTCOME_DONE, message, health=HEALTHS[health])
 
     async def control(self, call: host_pb2.ResourceCall) -> host_pb2.CallResult:
         if call.control_verb == "logs":
@@ -478,18 +480,14 @@ class HostedResource:
         tail = self.output.lines(3) if isinstance(error, PendingTimedOut) else ""
         return failure_of(f"{verb} of {self.name}", error, f"; its last output: {tail}" if tail else "")
 
+    def _warn(self, message: str) -> None:
+        self._emit(_WARNING, message)
+
     def _emit(self, kind: "host_pb2.ResourceEventKind.ValueType", message: str) -> None:
         event = host_pb2.ResourceEvent(
             resource=self.name, generation=self.generation, kind=kind, message=answered(message), observed_ms=now_ms()
         )
         self._services.emit(event)
-
-
-_HEALTHS = {
-    Health.YES: host_pb2.HEALTH_YES,
-    Health.NO: host_pb2.HEALTH_NO,
-    Health.CANNOT_TELL: host_pb2.HEALTH_UNKNOWN,
-}
 
 
 def _no_progress(message: str) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from clusterd.adapters.containment import NodeContainment
 from clusterd.reshost.spawning import SpawnerLink
 from clusterd.reshost.threads import CallThreads
+from clusterd.reshost.uncontained import Orphans
 from clusterd.wire import host_pb2
 
 
@@ -21,6 +22,7 @@ class HostServices:
     environment: Mapping[str, str]
     spawner: SpawnerLink
     threads: CallThreads
+    orphans: Orphans
     emit: Callable[[host_pb2.ResourceEvent], None]
     cluster_id: str = ""
     """The daemon tells it: the guard, which starts the host, knows the name only."""

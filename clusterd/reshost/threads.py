@@ -34,6 +34,11 @@ class CallThreads:
         self._busy_count = 0
         threading.stack_size(STACK_SIZE)
 
+    @property
+    def is_idle(self) -> bool:
+        """No call into any resource type is under way."""
+        return not self._busy_count
+
     def run(self, function: Callable[[], Any], *, resource: str, verb: str) -> asyncio.Future[Any]:
         """Run it in a thread. The future is not cancellable in effect: the thread goes on until the function returns."""
         if self._busy_count >= BUSY_COUNT_MAX:

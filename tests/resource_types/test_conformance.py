@@ -7,6 +7,9 @@ import pytest
 
 from clusterd.reshost.conformance import conformance
 from clusterd.reshost.template import new_resource_type
+from tests.reshost.conftest import contained
+
+__all__ = ["contained"]
 
 SLOPPY = """
 import subprocess
@@ -69,6 +72,74 @@ async def test_sloppy_type_is_found_out(tmp_path: Path) -> None:
     broken = await broken_rules(str(path), {})
     assert any("online, checked, offline" in each and "cannot" in each for each in broken)
     assert any("a killed workload is noticed" in each for each in broken)
+
+
+TYPE = """
+import os, subprocess, sys
+from clusterd.resource_api import Context, Health, ResourceType
+
+class Careless(ResourceType):
+    name = "careless"
+
+    def online(self, context: Context) -> None:
+        ONLINE
+
+    def offline(self, context: Context) -> None:
+        OFFLINE
+
+    def is_alive(self, context: Context) -> Health:
+        ALIVE
+"""
+DAEMONISED = (
+    "import os\nif os.fork(): os._exit(0)\nos.setsid()\nif os.fork(): os._exit(0)\n"
+    "os.execve('/bin/sleep', ['sleep', '1000'], ENVIRONMENT)"
+)
+DAEMON = f"subprocess.run([sys.executable, '-SEIc', {DAEMONISED!r}])"
+
+
+@pytest.mark.parametrize(
+    ("parts", "rule", "message"),
+    [
+        ({"    def online": "    async def online"}, "it loads", "online would do nothing"),
+        ({"OFFLINE": "yield"}, "it loads", "offline would do nothing"),
+        ({"    def is_alive": "    async def is_alive"}, "it loads", "is_alive would do nothing"),
+        ({"ONLINE": "return self.later()"}, "online, checked, offline", "online returned a coroutine"),
+        ({"ALIVE": "return True"}, "online, checked, offline", "answered True, which is no Health"),
+        ({"ALIVE": "raise ValueError('?')"}, "online, checked, offline", "ValueError"),
+        ({"ONLINE": "subprocess.Popen(['sleep', '1000'])"}, "online, checked, offline", "outside of its containment"),
+        (
+            {"ONLINE": "subprocess.Popen(['sleep', '1000'], env={})"},
+            "online, checked, offline",
+            "outside of its containment",
+        ),
+        ({"ONLINE": DAEMON.replace("ENVIRONMENT", "os.environ")}, "online, checked, offline", "outside of "),
+        ({"ONLINE": DAEMON.replace("ENVIRONMENT", "{}")}, "online, checked, offline", "outside of "),
+        (
+            {"ONLINE": "context.processes.start(['sleep', '1000'])", "OFFLINE": "subprocess.Popen(['sleep', '1000'])"},
+            "online, checked, offline",
+            "outside of its containment",
+        ),
+    ],
+)
+async def test_careless_types_are_found_out(
+    contained: str, tmp_path: Path, parts: dict[str, str], rule: str, message: str
+) -> None:
+    text = TYPE + "\n    async def later(self): pass\n"
+    for name, instead in {**parts, "ONLINE": "pass", "OFFLINE": "pass", "ALIVE": "return Health.YES"}.items():
+        text = text.replace(name, parts.get(name, instead))
+    path = tmp_path / "careless.py"
+    path.write_text(text)
+    broken = [each for each in await conformance(str(path), {}) if not each.passed]
+    assert broken and broken[0].name == rule
+    assert message in broken[0].message
+
+
+async def test_a_short_helper_of_its_own_is_let_be(contained: str, tmp_path: Path) -> None:
+    """What has ended when the call does can outlive nothing."""
+    path = tmp_path / "careless.py"
+    text = TYPE.replace("ONLINE", "subprocess.run(['true'])").replace("OFFLINE", "pass")
+    path.write_text(text.replace("ALIVE", "return Health.YES"))
+    assert await broken_rules(str(path), {}) == []
 
 
 @pytest.mark.parametrize(
