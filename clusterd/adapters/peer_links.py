@@ -1,32 +1,40 @@
-"""How do nodes hear each other? I/O. One long-lived gRPC stream per pair of nodes, with mutual TLS.
+"""How do nodes hear each other? I/O. One long-lived gRPC stream per pair of nodes, with mutual TLS, and datagrams beside it.
 
 The node with the smaller name dials; both ends use the same stream. `send` never waits and never fails: what cannot be sent
 is lost, as on any network. A stream that ends is reported at once; whether that means anything is for the core to decide.
+
+A stream belongs to one run of one peer. Another one of the same run takes its place (so the dialling side opens one when the
+present one stands still: after a lost packet, TCP alone waits longer and longer), one of a later run ends it, and one of an
+earlier run is refused.
 """
 
 import asyncio
 import contextlib
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import grpc
 import grpc.aio
 
 from clusterd.adapters import peers_pb2_grpc
 from clusterd.adapters.certificates import Credentials, dns_name, node_uri
+from clusterd.adapters.introductions import Introducer, NotIntroduced
 from clusterd.adapters.link_cuts import LinkCuts
 from clusterd.adapters.peer_options import CHANNEL_OPTIONS, client_options
+from clusterd.adapters.peer_packets import PeerPackets
+from clusterd.adapters.peer_stream import PeerStream, Stream
 from clusterd.model.events import PEER_REFUSED, Note, note
 from clusterd.model.ids import NodeId
-from clusterd.wire.peer_pb2 import Envelope, Hello
+from clusterd.wire.peer_pb2 import Envelope, Heartbeat, Hello
 
 PROTOCOL_VERSION = 1
-QUEUE_MESSAGES_MAX = 4096
 HELLO_WAIT_MAX_S = 2.0
 REDIAL_S = (0.05, 0.3)
+STILL_MAX_S = 4.0
+"""A stream carries a heartbeat every other second at least: one that brings nothing for so long stands still."""
+RUNS_KEPT = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +44,7 @@ class PeerEvents:
     opened: Callable[[NodeId], None]
     broken: Callable[[NodeId], None]
     received: Callable[[NodeId, Envelope], None]
+    received_datagram: Callable[[NodeId, Heartbeat], None]
     noted: Callable[[Note], None]
 
 
@@ -48,42 +57,6 @@ class PeerIdentity:
     node: NodeId
     daemon_run: str
     credentials: Credentials
-
-
-class _Stream(Protocol):
-    """Either end of a bidirectional call."""
-
-    async def read(self) -> object: ...
-
-    async def write(self, message: Envelope, /) -> None: ...
-
-
-class _Link:
-    """One open stream: a task reads, a task writes, and a bounded queue lies between the core and the writer."""
-
-    def __init__(self, peer: NodeId, stream: _Stream) -> None:
-        self.peer = peer
-        self._stream = stream
-        self._queue: deque[Envelope] = deque(maxlen=QUEUE_MESSAGES_MAX)
-        self._wakeup = asyncio.Event()
-
-    def send(self, envelope: Envelope) -> None:
-        self._queue.append(envelope)
-        self._wakeup.set()
-
-    async def write_all(self) -> None:
-        while True:
-            await self._wakeup.wait()
-            self._wakeup.clear()
-            while self._queue:
-                await self._stream.write(self._queue.popleft())
-
-    async def read_all(self, received: Callable[[NodeId, Envelope], None]) -> None:
-        while True:
-            message = await self._stream.read()
-            if not isinstance(message, Envelope):
-                return
-            received(self.peer, message)
 
 
 class PeerLinks(peers_pb2_grpc.PeersServicer):
@@ -102,7 +75,22 @@ class PeerLinks(peers_pb2_grpc.PeersServicer):
         self._events = events
         self.cuts = LinkCuts()
         """What a lab has cut now; replaced as a whole when the lab says something else."""
-        self._links: dict[NodeId, _Link] = {}
+        self._streams: dict[NodeId, PeerStream] = {}
+        self._runs: dict[NodeId, deque[str]] = {}
+        """The runs of each peer that opened a stream here, the present one last."""
+        self._packets = PeerPackets(
+            Introducer(
+                cluster=identity.cluster,
+                cluster_id=identity.cluster_id,
+                node=identity.node,
+                daemon_run=identity.daemon_run,
+                credentials=identity.credentials,
+            ),
+            addresses,
+            listen,
+            self._received_datagram,
+            events.noted,
+        )
         self._server: grpc.aio.Server | None = None
         self._dialers: list[asyncio.Task[None]] = []
         self._jitter = random.Random(identity.daemon_run)
@@ -123,6 +111,7 @@ class PeerLinks(peers_pb2_grpc.PeersServicer):
             raise OSError(f"{self._listen} cannot be bound")
         await server.start()
         self._server = server
+        self._packets.start()
         for peer in sorted(self._addresses):
             if self._identity.node < peer:
                 self._dialers.append(asyncio.create_task(self._dial(peer), name=f"dial {peer}"))
@@ -133,29 +122,67 @@ class PeerLinks(peers_pb2_grpc.PeersServicer):
         await asyncio.gather(*self._dialers, return_exceptions=True)
         if self._server is not None:
             await self._server.stop(grace=0.1)
+        self._packets.stop()
 
-    def send(self, peer: NodeId, envelope: Envelope) -> None:
-        """Queue a message; it is lost when the link is not open, or is cut."""
-        link = self._links.get(peer)
-        if link is not None and peer not in self.cuts.drop_to:
-            link.send(envelope)
+    def know_members(self, members: Collection[NodeId]) -> None:
+        self._packets.know_members(members)
+
+    def send(self, link: NodeId, envelope: Envelope) -> None:
+        """Queue a message; it is lost when the link is not open, or is cut. What `link` is to relay is closed against it."""
+        stream = self._streams.get(link)
+        if stream is None or link in self.cuts.drop_to:
+            return
+        is_to_be_relayed = envelope.sender == self._identity.node and envelope.receiver != link
+        out = self._packets.closed(envelope) if is_to_be_relayed else envelope
+        if out is not None:
+            stream.send(out)
+
+    def send_datagram(self, peer: NodeId, body: bytes) -> None:
+        if peer not in self.cuts.drop_to:
+            self._packets.send_datagram(peer, body)
 
     # ---- the side that dials ----
 
     async def _dial(self, peer: NodeId) -> None:
+        """Keep a stream to the peer. While the present one stands still another is tried beside it."""
+        attempts: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                await self._until_needed(peer)
+                opened = asyncio.Event()
+                attempt = asyncio.create_task(self._one_stream(peer, opened), name=f"stream to {peer}")
+                attempts.add(attempt)
+                waiting = asyncio.create_task(opened.wait(), name=f"opening {peer}")
+                await asyncio.wait((attempt, waiting), return_when=asyncio.FIRST_COMPLETED)
+                waiting.cancel()
+                for ended in [each for each in attempts if each.done()]:
+                    attempts.discard(ended)
+                    ended.result()
+                await asyncio.sleep(self._jitter.uniform(*REDIAL_S))
+        finally:
+            for each in attempts:
+                each.cancel()
+            await asyncio.gather(*attempts, return_exceptions=True)
+
+    async def _until_needed(self, peer: NodeId) -> None:
+        """Until there is no stream, or the present one stands still."""
+        while (stream := self._streams.get(peer)) is not None and stream.still_s < STILL_MAX_S:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STILL_MAX_S - stream.still_s + 0.01):
+                    await stream.ended.wait()
+
+    async def _one_stream(self, peer: NodeId, opened: asyncio.Event) -> None:
         credentials = self._identity.credentials
         secure = grpc.ssl_channel_credentials(credentials.ca, credentials.key, credentials.certificate)
         options = client_options(dns_name(self._identity.cluster, peer))
-        while True:
-            async with grpc.aio.secure_channel(f"ipv4:{self._addresses[peer]}", secure, options=options) as channel:
-                call = peers_pb2_grpc.PeersStub(channel).Exchange()
-                try:
-                    await self._serve_stream(peer, call)
-                except grpc.aio.AioRpcError:
-                    pass
-                finally:
-                    call.cancel()
-            await asyncio.sleep(self._jitter.uniform(*REDIAL_S))
+        async with grpc.aio.secure_channel(f"ipv4:{self._addresses[peer]}", secure, options=options) as channel:
+            call = peers_pb2_grpc.PeersStub(channel).Exchange()
+            try:
+                await self._serve_stream(peer, call, opened)
+            except grpc.aio.AioRpcError:
+                return
+            finally:
+                call.cancel()
 
     # ---- the side that is dialled ----
 
@@ -182,48 +209,78 @@ class PeerLinks(peers_pb2_grpc.PeersServicer):
 
     # ---- both sides ----
 
-    async def _serve_stream(self, peer: NodeId, stream: _Stream) -> None:
-        if not await self._shake_hands(peer, stream):
+    async def _serve_stream(self, peer: NodeId, stream: Stream, opened: asyncio.Event | None = None) -> None:
+        hello = await self._shake_hands(peer, stream)
+        if hello is None or not await self._is_welcome(peer, hello):
             return
-        link = _Link(peer, stream)
-        self._links[peer] = link
+        made = PeerStream(peer, hello.daemon_run, stream)
+        before = self._streams.get(peer)
+        self._streams[peer] = made
+        if before is not None:
+            before.ended.set()
+        if opened is not None:
+            opened.set()
         self._events.opened(peer)
-        writer = asyncio.create_task(link.write_all(), name=f"write {peer}")
-        reader = asyncio.create_task(link.read_all(self._received), name=f"read {peer}")
         try:
-            await asyncio.wait((writer, reader), return_when=asyncio.FIRST_COMPLETED)
+            await made.serve(self._received)
         finally:
             # Before anything is awaited: gRPC cancels the call of a peer that is gone, often just after its stream ended.
-            if self._links.get(peer) is link:
-                del self._links[peer]
+            if self._streams.get(peer) is made:
+                del self._streams[peer]
                 self._events.broken(peer)
-            for task in (writer, reader):
-                task.cancel()
-            await asyncio.gather(writer, reader, return_exceptions=True)
 
-    async def _shake_hands(self, peer: NodeId, stream: _Stream) -> bool:
+    async def _shake_hands(self, peer: NodeId, stream: Stream) -> Hello | None:
         """Exchange who we are. A cut link says nothing, so its streams are not opened."""
         if peer in self.cuts.drop_to or peer in self.cuts.drop_from:
             await asyncio.sleep(0.2)
-            return False
+            return None
         hello = Hello(
             cluster_id=self._identity.cluster_id,
             daemon_run=self._identity.daemon_run,
             protocol_version=PROTOCOL_VERSION,
+            introduction=self._packets.own,
         )
         await stream.write(Envelope(sender=self._identity.node, receiver=peer, hello=hello))
         try:
             async with asyncio.timeout(HELLO_WAIT_MAX_S):
                 answer = await stream.read()
         except TimeoutError:
+            return None
+        return answer.hello if isinstance(answer, Envelope) and answer.HasField("hello") else None
+
+    async def _is_welcome(self, peer: NodeId, hello: Hello) -> bool:
+        """Whether this is the peer's present run, or a later one."""
+        because = ""
+        runs = self._runs.setdefault(peer, deque(maxlen=RUNS_KEPT))
+        if hello.cluster_id != self._identity.cluster_id:
+            because = f"it is of cluster {hello.cluster_id}"
+        elif hello.daemon_run in runs and hello.daemon_run != runs[-1]:
+            because = f"its run {hello.daemon_run} was followed by run {runs[-1]}"
+        elif hello.HasField("introduction"):
+            try:
+                await self._packets.met(peer, hello.introduction)
+            except NotIntroduced as refused:
+                because = str(refused)
+        if because:
+            self._events.noted(note(PEER_REFUSED, peer=peer, because=because))
             return False
-        if not isinstance(answer, Envelope) or not answer.HasField("hello"):
-            return False
-        if answer.hello.cluster_id != self._identity.cluster_id:
-            self._events.noted(note(PEER_REFUSED, peer=peer, because=f"it is of cluster {answer.hello.cluster_id}"))
-            return False
+        if hello.daemon_run not in runs:
+            runs.append(hello.daemon_run)
         return True
 
-    def _received(self, peer: NodeId, envelope: Envelope) -> None:
+    def _received(self, stream: PeerStream, envelope: Envelope) -> None:
+        """Nobody speaks for another: the stream proves its own peer, and what that one relays proves itself."""
+        link = stream.peer
+        if link in self.cuts.drop_from or self._streams.get(link) is not stream:
+            return
+        if envelope.is_relayed and envelope.receiver == self._identity.node:
+            inner = self._packets.opened(envelope, stream.send)
+            if inner is not None:
+                inner.is_relayed = True
+                self._events.received(link, inner)
+        elif envelope.sender == link:
+            self._events.received(link, envelope)
+
+    def _received_datagram(self, peer: NodeId, heartbeat: Heartbeat) -> None:
         if peer not in self.cuts.drop_from:
-            self._events.received(peer, envelope)
+            self._events.received_datagram(peer, heartbeat)

@@ -1,7 +1,11 @@
 """Which gRPC settings do peers use, and why? I/O (names only).
 
-Only application heartbeats decide whether a node lives; keepalive is there to clear dead connections away.
+Only application heartbeats decide whether a node lives, and a stream that brings none is replaced by another (peer_links).
+gRPC's own keepalive is off: under packet loss it broke streams that were about to go on, and what it broke looked to the
+other side like the death of this one.
 """
+
+NEVER_MS = 2**31 - 1
 
 CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     # The default lets two daemons bind one port, silently, and share its connections.
@@ -10,14 +14,8 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.http2.bdp_probe", 0),
     # What is lost is repeated by the core, which knows what is still worth repeating.
     ("grpc.enable_retries", 0),
-    ("grpc.keepalive_time_ms", 1000),
-    ("grpc.keepalive_timeout_ms", 1000),
-    # Without this one an unanswered ping is never noticed.
-    ("grpc.http2.ping_timeout_ms", 1000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.max_pings_without_data", 0),
-    ("grpc.http2.max_ping_strikes", 0),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 100),
+    # This also keeps gRPC from setting TCP_USER_TIMEOUT, by which the kernel would break them.
+    ("grpc.keepalive_time_ms", NEVER_MS),
     ("grpc.max_receive_message_length", 16 << 20),
     ("grpc.max_send_message_length", 16 << 20),
 )

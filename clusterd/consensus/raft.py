@@ -137,6 +137,12 @@ class Raft:
         else:
             election.first_link_opened(core)
 
+    def peer_lives(self, peer: NodeId, now_ms: int) -> None:
+        """The link to `peer` broke, and it was heard in another way since: nobody need take its place."""
+        core = self._at(now_ms)
+        if peer == core.leader:
+            election.leader_link_opened(core)
+
     def persisted(self, sequence: int, now_ms: int) -> None:
         """All writes up to `sequence` are durable: what was promised on their account may be said now."""
         core = self._at(now_ms)
@@ -300,6 +306,11 @@ class Raft:
         """It leads, and an entry of its own term is committed: it knows everything that its predecessors decided."""
         leading = self._core.leading
         return leading is not None and self._core.commit_index >= leading.first_index
+
+    def quorum_silent_ms(self, now_ms: int) -> int:
+        """On the leader: since a majority of the voters answered it; at the election timeout it steps down. 0 elsewhere."""
+        core = self._core
+        return now_ms - replication.quorum_heard_ms(core, core.leading) if core.leading else 0
 
     @property
     def is_amnesiac(self) -> bool:

@@ -5,5 +5,15 @@ from clusterd.membership.detector import Detector, Suspicion
 from clusterd.membership.lease import ConfigurationId, RunLease
 from clusterd.membership.reach import better_connected
 from clusterd.membership.relay import choose_relay
+from clusterd.membership.sendings import Sendings
 
-__all__ = ["Acknowledger", "ConfigurationId", "Detector", "RunLease", "Suspicion", "better_connected", "choose_relay"]
+__all__ = [
+    "Acknowledger",
+    "ConfigurationId",
+    "Detector",
+    "RunLease",
+    "Sendings",
+    "Suspicion",
+    "better_connected",
+    "choose_relay",
+]

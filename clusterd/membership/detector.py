@@ -27,6 +27,8 @@ class Heartbeat:
     relayed: frozenset[NodeId] = frozenset()
     """Whom the sender hears only through another node."""
     disk: DiskCondition = DiskCondition()
+    mute: frozenset[NodeId] = frozenset()
+    """Whose streams carry nothing to the sender, whatever their datagrams say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +48,12 @@ class Detector:
         self._started_ms = started_ms
         self._last: dict[NodeId, Heartbeat] = {}
         self._direct_ms: dict[NodeId, int] = {}
+        self._stream_ms: dict[NodeId, int] = {}
+        self._own_stream_ms: dict[NodeId, int] = {}
         self._proper_ms: dict[tuple[NodeId, Incarnation], int] = {}
         self._run_since_ms: dict[NodeId, int] = {}
 
-    def hear(self, sender: NodeId, heartbeat: Heartbeat, *, is_direct: bool) -> None:
+    def hear(self, sender: NodeId, heartbeat: Heartbeat, *, is_direct: bool, by_stream: bool = True) -> None:
         before = self._last.get(sender)
         if before is None or before.daemon_run != heartbeat.daemon_run:
             self._run_since_ms[sender] = heartbeat.received_ms
@@ -57,14 +61,24 @@ class Detector:
         self._proper_ms[sender, heartbeat.incarnation] = heartbeat.received_ms
         if is_direct:
             self._direct_ms[sender] = heartbeat.received_ms
+        if by_stream:
+            self.carried(sender, heartbeat.received_ms, is_direct=is_direct)
         if len(self._proper_ms) > 256:
             newest = sorted(self._proper_ms.items(), key=lambda each: each[1])[-128:]
             self._proper_ms = dict(newest)
+
+    def carried(self, sender: NodeId, now_ms: int, *, is_direct: bool) -> None:
+        """A stream brought something of `sender`: its own one, or that of a node which relays it."""
+        self._stream_ms[sender] = now_ms
+        if is_direct:
+            self._own_stream_ms[sender] = now_ms
 
     def discount(self, late_ms: int, now_ms: int) -> None:
         """This node itself did not run for `late_ms`: nobody is to blame for that silence."""
         self._started_ms = min(now_ms, self._started_ms + late_ms)
         self._direct_ms = {node: min(now_ms, at_ms + late_ms) for node, at_ms in self._direct_ms.items()}
+        self._stream_ms = {node: min(now_ms, at_ms + late_ms) for node, at_ms in self._stream_ms.items()}
+        self._own_stream_ms = {node: min(now_ms, at_ms + late_ms) for node, at_ms in self._own_stream_ms.items()}
         self._proper_ms = {key: min(now_ms, at_ms + late_ms) for key, at_ms in self._proper_ms.items()}
         self._run_since_ms = {node: min(now_ms, at_ms + late_ms) for node, at_ms in self._run_since_ms.items()}
         for node, last in self._last.items():
@@ -81,6 +95,14 @@ class Detector:
     def direct_age_ms(self, node: NodeId, now_ms: int) -> int:
         """The same, of heartbeats that came over this node's own link."""
         return now_ms - self._direct_ms.get(node, self._started_ms)
+
+    def stream_age_ms(self, node: NodeId, now_ms: int) -> int:
+        """Since any stream brought something of `node`: without streams it may live, but cannot be commanded."""
+        return now_ms - self._stream_ms.get(node, self._started_ms)
+
+    def own_stream_age_ms(self, node: NodeId, now_ms: int) -> int:
+        """The same, of the stream between `node` and this one."""
+        return now_ms - self._own_stream_ms.get(node, self._started_ms)
 
     def ages_ms(self, nodes: Collection[NodeId], now_ms: int) -> dict[NodeId, int]:
         """For this node's own heartbeat: whom it heard since its start, and how long ago."""
@@ -104,6 +126,8 @@ class Detector:
         """Whether `via` is heard directly and says that it hears `to`."""
         last = self._last.get(via)
         if last is None or self.direct_age_ms(via, now_ms) > age_max_ms or to not in last.heard_age_ms:
+            return False
+        if to in last.mute:
             return False
         return now_ms - last.received_ms + last.heard_age_ms[to] <= age_max_ms
 

@@ -86,6 +86,12 @@ DIGEST_DIFFERED = _event("digest.differed", "error", "Two replicas differ at one
 # ---- membership ----
 LINK_OPENED = _event("link.opened", "info", "The stream to a peer is open.", "peer")
 LINK_BROKEN = _event("link.broken", "info", "The stream to a peer ended. Not yet evidence of anything.", "peer")
+DATAGRAMS_UNAVAILABLE = _event(
+    "datagrams.unavailable",
+    "warning",
+    "Heartbeats go over streams only: they suffer more from packet loss.",
+    "because",
+)
 NODE_SUSPECTED = _event(
     "node.suspected", "warning", "A node has been silent past the limit.", "peer", "silent_ms", "silence_max_ms"
 )

@@ -22,6 +22,21 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class SendDatagram:
+    """Send a heartbeat (serialized) straight to a peer. Lost without a word when the two have agreed on no key."""
+
+    peer: NodeId
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KnowMembers:
+    """These are the nodes of the cluster: whoever is none any more loses its keys at once."""
+
+    nodes: frozenset[NodeId]
+
+
+@dataclass(frozen=True, slots=True)
 class Write:
     """Make durable, and say so with `LogWritten`. Writes are made in order."""
 
@@ -85,6 +100,8 @@ class Left:
 
 Effect: TypeAlias = (
     Send
+    | SendDatagram
+    | KnowMembers
     | Write
     | RenewLease
     | EndIncarnation

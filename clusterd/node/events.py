@@ -7,7 +7,7 @@ from clusterd.model.disk import DiskState
 from clusterd.model.ids import Incarnation, NodeId, ResourceId
 from clusterd.model.records import ResourceTypeRecord
 from clusterd.owner import CallAnswer, Happening, Hosted, HostEnd
-from clusterd.wire.peer_pb2 import Envelope
+from clusterd.wire.peer_pb2 import Envelope, Heartbeat
 from clusterd.wire.records_pb2 import Transaction
 
 
@@ -33,6 +33,14 @@ class Received:
 
     link: NodeId
     envelope: Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class DatagramReceived:
+    """A heartbeat came as a datagram, proven to be of that peer's present run and not to be a repetition."""
+
+    peer: NodeId
+    heartbeat: Heartbeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +199,7 @@ Event: TypeAlias = (
     Tick
     | WallClock
     | Received
+    | DatagramReceived
     | LinkOpened
     | LinkBroken
     | LogWritten

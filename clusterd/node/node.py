@@ -5,17 +5,19 @@ react to, and returns what the shell must do. A leader decides, owners act, ever
 """
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
 from clusterd.consensus import RaftSettings, Restored
 from clusterd.database import Database, DatabaseView, Draft
+from clusterd.model import keys
 from clusterd.model.errors import ClusterError
 from clusterd.model.events import LINK_BROKEN, LINK_OPENED, LOOP_LATE, Note, note
 from clusterd.model.ids import NodeId
 from clusterd.model.settings import ClusterSettings, cluster_settings
 from clusterd.node import events as happened
+from clusterd.node.beating import Beating
 from clusterd.node.clocks import ClusterClock, WallReading
 from clusterd.node.effects import Applied, CommitDone, Effect, Noted, Send
 from clusterd.node.leading import Leading
@@ -28,7 +30,6 @@ from clusterd.node.talking import Talking
 from clusterd.node.watching import Watching
 from clusterd.node.writing import Writing
 from clusterd.owner import HostEnd, Now
-from clusterd.wire.consensus_pb2 import ConsensusMessage
 from clusterd.wire.peer_pb2 import ConsensusBatch, Envelope, Heartbeat, ProposeReply, ProposeRequest
 from clusterd.wire.records_pb2 import Transaction
 
@@ -67,15 +68,15 @@ class Node:
         """`members`: whom to reach as long as the database names nobody."""
         self.identity = identity
         self.me = identity.node
-        self._members = tuple(members)
         first = _raft_settings(_settings_in(restored))
         self.replica = Replica(self.me, restored, first, rng, now_ms, is_amnesiac=is_amnesiac)
         self.settings: ClusterSettings = cluster_settings(self.replica.view.cluster())
         self.presence = Presence(identity, self.replica, now_ms)
-        self.presence.quiet_max_ms = 3 * self.settings.same_subnet_delay_ms
+        self._take_limits()
         self.cluster_clock = ClusterClock(self.replica.database.cluster_ms, now_ms)
         self.wall = WallReading()
-        self.talking = Talking(self.me, now_ms)
+        self.talking = Talking(self.me)
+        self.beating = Beating(self, members, now_ms)
         self.watching = Watching(self.me)
         self.writing = Writing(self)
         self.reads = Reads()
@@ -84,6 +85,10 @@ class Node:
         self._next_request = 0
         self._expected_tick_ms: int | None = None
         self._out = Outbox()
+
+    def _take_limits(self) -> None:
+        self.presence.quiet_max_ms = 3 * self.settings.same_subnet_delay_ms
+        self.presence.silence_max_ms = self.settings.silence_max_ms
 
     # ---- the one entrance ----
 
@@ -106,7 +111,7 @@ class Node:
         """When to call `step(Tick())` although nothing happened."""
         times = [
             self.replica.raft.next_deadline_ms(),
-            self.talking.next_beat_ms,
+            self.beating.next_deadline_ms(),
             self.replica.proposals.next_deadline_ms(),
             self.reads.next_deadline_ms(),
             self.owning.next_look_ms,
@@ -135,13 +140,16 @@ class Node:
                 self.wall.offset_ms, self.wall.local_offset_ms = event.offset_ms, event.local_offset_ms
             case happened.Received():
                 self._receive(event.link, event.envelope, now_ms)
+            case happened.DatagramReceived():
+                self._hear_datagram(event.peer, event.heartbeat, now_ms)
             case happened.LinkOpened():
                 self.talking.opened(event.peer)
                 self.replica.raft.link_opened(event.peer, now_ms)
                 self.say(note(LINK_OPENED, peer=event.peer))
                 self.beat(now_ms, to=[event.peer], wants_answer=True)
             case happened.LinkBroken():
-                self.talking.broke(event.peer)
+                self.talking.broke(event.peer, self.presence.sendings.next_sequence)
+                self.beating.beat(now_ms, (event.peer,), asks=(event.peer,))
                 self.replica.raft.link_broken(event.peer, now_ms)
                 self.say(note(LINK_BROKEN, peer=event.peer))
             case happened.LogWritten() | happened.DiskRefused() | happened.DiskTook():
@@ -188,9 +196,10 @@ class Node:
             return
         if sender != link and not envelope.is_relayed:
             return
+        self.presence.detector.carried(sender, now_ms, is_direct=sender == link)
         match envelope.WhichOneof("body"):
             case "heartbeat":
-                self._hear(sender, envelope.heartbeat, is_direct=sender == link, now_ms=now_ms)
+                self._hear_stream(sender, envelope.heartbeat, is_direct=sender == link, now_ms=now_ms)
             case "consensus":
                 for message in envelope.consensus.messages:
                     self.replica.raft.receive(sender, message, now_ms)
@@ -204,21 +213,41 @@ class Node:
             case _:
                 pass
 
-    def _hear(self, sender: NodeId, heartbeat: Heartbeat, *, is_direct: bool, now_ms: int) -> None:
-        is_news = self.presence.is_news(sender, heartbeat)
-        before = self.presence.detector.last(sender)
-        if not self.presence.receive(sender, heartbeat, is_direct=is_direct, now_ms=now_ms):
+    def _hear_stream(self, sender: NodeId, heartbeat: Heartbeat, *, is_direct: bool, now_ms: int) -> None:
+        is_new_run = self._is_new_run(sender, heartbeat)
+        if self._hear(sender, heartbeat, is_direct=is_direct, by_stream=True, now_ms=now_ms):
+            self.talking.heard(sender)
+            if is_new_run or (heartbeat.wants_answer and self.talking.may_answer(sender, now_ms)):
+                self.beat(now_ms, to=[sender])
+
+    def _hear_datagram(self, sender: NodeId, heartbeat: Heartbeat, now_ms: int) -> None:
+        is_new_run = self._is_new_run(sender, heartbeat)
+        if not self._hear(sender, heartbeat, is_direct=True, by_stream=False, now_ms=now_ms):
             return
-        is_new_run = before is None or before.daemon_run != heartbeat.daemon_run
-        self.talking.heard(sender)
+        has_outlived_link = self.talking.heard_datagram(
+            sender, now_ms, hears_datagrams=heartbeat.hears_datagrams, acknowledges=heartbeat.ack.sequence
+        )
+        if has_outlived_link:
+            self.replica.raft.peer_lives(sender, now_ms)
+        if is_new_run or (heartbeat.wants_answer and self.talking.may_answer(sender, now_ms)):
+            self.beating.beat(now_ms, (sender,))
+
+    def _is_new_run(self, sender: NodeId, heartbeat: Heartbeat) -> bool:
+        before = self.presence.detector.last(sender)
+        return before is None or before.daemon_run != heartbeat.daemon_run
+
+    def _hear(self, sender: NodeId, heartbeat: Heartbeat, *, is_direct: bool, by_stream: bool, now_ms: int) -> bool:
+        """Take a heartbeat in. False: it comes from a run of the sender's daemon that is over."""
+        is_news = self.presence.is_news(sender, heartbeat)
+        if not self.presence.receive(sender, heartbeat, is_direct=is_direct, now_ms=now_ms, by_stream=by_stream):
+            return False
         if sender == self.replica.raft.leader:
             self.cluster_clock.follow(heartbeat.cluster_ms, now_ms)
         if heartbeat.HasField("beat"):
             self.replica.raft.receive(sender, heartbeat.beat, now_ms)
         self.leading.compare_digest(sender, heartbeat)
         self.leading.is_due |= is_news  # everything else is looked at with the own beat
-        if is_new_run or (heartbeat.wants_answer and self.talking.may_answer(sender, now_ms)):
-            self.beat(now_ms, to=[sender])
+        return True
 
     def _take_proposal(self, sender: NodeId, request: ProposeRequest, now_ms: int) -> None:
         purpose = ForPeer(sender, request.context)
@@ -234,39 +263,26 @@ class Node:
 
     def send(self, peer: NodeId, envelope: Envelope, now_ms: int) -> None:
         """Over the direct link, or through a node that both ends reach."""
-        link = self.talking.route(peer, self.presence.detector, now_ms, self.presence.quiet_max_ms)
+        link = self.talking.route(
+            peer,
+            self.presence.detector,
+            now_ms,
+            quiet_max_ms=self.presence.quiet_max_ms,
+            mute_after_ms=self.presence.silence_max_ms,
+        )
         if link is None:
             return
         envelope.sender, envelope.receiver = self.me, peer
         envelope.is_relayed = link != peer
         self.do(Send(link, envelope))
 
-    def beat(self, now_ms: int, *, to: Iterable[NodeId] | None = None, wants_answer: bool = False) -> None:
-        """Send a heartbeat to some nodes, or to all."""
-        self.presence.beat_of_own(now_ms)
-        beats: dict[NodeId, ConsensusMessage] = self.replica.raft.beats(now_ms)
+    def beat(self, now_ms: int, *, to: Sequence[NodeId] | None = None, wants_answer: bool = False) -> None:
+        """Send a heartbeat out of turn, to some nodes or to all: there is news."""
         peers = self.talking.peers if to is None else to
-        heard = self.presence.heard(self.talking.peers, now_ms)
-        for peer in peers:
-            heartbeat = self.presence.heartbeat_for(
-                peer,
-                now_ms=now_ms,
-                cluster_ms=self.cluster_clock.read(now_ms),
-                beat=beats.get(peer),
-                heard=heard,
-                wants_answer=wants_answer,
-            )
-            self.send(peer, Envelope(heartbeat=heartbeat), now_ms)
+        self.beating.beat(now_ms, peers, asks=peers if wants_answer else (), is_news=True)
 
     def _beat_if_due(self, now_ms: int) -> None:
-        if now_ms >= self.talking.next_beat_ms:
-            # In step with the clock, so that a late beat does not delay the ones after it; but never in a burst.
-            delay_ms = self.settings.same_subnet_delay_ms
-            in_step_ms = self.talking.next_beat_ms + delay_ms
-            self.talking.next_beat_ms = in_step_ms if in_step_ms > now_ms else now_ms + delay_ms
-            self.writing.look(now_ms)
-            self.talking.know([node.name for node in self.replica.view.nodes()] or self._members)
-            self.beat(now_ms, wants_answer=self.owning.waits_for_lease(now_ms))
+        if self.beating.beat_if_due(now_ms):
             self.say(
                 *self.watching.look(
                     self.presence.detector,
@@ -386,7 +402,9 @@ class Node:
         if settings != self.settings:
             self.settings = settings
             self.replica.raft.adopt(_raft_settings(settings))
-        self.presence.quiet_max_ms = 3 * self.settings.same_subnet_delay_ms
+        self._take_limits()
+        if is_restored or any(key.startswith(keys.NODE) for key in changed):
+            self.beating.know_members()
         self.leading.database_changed(changed, is_restored=is_restored, now_ms=now_ms)
         self.owning.database_changed(changed, is_restored=is_restored, now_ms=now_ms)
         self.do(Applied(self.replica.database.revision))

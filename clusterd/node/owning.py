@@ -187,7 +187,9 @@ class Owning:
             return
         lease_ms = self._node.settings.run_lease_ms
         deadline_ms = start_ms + lease_ms
-        if deadline_ms > now_ms and deadline_ms >= self._asked_deadline_ms + lease_ms // 4:
+        is_urgent = self._asked_deadline_ms - now_ms < lease_ms // 2
+        gain_min_ms = 1 if is_urgent else lease_ms // 4
+        if deadline_ms > now_ms and deadline_ms >= self._asked_deadline_ms + gain_min_ms:
             self._asked_deadline_ms = deadline_ms
             self._node.do(RenewLease(self._node.presence.incarnation, deadline_ms))
 

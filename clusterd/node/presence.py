@@ -5,12 +5,12 @@ for an answer at once; otherwise everything goes with the next regular beat.
 """
 
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from clusterd.leader import Promise
 from clusterd.leader.sight import NodeLoad
-from clusterd.membership import ConfigurationId, Detector, RunLease
+from clusterd.membership import ConfigurationId, Detector, RunLease, Sendings
 from clusterd.membership.detector import Heartbeat as Beat
 from clusterd.model.disk import DiskCondition, DiskState
 from clusterd.model.ids import Incarnation, NodeId
@@ -51,11 +51,13 @@ class Presence:
         """How long a live node may be silent: three heartbeats."""
         self.disk = DiskCondition()
         """How this node's own disk is doing."""
+        self.silence_max_ms = 0
         self.loads: dict[NodeId, NodeLoad] = {}
         """How busy each node last said it is, this one too."""
         self._replica = replica
         self._lease = RunLease()
         self._pending_acks: dict[NodeId, Ack] = {}
+        self.sendings = Sendings()
         self._runs: dict[NodeId, deque[str]] = {}
         self._newest: dict[NodeId, tuple[str, int]] = {}
         """The daemon run and the sending time of the newest heartbeat of each node."""
@@ -116,34 +118,28 @@ class Presence:
         """Whom this node hears, for its heartbeats to all."""
         ages_ms = self.detector.ages_ms(peers, now_ms)
         return [
-            Heard(node=node, age_ms=age_ms, is_relayed=self.detector.is_relayed(node))
+            Heard(
+                node=node,
+                age_ms=age_ms,
+                is_relayed=self.detector.is_relayed(node),
+                is_mute=self.detector.own_stream_age_ms(node, now_ms) > self.silence_max_ms,
+            )
             for node, age_ms in ages_ms.items()
         ]
 
-    def heartbeat_for(
-        self,
-        peer: NodeId,
-        *,
-        now_ms: int,
-        cluster_ms: int,
-        beat: ConsensusMessage | None,
-        heard: Sequence[Heard],
-        wants_answer: bool,
-    ) -> Heartbeat:
+    def shared_part(self, *, now_ms: int, cluster_ms: int) -> Heartbeat:
+        """What a heartbeat says to every peer alike; a new sending. Whom this node hears is left to add."""
         start_ms = self.lease_start_ms()
         load = self.loads.get(self.identity.node, NodeLoad(0, 0))
         digest_revision, digest = self._replica.digest()
-        heartbeat = Heartbeat(
+        return Heartbeat(
             daemon_run=self.identity.daemon_run,
             incarnation=self.announced,
             ended_incarnations=list(self.ended),
             run_id=self.identity.run_id,
             sent_ms=now_ms,
+            sequence=self.sendings.begin(now_ms),
             lease_age_ms=now_ms - start_ms if start_ms is not None else -1,
-            wants_answer=wants_answer,
-            ack=self._pending_acks.pop(peer, None),
-            heard=heard,
-            beat=beat,
             cluster_ms=cluster_ms,
             applied_revision=self._replica.database.revision,
             state_digest=digest,
@@ -153,9 +149,26 @@ class Presence:
             memory_percent=load.memory_percent,
             disk=_disk_message(self.disk),
         )
+
+    def own_part(
+        self,
+        peer: NodeId,
+        *,
+        now_ms: int,
+        beat: ConsensusMessage | None,
+        wants_answer: bool,
+        hears_datagrams: bool,
+    ) -> Heartbeat:
+        """What a heartbeat says to this peer alone."""
+        part = Heartbeat(
+            wants_answer=wants_answer,
+            hears_datagrams=hears_datagrams,
+            ack=self._pending_acks.pop(peer, None),
+            beat=beat,
+        )
         if peer == self._replica.raft.leader:
             for refusal in self._replica.acknowledger.refusals(self._replica.raft.durable_index, now_ms):
-                heartbeat.refusals.append(
+                part.refusals.append(
                     Refusal(
                         node=refusal.node,
                         incarnation=refusal.incarnation,
@@ -163,7 +176,7 @@ class Presence:
                         last_ack_age_ms=refusal.last_ack_age_ms,
                     )
                 )
-        return heartbeat
+        return part
 
     def measured(self, processor_percent: int, memory_percent: int) -> None:
         """How busy this node is; the next heartbeats say it."""
@@ -183,7 +196,9 @@ class Presence:
             or bool(heartbeat.refusals)
         )
 
-    def receive(self, sender: NodeId, heartbeat: Heartbeat, *, is_direct: bool, now_ms: int) -> bool:
+    def receive(
+        self, sender: NodeId, heartbeat: Heartbeat, *, is_direct: bool, now_ms: int, by_stream: bool = True
+    ) -> bool:
         """Take in a heartbeat. False: it comes from a run of the sender's daemon that is known to be over."""
         if not self._is_present_run(sender, heartbeat.daemon_run, is_direct=is_direct, now_ms=now_ms):
             return False
@@ -192,20 +207,7 @@ class Presence:
             return True
         incarnation = Incarnation(heartbeat.incarnation)
         self.detector.hear(
-            sender,
-            Beat(
-                now_ms,
-                heartbeat.daemon_run,
-                incarnation,
-                tuple(Incarnation(each) for each in heartbeat.ended_incarnations),
-                heartbeat.run_id,
-                heartbeat.lease_age_ms,
-                {NodeId(each.node): each.age_ms for each in heartbeat.heard},
-                heartbeat.is_leaving,
-                frozenset(NodeId(each.node) for each in heartbeat.heard if each.is_relayed),
-                _disk_of(heartbeat),
-            ),
-            is_direct=is_direct,
+            sender, _beat_of(heartbeat, self.detector.last(sender), now_ms), is_direct=is_direct, by_stream=by_stream
         )
         self.loads[sender] = NodeLoad(heartbeat.processor_percent, heartbeat.memory_percent)
         if heartbeat.ended_incarnations:
@@ -218,6 +220,7 @@ class Presence:
                 daemon_run=heartbeat.daemon_run,
                 incarnation=incarnation,
                 sent_ms=heartbeat.sent_ms,
+                sequence=heartbeat.sequence,
                 configuration_index=configuration.index,
                 configuration_term=configuration.term,
             )
@@ -252,7 +255,9 @@ class Presence:
         if not heartbeat.HasField("ack"):
             return
         ack = heartbeat.ack
-        if ack.daemon_run == self.identity.daemon_run and ack.incarnation == self.incarnation and self.incarnation:
+        if not self.incarnation or ack.incarnation != self.incarnation or ack.daemon_run != self.identity.daemon_run:
+            return
+        if self.sendings.is_one(ack.sequence, ack.sent_ms):
             configuration = ConfigurationId(ack.configuration_index, ack.configuration_term)
             self._lease.acknowledge(sender, configuration, ack.sent_ms)
             self._lease.forget_replaced(self._replica.term_at)
@@ -298,3 +303,29 @@ def _disk_of(heartbeat: Heartbeat) -> DiskCondition:
     if found.state not in list(DiskState):
         return DiskCondition()
     return DiskCondition(DiskState(found.state), found.took_ms, found.text)
+
+
+def _beat_of(heartbeat: Heartbeat, before: Beat | None, now_ms: int) -> Beat:
+    """What the detector keeps of it. A partial one says nothing of some nodes: of those the word before holds, aged."""
+    heard = {NodeId(each.node): each.age_ms for each in heartbeat.heard}
+    relayed = {NodeId(each.node) for each in heartbeat.heard if each.is_relayed}
+    mute = {NodeId(each.node) for each in heartbeat.heard if each.is_mute}
+    if heartbeat.is_partial and before is not None and before.daemon_run == heartbeat.daemon_run:
+        aged_ms = now_ms - before.received_ms
+        untold = {node: age_ms + aged_ms for node, age_ms in before.heard_age_ms.items() if node not in heard}
+        relayed |= before.relayed & untold.keys()
+        mute |= before.mute & untold.keys()
+        heard |= untold
+    return Beat(
+        now_ms,
+        heartbeat.daemon_run,
+        Incarnation(heartbeat.incarnation),
+        tuple(Incarnation(each) for each in heartbeat.ended_incarnations),
+        heartbeat.run_id,
+        heartbeat.lease_age_ms,
+        heard,
+        heartbeat.is_leaving,
+        frozenset(relayed),
+        _disk_of(heartbeat),
+        frozenset(mute),
+    )

@@ -31,7 +31,7 @@ from clusterd.runtime.fencing import FenceDesk
 from clusterd.runtime.machine import MEASURE_EVERY_S, Machine
 from clusterd.runtime.probing import Prober
 from clusterd.runtime.processes import NodeProcesses
-from clusterd.wire.peer_pb2 import Envelope
+from clusterd.wire.peer_pb2 import Envelope, Heartbeat
 
 T = TypeVar("T")
 EVENTS_A_STEP_MAX = 512
@@ -61,7 +61,7 @@ class Daemon:
         self.node = node
         self._storage = storage
         self._processes = processes
-        self._links = make_links(PeerEvents(self._opened, self._broken, self._received, log))
+        self._links = make_links(PeerEvents(self._opened, self._broken, self._received, self._received_datagram, log))
         self._version = version
         self._wall_ms = wall_ms
         self._log = log
@@ -197,12 +197,19 @@ class Daemon:
         if not self.clients.take_query(link, envelope):
             self.post(happened.Received(link, envelope))
 
+    def _received_datagram(self, peer: NodeId, heartbeat: Heartbeat) -> None:
+        self.post(happened.DatagramReceived(peer, heartbeat))
+
     # ---- effects out ----
 
     def _perform(self, effect: do.Effect) -> None:
         match effect:
             case do.Send():
                 self._links.send(effect.link, effect.envelope)
+            case do.SendDatagram():
+                self._links.send_datagram(effect.peer, effect.body)
+            case do.KnowMembers():
+                self._links.know_members(effect.nodes)
             case do.Write():
                 self._storage.write(effect.persist)
             case do.RenewLease():

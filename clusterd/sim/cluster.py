@@ -31,7 +31,7 @@ from clusterd.sim.disk import Disk
 from clusterd.sim.disk_faults import DiskFaults, DiskJudge
 from clusterd.sim.host import DISK, Dials
 from clusterd.sim.machine import Machine
-from clusterd.sim.network import Network
+from clusterd.sim.network import Network, Way
 from clusterd.sim.storage import Storage
 from clusterd.sim.takeovers import Takeovers
 from clusterd.sim.timeline import Timeline
@@ -110,7 +110,7 @@ class SimCluster:
             for name in self.names
         }
         self.network = Network(
-            self.timeline, self.rng, self._deliver, lambda name: self.machines[name].is_up, self.names
+            self.timeline, settings.seed, self._deliver, lambda name: self.machines[name].is_up, self.names
         )
 
     # ---- time ----
@@ -173,22 +173,19 @@ class SimCluster:
             for each in ("host", "guard", "daemon"):
                 self.thaw(name, each)
 
-    def cut(self, one: str, other: str, *, one_way: bool = False) -> None:
-        self.network.cut.add((NodeId(one), NodeId(other)))
+    def cut(self, one: str, other: str, *, one_way: bool = False, way: Way = Way.BOTH) -> None:
+        self.network.cut(NodeId(one), NodeId(other), way)
         if not one_way:
-            self.network.cut.add((NodeId(other), NodeId(one)))
+            self.network.cut(NodeId(other), NodeId(one), way)
 
-    def isolate(self, name: str) -> None:
+    def isolate(self, name: str, way: Way = Way.BOTH) -> None:
         for other in self.names:
             if other != name:
-                self.cut(name, other)
+                self.cut(name, other, way=way)
 
     def heal(self, one: str | None = None, other: str | None = None) -> None:
         """Mend one pair's links, or all."""
-        if one is None or other is None:
-            self.network.cut.clear()
-        else:
-            self.network.cut -= {(NodeId(one), NodeId(other)), (NodeId(other), NodeId(one))}
+        self.network.heal(NodeId(one) if one else None, NodeId(other) if other else None)
 
     def stop(self, name: str) -> None:
         """A clean stop: the node hands everything over and then ends."""

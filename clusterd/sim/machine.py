@@ -210,6 +210,10 @@ class Machine:
             case do.Send():
                 self.cluster.disk_judge.sent(self.name, effect.envelope, self.disk)
                 self.cluster.network.send(self.name, effect.link, effect.envelope)
+            case do.SendDatagram():
+                self.cluster.network.send_datagram(self.name, effect.peer, effect.body)
+            case do.KnowMembers():
+                self.cluster.network.members[self.name] = effect.nodes
             case do.Write():
                 self._write(effect.persist)
             case do.RenewLease():

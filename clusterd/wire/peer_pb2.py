@@ -26,7 +26,7 @@ from clusterd.wire import consensus_pb2 as clusterd_dot_wire_dot_consensus__pb2
 from clusterd.wire import records_pb2 as clusterd_dot_wire_dot_records__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x63lusterd/wire/peer.proto\x12\rclusterd.wire\x1a\x1d\x63lusterd/wire/consensus.proto\x1a\x1b\x63lusterd/wire/records.proto\"\xa8\x03\n\x08\x45nvelope\x12\x0e\n\x06sender\x18\x01 \x01(\t\x12\x10\n\x08receiver\x18\x02 \x01(\t\x12\x12\n\nis_relayed\x18\x03 \x01(\x08\x12%\n\x05hello\x18\x04 \x01(\x0b\x32\x14.clusterd.wire.HelloH\x00\x12-\n\theartbeat\x18\x05 \x01(\x0b\x32\x18.clusterd.wire.HeartbeatH\x00\x12\x32\n\tconsensus\x18\x06 \x01(\x0b\x32\x1d.clusterd.wire.ConsensusBatchH\x00\x12\x38\n\x0fpropose_request\x18\x07 \x01(\x0b\x32\x1d.clusterd.wire.ProposeRequestH\x00\x12\x34\n\rpropose_reply\x18\x08 \x01(\x0b\x32\x1b.clusterd.wire.ProposeReplyH\x00\x12\x30\n\x0bowner_query\x18\t \x01(\x0b\x32\x19.clusterd.wire.OwnerQueryH\x00\x12\x32\n\x0cowner_answer\x18\n \x01(\x0b\x32\x1a.clusterd.wire.OwnerAnswerH\x00\x42\x06\n\x04\x62ody\"I\n\x05Hello\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x12\n\ndaemon_run\x18\x02 \x01(\t\x12\x18\n\x10protocol_version\x18\x03 \x01(\r\"C\n\x0e\x43onsensusBatch\x12\x31\n\x08messages\x18\x01 \x03(\x0b\x32\x1f.clusterd.wire.ConsensusMessage\"9\n\x05Heard\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0e\n\x06\x61ge_ms\x18\x02 \x01(\r\x12\x12\n\nis_relayed\x18\x03 \x01(\x08\"x\n\x03\x41\x63k\x12\x12\n\ndaemon_run\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x0f\n\x07sent_ms\x18\x03 \x01(\x04\x12\x1b\n\x13\x63onfiguration_index\x18\x04 \x01(\x04\x12\x1a\n\x12\x63onfiguration_term\x18\x05 \x01(\x04\"Z\n\x07Refusal\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x13\n\x0b\x65ntry_index\x18\x03 \x01(\x04\x12\x17\n\x0flast_ack_age_ms\x18\x04 \x01(\x04\"\x83\x04\n\tHeartbeat\x12\x12\n\ndaemon_run\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x1a\n\x12\x65nded_incarnations\x18\x03 \x03(\t\x12\x0e\n\x06run_id\x18\x04 \x01(\t\x12\x0f\n\x07sent_ms\x18\x05 \x01(\x04\x12\x14\n\x0clease_age_ms\x18\x06 \x01(\x12\x12\x14\n\x0cwants_answer\x18\x07 \x01(\x08\x12\x1f\n\x03\x61\x63k\x18\x08 \x01(\x0b\x32\x12.clusterd.wire.Ack\x12#\n\x05heard\x18\t \x03(\x0b\x32\x14.clusterd.wire.Heard\x12(\n\x08refusals\x18\n \x03(\x0b\x32\x16.clusterd.wire.Refusal\x12-\n\x04\x62\x65\x61t\x18\x0b \x01(\x0b\x32\x1f.clusterd.wire.ConsensusMessage\x12\x12\n\ncluster_ms\x18\x0c \x01(\x04\x12\x18\n\x10\x61pplied_revision\x18\r \x01(\x04\x12\x14\n\x0cstate_digest\x18\x0e \x01(\r\x12\x17\n\x0f\x64igest_revision\x18\x0f \x01(\x04\x12\x12\n\nis_leaving\x18\x10 \x01(\x08\x12\x19\n\x11processor_percent\x18\x11 \x01(\r\x12\x16\n\x0ememory_percent\x18\x12 \x01(\r\x12!\n\x04\x64isk\x18\x13 \x01(\x0b\x32\x13.clusterd.wire.Disk\"4\n\x04\x44isk\x12\r\n\x05state\x18\x01 \x01(\t\x12\x0f\n\x07took_ms\x18\x02 \x01(\r\x12\x0c\n\x04text\x18\x03 \x01(\t\"6\n\x0eProposeRequest\x12\x0f\n\x07\x63ontext\x18\x01 \x01(\x04\x12\x13\n\x0btransaction\x18\x02 \x01(\x0c\"r\n\x0cProposeReply\x12\x0f\n\x07\x63ontext\x18\x01 \x01(\x04\x12\x30\n\x06result\x18\x02 \x01(\x0b\x32 .clusterd.wire.TransactionResult\x12\x0f\n\x07refused\x18\x03 \x01(\t\x12\x0e\n\x06leader\x18\x04 \x01(\t\"Y\n\nOwnerQuery\x12\x0f\n\x07\x63ontext\x18\x01 \x01(\x04\x12\x10\n\x08resource\x18\x02 \x01(\t\x12\x0c\n\x04verb\x18\x03 \x01(\t\x12\x0c\n\x04\x62ody\x18\x04 \x01(\x0c\x12\x0c\n\x04type\x18\x05 \x01(\t\";\n\x0bOwnerAnswer\x12\x0f\n\x07\x63ontext\x18\x01 \x01(\x04\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\x12\r\n\x05\x65rror\x18\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x63lusterd/wire/peer.proto\x12\rclusterd.wire\x1a\x1d\x63lusterd/wire/consensus.proto\x1a\x1b\x63lusterd/wire/records.proto\"\x86\x04\n\x08\x45nvelope\x12\x0e\n\x06sender\x18\x01 \x01(\t\x12\x10\n\x08receiver\x18\x02 \x01(\t\x12\x12\n\nis_relayed\x18\x03 \x01(\x08\x12%\n\x05hello\x18\x04 \x01(\x0b\x32\x14.clusterd.wire.HelloH\x00\x12-\n\theartbeat\x18\x05 \x01(\x0b\x32\x18.clusterd.wire.HeartbeatH\x00\x12\x32\n\tconsensus\x18\x06 \x01(\x0b\x32\x1d.clusterd.wire.ConsensusBatchH\x00\x12\x38\n\x0fpropose_request\x18\x07 \x01(\x0b\x32\x1d.clusterd.wire.ProposeRequestH\x00\x12\x34\n\rpropose_reply\x18\x08 \x01(\x0b\x32\x1b.clusterd.wire.ProposeReplyH\x00\x12\x30\n\x0bowner_query\x18\t \x01(\x0b\x32\x19.clusterd.wire.OwnerQueryH\x00\x12\x32\n\x0cowner_answer\x18\n \x01(\x0b\x32\x1a.clusterd.wire.OwnerAnswerH\x00\x12\'\n\x06sealed\x18\x0b \x01(\x0b\x32\x15.clusterd.wire.SealedH\x00\x12\x33\n\x0cintroduction\x18\x0c \x01(\x0b\x32\x1b.clusterd.wire.IntroductionH\x00\x42\x06\n\x04\x62ody\"|\n\x05Hello\x12\x12\n\ncluster_id\x18\x01 \x01(\t\x12\x12\n\ndaemon_run\x18\x02 \x01(\t\x12\x18\n\x10protocol_version\x18\x03 \x01(\r\x12\x31\n\x0cintroduction\x18\x04 \x01(\x0b\x32\x1b.clusterd.wire.Introduction\"\x85\x01\n\x0cIntroduction\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x12\n\ndaemon_run\x18\x02 \x01(\t\x12\x12\n\npublic_key\x18\x03 \x01(\x0c\x12\x17\n\x0fstarted_wall_ms\x18\x04 \x01(\x04\x12\x13\n\x0b\x63\x65rtificate\x18\x05 \x01(\x0c\x12\x11\n\tsignature\x18\x06 \x01(\x0c\"\x18\n\x06Sealed\x12\x0e\n\x06packet\x18\x01 \x01(\x0c\"C\n\x0e\x43onsensusBatch\x12\x31\n\x08messages\x18\x01 \x03(\x0b\x32\x1f.clusterd.wire.ConsensusMessage\"J\n\x05Heard\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0e\n\x06\x61ge_ms\x18\x02 \x01(\r\x12\x12\n\nis_relayed\x18\x03 \x01(\x08\x12\x0f\n\x07is_mute\x18\x04 \x01(\x08\"\x8a\x01\n\x03\x41\x63k\x12\x12\n\ndaemon_run\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x0f\n\x07sent_ms\x18\x03 \x01(\x04\x12\x1b\n\x13\x63onfiguration_index\x18\x04 \x01(\x04\x12\x1a\n\x12\x63onfiguration_term\x18\x05 \x01(\x04\x12\x10\n\x08sequence\x18\x06 \x01(\x04\"Z\n\x07Refusal\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x13\n\x0b\x65ntry_index\x18\x03 \x01(\x04\x12\x17\n\x0flast_ack_age_ms\x18\x04 \x01(\x04\"\xc2\x04\n\tHeartbeat\x12\x12\n\ndaemon_run\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x1a\n\x12\x65nded_incarnations\x18\x03 \x03(\t\x12\x0e\n\x06run_id\x18\x04 \x01(\t\x12\x0f\n\x07sent_ms\x18\x05 \x01(\x04\x12\x14\n\x0clease_age_ms\x18\x06 \x01(\x12\x12\x14\n\x0cwants_answer\x18\x07 \x01(\x08\x12\x1f\n\x03\x61\x63k\x18\x08 \x01(\x0b\x32\x12.clusterd.wire.Ack\x12#\n\x05heard\x18\t \x03(\x0b\x32\x14.clusterd.wire.Heard\x12(\n\x08refusals\x18\n \x03(\x0b\x32\x16.clusterd.wire.Refusal\x12-\n\x04\x62\x65\x61t\x18\x0b \x01(\x0b\x32\x1f.clusterd.wire.ConsensusMessage\x12\x12\n\ncluster_ms\x18\x0c \x01(\x04\x12\x18\n\x10\x61pplied_revision\x18\r \x01(\x04\x12\x14\n\x0cstate_digest\x18\x0e \x01(\r\x12\x17\n\x0f\x64igest_revision\x18\x0f \x01(\x04\x12\x12\n\nis_leaving\x18\x10 \x01(\x08\x12\x19\n\x11processor_percent\x18\x11 \x01(\r\x12\x16\n\x0ememory_percent\x18\x12 \x01(\r\x12!\n\x04\x64isk\x18\x13 \x01(\x0b\x32\x13.clusterd.wire.Disk\x12\x10\n\x08sequence\x18\x14 \x01(\x04\x12\x17\n\x0fhears_datagrams\x18\x15 \x01(\x08\x12\x12\n\nis_partial\x18\x16 \x01(\x08\"4\n\x04\x44isk\x12\r\n\x05state\x18\x01 \x01(\t\x12\x0f\n\x07took_ms\x18\x02 \x01(\r\x12\x0c\n\x04text\x18\x03 \x01(\t\"6\n\x0eProposeRequest\x12\x0f\n\x07\x63ontext\x18\x01 \x01(\x04\x12\x13\n\x0btransaction\x18\x02 \x01(\x0c\"r\n\x0cProposeReply\x12\x0f\n\x07\x63ontext\x18\x01 \x01(\x04\x12\x30\n\x06result\x18\x02 \x01(\x0b\x32 .clusterd.wire.TransactionResult\x12\x0f\n\x07refused\x18\x03 \x01(\t\x12\x0e\n\x06leader\x18\x04 \x01(\t\"Y\n\nOwnerQuery\x12\x0f\n\x07\x63ontext\x18\x01 \x01(\x04\x12\x10\n\x08resource\x18\x02 \x01(\t\x12\x0c\n\x04verb\x18\x03 \x01(\t\x12\x0c\n\x04\x62ody\x18\x04 \x01(\x0c\x12\x0c\n\x04type\x18\x05 \x01(\t\";\n\x0bOwnerAnswer\x12\x0f\n\x07\x63ontext\x18\x01 \x01(\x04\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\x12\r\n\x05\x65rror\x18\x03 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,27 +34,31 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'clusterd.wire.peer_pb2', _g
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ENVELOPE']._serialized_start=104
-  _globals['_ENVELOPE']._serialized_end=528
-  _globals['_HELLO']._serialized_start=530
-  _globals['_HELLO']._serialized_end=603
-  _globals['_CONSENSUSBATCH']._serialized_start=605
-  _globals['_CONSENSUSBATCH']._serialized_end=672
-  _globals['_HEARD']._serialized_start=674
-  _globals['_HEARD']._serialized_end=731
-  _globals['_ACK']._serialized_start=733
-  _globals['_ACK']._serialized_end=853
-  _globals['_REFUSAL']._serialized_start=855
-  _globals['_REFUSAL']._serialized_end=945
-  _globals['_HEARTBEAT']._serialized_start=948
-  _globals['_HEARTBEAT']._serialized_end=1463
-  _globals['_DISK']._serialized_start=1465
-  _globals['_DISK']._serialized_end=1517
-  _globals['_PROPOSEREQUEST']._serialized_start=1519
-  _globals['_PROPOSEREQUEST']._serialized_end=1573
-  _globals['_PROPOSEREPLY']._serialized_start=1575
-  _globals['_PROPOSEREPLY']._serialized_end=1689
-  _globals['_OWNERQUERY']._serialized_start=1691
-  _globals['_OWNERQUERY']._serialized_end=1780
-  _globals['_OWNERANSWER']._serialized_start=1782
-  _globals['_OWNERANSWER']._serialized_end=1841
+  _globals['_ENVELOPE']._serialized_end=622
+  _globals['_HELLO']._serialized_start=624
+  _globals['_HELLO']._serialized_end=748
+  _globals['_INTRODUCTION']._serialized_start=751
+  _globals['_INTRODUCTION']._serialized_end=884
+  _globals['_SEALED']._serialized_start=886
+  _globals['_SEALED']._serialized_end=910
+  _globals['_CONSENSUSBATCH']._serialized_start=912
+  _globals['_CONSENSUSBATCH']._serialized_end=979
+  _globals['_HEARD']._serialized_start=981
+  _globals['_HEARD']._serialized_end=1055
+  _globals['_ACK']._serialized_start=1058
+  _globals['_ACK']._serialized_end=1196
+  _globals['_REFUSAL']._serialized_start=1198
+  _globals['_REFUSAL']._serialized_end=1288
+  _globals['_HEARTBEAT']._serialized_start=1291
+  _globals['_HEARTBEAT']._serialized_end=1869
+  _globals['_DISK']._serialized_start=1871
+  _globals['_DISK']._serialized_end=1923
+  _globals['_PROPOSEREQUEST']._serialized_start=1925
+  _globals['_PROPOSEREQUEST']._serialized_end=1979
+  _globals['_PROPOSEREPLY']._serialized_start=1981
+  _globals['_PROPOSEREPLY']._serialized_end=2095
+  _globals['_OWNERQUERY']._serialized_start=2097
+  _globals['_OWNERQUERY']._serialized_end=2186
+  _globals['_OWNERANSWER']._serialized_start=2188
+  _globals['_OWNERANSWER']._serialized_end=2247
 # @@protoc_insertion_point(module_scope)

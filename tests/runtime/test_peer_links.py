@@ -27,12 +27,17 @@ class Heard:
     opened: list[NodeId] = field(default_factory=list)
     broken: list[NodeId] = field(default_factory=list)
     received: list[tuple[NodeId, Envelope]] = field(default_factory=list)
+    datagrams: list[tuple[NodeId, Heartbeat]] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
 
     @property
     def events(self) -> PeerEvents:
         return PeerEvents(
-            self.opened.append, self.broken.append, lambda *each: self.received.append(each), self.notes.append
+            self.opened.append,
+            self.broken.append,
+            lambda *each: self.received.append(each),
+            lambda *each: self.datagrams.append(each),
+            self.notes.append,
         )
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from clusterd.leader import members, storage_fence
 from clusterd.leader.standing import Standing
-from clusterd.membership import Acknowledger
+from clusterd.membership import Acknowledger, Sendings
 from clusterd.model.ids import NodeId
 from clusterd.model.settings import ClusterSettings
 from clusterd.model.states import MembershipState, StorageFenceState
@@ -19,6 +20,7 @@ from clusterd.owner.fence_order import FenceOrder
 from clusterd.sim import SimCluster, SimSettings
 from clusterd.sim.host import Dials
 from clusterd.sim.storm import Storm, Weather
+from clusterd.wire.peer_pb2 import Heartbeat
 
 SEEDS = range(60)
 HARSH = Weather(duration_ms=40_000, between_ms=(50, 2500), has_bad_resources=False)
@@ -71,12 +73,14 @@ def test_with_leases_counted_from_the_acknowledgement_two_copies_run(monkeypatch
     assert _thawed_and_cut_off() == 0
     receive = Presence.receive
 
-    def from_now(self: Presence, sender: str, heartbeat: object, *, is_direct: bool, now_ms: int) -> bool:
-        if heartbeat.HasField("ack"):  # type: ignore[attr-defined]
-            heartbeat.ack.sent_ms = now_ms  # type: ignore[attr-defined]
-        return receive(self, sender, heartbeat, is_direct=is_direct, now_ms=now_ms)  # type: ignore[arg-type]
+    def from_now(self: Presence, sender: NodeId, heartbeat: Heartbeat, **rest: Any) -> bool:
+        if heartbeat.HasField("ack"):
+            heartbeat.ack.sent_ms = rest["now_ms"]
+        return receive(self, sender, heartbeat, **rest)
 
     monkeypatch.setattr(Presence, "receive", from_now)
+    assert _thawed_and_cut_off() == 0, "an acknowledgement that names no sending counts for nothing"
+    monkeypatch.setattr(Sendings, "is_one", lambda self, sequence, sent_ms: True)
     assert _thawed_and_cut_off() > 0
 
 

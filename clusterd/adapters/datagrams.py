@@ -1,0 +1,59 @@
+"""How do datagrams come and go? I/O. One UDP socket on the peers' port, beside the streams.
+
+It knows nothing of keys: packets go out to an address and come in from anywhere. What cannot be sent is lost.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
+
+PACKET_BYTES_MAX = 1200
+READ_AT_ONCE_MAX = 64
+
+
+class Datagrams:
+    """The socket of one node."""
+
+    def __init__(self, listen: tuple[str, int], received: Callable[[bytes], None]) -> None:
+        self._listen = listen
+        self._received = received
+        self._socket: socket.socket | None = None
+
+    def start(self) -> None:
+        """Listen, on the running loop. Raises OSError when the address cannot be bound."""
+        family, _, _, _, address = socket.getaddrinfo(*self._listen, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)[0]
+        made = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            made.setblocking(False)
+            made.bind(address)
+        except OSError:
+            made.close()
+            raise
+        self._socket = made
+        asyncio.get_running_loop().add_reader(made.fileno(), self._read)
+
+    def stop(self) -> None:
+        if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket.fileno())
+            self._socket.close()
+            self._socket = None
+
+    def send(self, address: tuple[str, int], packet: bytes) -> None:
+        if self._socket is not None and len(packet) <= PACKET_BYTES_MAX:
+            with contextlib.suppress(OSError):  # a full buffer, no route, nobody there: lost like any other
+                self._socket.sendto(packet, address)
+
+    def _read(self) -> None:
+        """A bounded number at once: whoever floods the port must not keep the loop."""
+        for _ in range(READ_AT_ONCE_MAX):
+            if self._socket is None:
+                return
+            try:
+                packet = self._socket.recv(PACKET_BYTES_MAX + 1)
+            except BlockingIOError:
+                return
+            except OSError:  # an answer of the network to something that was sent: nobody is there
+                continue
+            if len(packet) <= PACKET_BYTES_MAX:
+                self._received(packet)
