@@ -25,6 +25,7 @@ BENCHMARKS: Mapping[str, tuple[str, ...]] = {
     "failover": ("failover", "failover --leader", "failover --no-fence", "failover --leader --no-fence"),
     "many": ("many",),
     "idle": ("idle",),
+    "doors": ("doors",),
     "disks": ("disks",),
     "virtual_machines": ("virtual_machines",),
 }

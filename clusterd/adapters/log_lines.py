@@ -1,5 +1,6 @@
 """How do notes become log lines? I/O. One JSON object a line on standard error, through structlog."""
 
+import asyncio
 import logging
 import sys
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from clusterd.adapters.log_folding import Folding
 from clusterd.model.events import Note
 
 
@@ -16,6 +18,7 @@ class LogLines:
     def __init__(self, node: str, level: str) -> None:
         structlog.configure(
             processors=[
+                Folding(),
                 structlog.processors.add_log_level,
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
                 structlog.processors.JSONRenderer(serializer=_json),
@@ -26,6 +29,13 @@ class LogLines:
         )
         self._log = structlog.get_logger(node=node)
         self._lost_count = 0
+
+    def loop_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What the event loop could do nothing with, as a connection that could not be accepted: in place of its own
+        traceback for each."""
+        error = context.get("exception")
+        told = f"{context.get('message')}: {error!r}" if error is not None else str(context.get("message"))
+        self._say("warning", "loop.said", {"text": told})
 
     def note(self, note: Note) -> None:
         """One occurrence of an event of the catalogue."""

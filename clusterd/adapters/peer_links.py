@@ -22,7 +22,7 @@ from clusterd.adapters import peers_pb2_grpc
 from clusterd.adapters.certificates import Credentials, dns_name, node_uri
 from clusterd.adapters.introductions import Introducer, NotIntroduced
 from clusterd.adapters.link_cuts import LinkCuts
-from clusterd.adapters.peer_options import CHANNEL_OPTIONS, client_options
+from clusterd.adapters.peer_options import SERVER_OPTIONS, client_options
 from clusterd.adapters.peer_packets import PeerPackets
 from clusterd.adapters.peer_stream import PeerStream, Stream
 from clusterd.model.events import PEER_REFUSED, Note, note
@@ -98,7 +98,7 @@ class PeerLinks(peers_pb2_grpc.PeersServicer):
     async def start(self) -> None:
         """Listen and dial. Raises OSError when the address cannot be bound."""
         credentials = self._identity.credentials
-        server = grpc.aio.server(options=list(CHANNEL_OPTIONS))
+        server = grpc.aio.server(options=list(SERVER_OPTIONS))
         peers_pb2_grpc.add_PeersServicer_to_server(self, server)
         secure = grpc.ssl_server_credentials(
             [(credentials.key, credentials.certificate)], credentials.ca, require_client_auth=True

@@ -20,6 +20,13 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_send_message_length", 16 << 20),
 )
 
+SERVER_OPTIONS: tuple[tuple[str, int], ...] = (
+    *CHANNEL_OPTIONS,
+    # Who connects and says nothing holds a descriptor no longer than this (two minutes by default), and not all of them.
+    ("grpc.server_handshake_timeout_ms", 2000),
+    ("grpc.max_allowed_incoming_connections", 256),
+)
+
 CLIENT_OPTIONS: tuple[tuple[str, int], ...] = (
     *CHANNEL_OPTIONS,
     # Otherwise a new channel inherits the back-off of the one before.

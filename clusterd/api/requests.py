@@ -1,5 +1,6 @@
 """What does a request say, and is it well formed? I/O. Every size and number is bounded here."""
 
+import asyncio
 import hashlib
 import json
 import re
@@ -19,6 +20,7 @@ from clusterd.model.settings_check import nearest
 from clusterd.model.states import Wanted
 
 BODY_MAX_BYTES = (1 << 20) + (64 << 10)
+BODY_WITHIN_S = 30.0
 TIMEOUT_DEFAULT_MS = 10_000
 TIMEOUT_MAX_MS = 60_000
 
@@ -78,7 +80,7 @@ async def change_asked(request: web.Request) -> ChangeAsked:
             request.headers.get("If-Match", ""),
         ]
     )
-    digest = hashlib.sha256(f"{asked}\n".encode("utf-8", "surrogateescape") + await request.read()).hexdigest()
+    digest = hashlib.sha256(f"{asked}\n".encode("utf-8", "surrogateescape") + await body_bytes(request)).hexdigest()
     return ChangeAsked(request_id(request), digest, timeout_ms(request), expected_revision(request))
 
 
@@ -103,9 +105,18 @@ def expected_revision(request: web.Request) -> tuple[str, int] | None:
     )
 
 
+async def body_bytes(request: web.Request) -> bytes:
+    """The body as it came. aiohttp refuses more than BODY_MAX_BYTES; one that does not come is not waited for."""
+    try:
+        async with asyncio.timeout(BODY_WITHIN_S):
+            return await request.read()
+    except TimeoutError as error:
+        raise web.HTTPRequestTimeout(reason=f"the body did not come within {BODY_WITHIN_S:g} s") from error
+
+
 async def body_text(request: web.Request) -> str:
     """The body as UTF-8. aiohttp refuses more than BODY_MAX_BYTES."""
-    data = await request.read()
+    data = await body_bytes(request)
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -12,6 +12,7 @@ from aiohttp.typedefs import Middleware
 from clusterd.api.access import Access
 from clusterd.api.clearing import Clearing
 from clusterd.api.desk import BesideTheDaemon, Desk, OnTheSpot
+from clusterd.api.doors import Doors, GuardedSite, Limits, know, limits_here
 from clusterd.api.events import Events
 from clusterd.api.kept_plans import KeptPlans
 from clusterd.api.kept_reports import KeptReports
@@ -23,6 +24,7 @@ from clusterd.api.protecting import Protecting
 from clusterd.api.reading import Reading
 from clusterd.api.requests import BODY_MAX_BYTES, expected_revision, json_answer
 from clusterd.api.stream import Streams
+from clusterd.api.turnstile import Turnstile
 from clusterd.api.validating import REPORTS, Validating
 from clusterd.api.writing import Writing
 from clusterd.model.errors import CODES, Busy, ClusterError, Refused
@@ -40,7 +42,7 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 RETRY_AFTER_S = 1
-_CODE_OF_STATUS = {404: "not-found", 405: "bad-input", 413: "too-large", 400: "bad-input"}
+_CODE_OF_STATUS = {404: "not-found", 405: "bad-input", 408: "bad-input", 413: "too-large", 400: "bad-input"}
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 STREAMS = web.AppKey("streams", Streams)
@@ -90,8 +92,10 @@ class ApiServer:
         unix_path: Path | None = None,
         reports: Path | None = None,
         worker: Sequence[str] = (),
+        limits: Limits | None = None,
     ) -> None:
         """`worker`: what starts a process that works beside this one; without it everything is done here."""
+        self._doors = Doors(limits or limits_here())
         self._app = create_app(port, token, reports, BesideTheDaemon(port, worker) if worker else None)
         self._host, self._tcp_port = host, tcp_port
         self._unix_path = unix_path
@@ -104,6 +108,11 @@ class ApiServer:
         found = next((each for each in addresses if isinstance(each, tuple)), (self._host, self._tcp_port))
         return str(found[0]), int(found[1])
 
+    @property
+    def connection_count(self) -> int:
+        """Of those over TCP."""
+        return self._doors.count
+
     async def start(self) -> None:
         """Raises OSError when the address is taken."""
         # aiohttp logs a traceback for every malformed request; those are the client's business, not ours.
@@ -112,12 +121,12 @@ class ApiServer:
             self._app, handler_cancellation=True, shutdown_timeout=1, access_log=None, keepalive_timeout=30
         )
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._tcp_port).start()
+        await GuardedSite(self._runner, self._doors, address=(self._host, self._tcp_port)).start()
         if self._unix_path is not None:
             self._unix_path.unlink(missing_ok=True)
             umask = os.umask(0o177)
             try:
-                await web.UnixSite(self._runner, self._unix_path).start()
+                await GuardedSite(self._runner, self._doors, address=None, path=str(self._unix_path)).start()
             finally:
                 os.umask(umask)
 
@@ -149,11 +158,15 @@ def _error(code: str, message: str, hint: str, *, is_retryable: bool = False) ->
 def _surround(access: Access) -> Middleware:
     """Authenticate first, and turn every failure into the one shape of error."""
 
+    turnstile = Turnstile()
+
     @web.middleware
     async def surround(request: web.Request, handler: Handler) -> web.StreamResponse:
+        await turnstile.enter()
         try:
             if request.path.startswith("/v1"):
                 access.check(request)
+                know(request)
                 expected_revision(request)  # where it is not honoured it is refused
             return await handler(request)
         except ClusterError as error:

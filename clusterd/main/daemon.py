@@ -97,6 +97,7 @@ async def _run(configuration: NodeConfiguration, config_path: Path, log: LogLine
         probe=(sys.executable, "-m", "clusterd.main.probe", "--config", str(config_path)),
     )
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(log.loop_failed)
     loop.add_signal_handler(signal.SIGTERM, daemon.ask_to_stop, "SIGTERM")
     loop.add_signal_handler(signal.SIGINT, daemon.ask_to_stop, "SIGINT")
     loop.add_signal_handler(signal.SIGHUP, _reload, daemon, disk)

@@ -185,3 +185,18 @@ async def test_a_break_is_told_whenever_the_call_is_cancelled(steps: int) -> Non
         served.cancel()
         await asyncio.gather(served, return_exceptions=True)
         assert heard.broken == ["n1"]
+
+
+async def test_half_open_connections_keep_no_peer_out() -> None:
+    """Who connects to a node and says nothing is let go soon; a peer gets in beside a few hundred of them."""
+    ports, one, two = free_ports("n1", "n2"), Heard(), Heard()
+    async with links("n2", ports, two):
+        idle = [await asyncio.open_connection("127.0.0.1", ports["n2"]) for _ in range(300)]
+        async with links("n1", ports, one):
+            async with asyncio.timeout(20):
+                ends = [reader.read() for reader, _ in idle]
+                found = await asyncio.gather(*ends, return_exceptions=True)
+            assert all(each == b"" or isinstance(each, ConnectionError) for each in found)
+            await until(lambda: one.opened == ["n2"] and two.opened == ["n1"])
+        for _, writer in idle:
+            writer.close()
