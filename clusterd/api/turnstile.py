@@ -1,8 +1,8 @@
 """How do many requests that come at once leave the loop to others in between? I/O.
 
-The loop does everything that is ready before it looks at timers and at the peers' messages again. Two hundred requests that are
-ready at once would be answered in one go, and a heartbeat that is due waits for all of them. So only a few begin in each turn
-of the loop; the others follow in the order in which they came.
+The loop does everything that is ready before it looks at timers and at the peers' messages again. Two hundred requests that
+are ready at once would be answered in one go, and a heartbeat that is due waits for all of them. So only a few begin in each
+turn of the loop; the others follow in the order in which they came.
 """
 
 import asyncio
