@@ -2,8 +2,9 @@
 
 The script is called with the name of an entry point as its only argument: `open`, `online`, `looks_alive`, `is_alive`,
 `offline`, `close`, `terminate`. Exit status 0 is success, 3 means that it does not know the entry point: that is success for
-those which a script may leave out, and "cannot tell" for the two checks. What `online` leaves running belongs to the
-resource and is gone after `offline` and `terminate`.
+those which a script may leave out, "cannot tell" for `looks_alive`, and for `is_alive` that nobody wants it checked. What
+`online` leaves running belongs to the resource and is gone after `offline` and `terminate`; what a check leaves is ended
+with it. A check that could not be made, because the script or a command in it is just being replaced, cannot tell.
 
 A script that does not return in time is killed, and is in "hang mode" from then on: it is not called again until the
 resource was taken offline or terminated, which makes a new object of this class.
@@ -12,6 +13,7 @@ resource was taken offline or terminated, which makes a new object of this class
 import os
 
 from clusterd.resource_api import (
+    CannotTell,
     Context,
     Finished,
     Health,
@@ -20,9 +22,12 @@ from clusterd.resource_api import (
     PropertyKind,
     ResourceFailed,
     ResourceType,
+    StartRefused,
 )
 
 NOT_KNOWN_STATUS = 3
+NOT_RUN_STATUSES = (126, 127)
+"""By which a shell says that there is no such command, or none that it may run."""
 
 
 class GenericScript(ResourceType):
@@ -100,7 +105,10 @@ class GenericScript(ResourceType):
     def _check(self, context: Context, entry: str) -> Health:
         self._refuse_when_hung(context)
         limit_ms = context.properties["check_timeout"]
-        finished = self._run(context, entry, limit_ms)
+        try:
+            finished = self._run(context, entry, limit_ms, is_check=True)
+        except StartRefused as error:
+            raise CannotTell(f"{entry} could not be asked: {error}") from error
         if finished.exit is None:
             self._hung_in = entry
             raise ResourceFailed(f"{_path(context)} did not return from {entry} within {limit_ms} ms and was killed")
@@ -108,9 +116,11 @@ class GenericScript(ResourceType):
             context.embedded_failure(finished.output or f"{_path(context)} {entry} {finished.exit}")
             return Health.YES
         if finished.exit.status == NOT_KNOWN_STATUS:
-            return Health.CANNOT_TELL
+            return Health.YES if entry == "is_alive" else Health.CANNOT_TELL
         if finished.exit.is_success and entry == "is_alive":
             context.embedded_well()
+        if finished.exit.status in NOT_RUN_STATUSES:
+            raise CannotTell(f"{_path(context)} {entry} {finished.exit}{_said(finished)}")
         if not finished.exit.is_success:
             raise ResourceFailed(f"{_path(context)} {entry} {finished.exit}{_said(finished)}")
         return Health.YES
@@ -119,13 +129,14 @@ class GenericScript(ResourceType):
         if self._hung_in:
             raise ResourceFailed(f"{_path(context)} hung in {self._hung_in} and is not called until it was recycled")
 
-    def _run(self, context: Context, entry: str, limit_ms: int) -> Finished:
+    def _run(self, context: Context, entry: str, limit_ms: int, *, is_check: bool = False) -> Finished:
         return context.processes.run(
             [_path(context), entry],
             timeout_ms=limit_ms,
             environment=context.properties["environment"],
             working_directory=context.properties["working_directory"],
             user=context.properties["user"],
+            ends_all=is_check,
         )
 
     def _check_script(self, context: Context) -> None:

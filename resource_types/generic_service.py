@@ -6,14 +6,28 @@ failed, whatever it left behind, unless `forking` says that it goes into the bac
 systemd unit is run (systemd_unit.py); then `ready` and everything about the process are the unit's own affair.
 """
 
-from clusterd.resource_api import Context, Finished, Health, Property, PropertyKind, ResourceFailed, ResourceType
+from clusterd.resource_api import (
+    CannotTell,
+    Context,
+    Finished,
+    Health,
+    Property,
+    PropertyKind,
+    ResourceFailed,
+    ResourceType,
+    StartRefused,
+)
 from resource_types.listeners import is_listening, listeners_of, owner_text
 from resource_types.notify import NotifySocket
 from resource_types.systemd_unit import SystemdUnit
 
 POLL_MS = 2
 POLL_MAX_MS = 50
+READY_PAUSE_MS = 100
+READY_REFUSED_MAX_MS = 5000
 OUTPUT_LINES = 10
+NOT_RUN_STATUSES = (126, 127)
+"""By which a shell says that there is no such command, or none that it may run."""
 _SIGNALS = {"HUP": 1, "INT": 2, "QUIT": 3, "KILL": 9, "USR1": 10, "USR2": 12, "TERM": 15}
 _SIGNAL_CHOICES = (*_SIGNALS, *(f"SIG{name}" for name in _SIGNALS))
 
@@ -151,7 +165,14 @@ class GenericService(ResourceType):
         command = context.properties["health_command"]
         if health is not Health.YES or not command:
             return health
-        finished = self._run(context, command, context.properties["health_timeout"])
+        try:
+            finished = self._run(context, command, context.properties["health_timeout"])
+        except StartRefused as error:
+            raise CannotTell(f"the health command could not be run: {error}") from error
+        if finished.exit is not None and finished.exit.status in NOT_RUN_STATUSES:
+            raise CannotTell(
+                f"the health command {finished.exit}, as shells do for what they cannot run{_said(finished)}"
+            )
         if finished.exit is None:
             raise ResourceFailed(f"the health command took longer than {context.properties['health_timeout']} ms")
         if not finished.exit.is_success:
@@ -167,6 +188,7 @@ class GenericService(ResourceType):
             environment=properties["environment"],
             working_directory=properties["working_directory"],
             user=properties["user"],
+            ends_all=True,
         )
 
     # ---- starting ----
@@ -228,16 +250,28 @@ class GenericService(ResourceType):
                 raise ResourceFailed(f"{_shown(context)} never sent READY=1 to its NOTIFY_SOCKET{_tail(context)}")
 
     def _wait_for_command(self, context: Context, command: list[str]) -> None:
-        pause_ms = POLL_MS
+        """Asked again after short pauses. What cannot be run may be on its way back (it is being replaced), for a while."""
+        refused_until_ms = READY_REFUSED_MAX_MS
         while True:
             self._expect_running(context)
-            finished = self._run(context, command, context.remaining_ms())
-            if finished.exit is not None and finished.exit.is_success:
-                return
+            try:
+                finished = self._run(context, command, context.remaining_ms())
+                said = finished.output
+                if finished.exit is not None and finished.exit.is_success:
+                    return
+            except StartRefused as error:
+                said = str(error)
+                if refused_until_ms <= 0:
+                    raise
+            pause_ms = min(READY_PAUSE_MS, context.remaining_ms())
+            refused_until_ms -= pause_ms
             if context.remaining_ms() <= 0:
-                raise ResourceFailed(f"the ready command never ended with status 0: {finished.output}{_tail(context)}")
-            context.pause(min(pause_ms, context.remaining_ms()))
-            pause_ms = min(2 * pause_ms, 1000)
+                raise ResourceFailed(f"the ready command never ended with status 0: {said}{_tail(context)}")
+            context.pause(pause_ms)
+
+
+def _said(finished: Finished) -> str:
+    return f": {finished.output}" if finished.output else ""
 
 
 def _shown(context: Context) -> str:

@@ -95,6 +95,11 @@ class NodeContainment:
     ) -> Scope:
         return self._scope(roots, incarnation, host_id, f"{resource}.{generation}")
 
+    def part_of_resource(
+        self, incarnation: str, host_id: str, resource: str, generation: int, part: str, roots: Roots
+    ) -> Scope:
+        return self._scope(roots, incarnation, host_id, f"{resource}.{generation}", part)
+
     def tag(self, *parts: str) -> dict[str, str]:
         """The environment that makes a process and all its descendants findable."""
         return {TAG_VARIABLE: _tag(self.node_key, *parts)}

@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 from clusterd.adapters.boot_clock import now_ms
 from clusterd.adapters.plain_log import log
 from clusterd.reshost.asking import Asking
-from clusterd.reshost.output import OutputTail
 from clusterd.reshost.workload import Command, Running, Workload
 from clusterd.resource_api import CallCancelled, Exit, Finished, ResourceFailed
 
@@ -227,19 +226,10 @@ class CallProcesses:
         environment: Mapping[str, str] | None = None,
         working_directory: str | None = None,
         user: str | None = None,
+        ends_all: bool = False,
     ) -> Finished:
         what = _command(command, environment, working_directory, user)
-        return self._context.ask(self._run(what, timeout_ms))
-
-    async def _run(self, command: Command, timeout_ms: int) -> Finished:
-        tail = OutputTail()
-        running = await self._workload.start(command, also_to=tail)
-        try:
-            ended = await running.wait(timeout_ms)
-            return Finished(ended, tail.lines(100))
-        finally:
-            if running.exit is None:
-                running.child.signal(9)
+        return self._context.ask(self._workload.run(what, timeout_ms, ends_all=ends_all))
 
     def main(self) -> CallProcess | None:
         running = self._workload.main

@@ -17,10 +17,11 @@ from clusterd.reshost.context import CallContext, Names, Told
 from clusterd.reshost.evidence import left_words
 from clusterd.reshost.live import MIGRATED, LiveMove, prepared_text, told_ms
 from clusterd.reshost.output import OutputTail
+from clusterd.reshost.place import Place
 from clusterd.reshost.plugin_call import CallHung, PendingTimedOut, PluginCall
 from clusterd.reshost.services import HostServices
 from clusterd.reshost.workload import Running, Workload, end_words
-from clusterd.resource_api import CallCancelled, Health, ResourceFailed, ResourceType
+from clusterd.resource_api import CallCancelled, CannotTell, Health, ResourceFailed, ResourceType
 from clusterd.wire import host_pb2
 
 TERMINATE_WITHIN_MS = 5000
@@ -187,27 +188,17 @@ class HostedResource:
         self.generation, self.type_name, self.group = call.generation, call.type, call.group
         self.state, self.embedded_failure, self.concern = "online-pending", "", ""
         self.move.forget()
-        parts = (services.incarnation, services.host_id, f"{self.name}.{self.generation}")
+        place = Place.of(services, self.name, self.generation)
         environment = {
             **services.environment,
-            **services.containment.tag(*parts),
+            **place.tag(),
             "CLUSTERD_CLUSTER": services.cluster,
             "CLUSTERD_NODE": services.node,
             "CLUSTERD_GROUP": self.group,
             "CLUSTERD_RESOURCE": self.name,
             "CLUSTERD_GENERATION": str(self.generation),
         }
-        scope = services.containment.resource(*parts[:2], self.name, self.generation, self._roots)
-        self._workload = Workload(
-            scope,
-            services.spawner,
-            environment,
-            self.output,
-            lambda group: services.containment.adopt(*parts[:2], self.name, call.generation, group),
-        )
-
-    def _roots(self) -> list[int]:
-        return self._workload.roots() if self._workload is not None else []
+        self._workload = Workload(place, services.spawner, environment, self.output)
 
     def _check_main(self) -> None:
         """An online that succeeded while its main process ended did not succeed."""
@@ -372,6 +363,8 @@ class HostedResource:
             return Health.NO, str(error)
         except CallCancelled:
             return Health.CANNOT_TELL, ""
+        except CannotTell as error:
+            return Health.CANNOT_TELL, str(error)
         except Exception as error:  # the boundary to plug-in code
             return Health.CANNOT_TELL, f"{verb} of {self.type_name} broke: {error!r}"
         if isinstance(answer, Health):

@@ -12,15 +12,17 @@ from typing import TypeVar
 from clusterd.adapters.containment import Scope
 from clusterd.adapters.containment_proc import process, signal_process
 from clusterd.reshost.output import OutputPipe, OutputTail
+from clusterd.reshost.place import Place
 from clusterd.reshost.spawn_messages import Ids, Order
 from clusterd.reshost.spawning import Child, NotStarted, SpawnerLink
-from clusterd.resource_api import Exit, ResourceFailed, StartRefused
+from clusterd.resource_api import Exit, Finished, ResourceFailed, StartRefused
 from clusterd.resource_api.properties import NOTIFY_VARIABLE, environment_problem, text_problem
 
 Result = TypeVar("Result")
 
 EMPTY_WITHIN_MS = 2000
 _LOOK_AGAIN_MS = (1, 1, 2, 3, 5, 10, 20)
+_END_PAUSES_MS = (1, 1, 2, 5, 10, 20, 50, 100, 200)
 _EXECUTE_WORDS = {
     8: "it is no program (exec format error; a script needs a first line such as #!/bin/sh)",
     13: "it is not executable, or a folder on its path may not be entered",
@@ -74,17 +76,16 @@ class Workload:
 
     def __init__(
         self,
-        scope: Scope,
+        place: Place,
         spawner: SpawnerLink,
         environment: Mapping[str, str],
         output: OutputTail,
-        adopt: Callable[[str], None],
     ) -> None:
         self.output = output
         self.main: Running | None = None
         self.on_main_end: Callable[[Running], None] = lambda running: None
-        self._scope = scope
-        self._adopt = adopt
+        self._place = place
+        self._scope = place.scope(self.roots)
         self._spawner = spawner
         self._environment = environment
         self._running: list[Running] = []
@@ -95,23 +96,53 @@ class Workload:
         """Where a process tree begins: the started processes that still run."""
         return [each.pid for each in self._running if each.exit is None]
 
-    async def start(self, command: Command, *, watch: bool = False, also_to: OutputTail | None = None) -> Running:
-        """Raises StartRefused with what to do about it."""
+    async def run(self, command: Command, timeout_ms: int, *, ends_all: bool) -> Finished:
+        """Run it to its end. With `ends_all` what it leaves behind is ended too, also when nobody waits for it any more."""
+        tail, running = OutputTail(), None
+        scope, tag = self._place.part(lambda: [running.pid] if running is not None and running.exit is None else [])
+        try:
+            running = await self.start(command, also_to=tail, part=(scope, tag) if ends_all else None)
+            return Finished(await running.wait(timeout_ms), tail.lines(100))
+        finally:
+            if running is not None and running.exit is None:
+                running.child.signal(9)
+            if ends_all:
+                await asyncio.shield(self._end(scope))
+
+    async def _end(self, scope: Scope) -> None:
+        """What cannot be killed stays in the containment of the resource, and counts at its stop."""
+        for pause_ms in _END_PAUSES_MS:
+            if await self._aside(scope.is_empty):
+                break
+            await self._aside(scope.kill)
+            await asyncio.sleep(pause_ms / 1000)
+        scope.remove()
+
+    async def start(
+        self,
+        command: Command,
+        *,
+        watch: bool = False,
+        also_to: OutputTail | None = None,
+        part: tuple[Scope, Mapping[str, str]] | None = None,
+    ) -> Running:
+        """Raises StartRefused with what to do about it. `part` of the containment is where it is born, and its tag."""
         if self._is_closed:
             raise StartRefused("the resource was stopped; nothing is started for it any more")
         if problem := _command_problem(command):
             raise StartRefused(problem)
         account, ids = _account(command.user)
-        environment = {**self._environment, **account, **command.environment}
+        scope, tag = part if part is not None else (self._scope, {})
+        environment = {**self._environment, **account, **command.environment, **tag}
         order = Order(
             path=_found(command, environment),
             argv=command.argv,
             environment=environment,
-            cgroup=self._scope.birthplace(),
+            cgroup=scope.birthplace(),
             working_directory=command.working_directory,
             ids=ids,
         )
-        self._scope.create()
+        scope.create()
         self._was_used = True
         pipe = OutputPipe(self.output, *([also_to] if also_to is not None else []))
         try:
@@ -134,7 +165,7 @@ class Workload:
         if self._is_closed:
             raise StartRefused("the resource was stopped; nothing is started for it any more")
         try:
-            self._adopt(control_group)
+            self._place.adopt(control_group)
         except OSError as error:
             raise ResourceFailed(f"control group {control_group} cannot be contained: {error}") from error
         self._was_used = True

@@ -19,6 +19,7 @@ class Lamp(ResourceType):
 
 from clusterd.resource_api.contract import (
     CallCancelled,
+    CannotTell,
     Context,
     Exit,
     Finished,
@@ -43,6 +44,7 @@ from clusterd.resource_api.properties import (
 
 __all__ = [
     "CallCancelled",
+    "CannotTell",
     "Context",
     "Exit",
     "Finished",

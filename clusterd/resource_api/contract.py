@@ -29,6 +29,10 @@ class StartRefused(ResourceFailed):
     """A process could not be started: no such command, not executable, no such directory, no such user."""
 
 
+class CannotTell(Exception):
+    """A check could not be made. The message says what stopped it; the resource's health is unknown until one can."""
+
+
 class CallCancelled(Exception):
     """The host gave this call up (time-out or terminate). Let it pass through; clean up in `finally`."""
 
@@ -38,7 +42,8 @@ class UnknownControl(Exception):
 
 
 class Health(StrEnum):
-    """Is it running? A check that could not be made says CANNOT_TELL, which never fails a resource."""
+    """Is it running? A check that could not be made says CANNOT_TELL, or raises `CannotTell` with the reason: the health is
+    unknown then, which fails a resource only when it lasts (`health_unknown_timeout`)."""
 
     YES = "yes"
     NO = "no"
@@ -110,8 +115,11 @@ class Processes(Protocol):
         environment: Mapping[str, str] | None = None,
         working_directory: str | None = None,
         user: str | None = None,
+        ends_all: bool = False,
     ) -> Finished:
-        """Run a command to its end and give its output (bounded, the last part); killed when the time runs out."""
+        """Run a command to its end and give its output (bounded, the last part); killed when the time runs out. With
+        `ends_all`, as for a check, everything that it started is ended with it; without, what it leaves belongs to the
+        resource. Raises `StartRefused` when it cannot be started."""
 
     def main(self) -> Process | None:
         """The watched process that was started last."""
