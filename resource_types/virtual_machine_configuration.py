@@ -2,7 +2,8 @@
 
 Online reads the definition afresh and proves every path in it, so what was changed while the machine was offline is there on
 the next node. A path that is wrong or missing fails this resource, with the path in the message, before the machine that
-depends on it is tried. Nothing runs for it.
+depends on it is tried. Nothing runs for it. What goes missing later harms nobody who runs: it is told, and is there again
+when it is needed, or fails the start then.
 """
 
 from clusterd.resource_api import (
@@ -16,8 +17,9 @@ from clusterd.resource_api import (
     UnknownControl,
 )
 from resource_types.machine_definition import Definition, definition_path, prove, read_definition
+from resource_types.machine_definition.definition import paths_of
 from resource_types.machine_definition.examination import examine_definitions
-from resource_types.machine_definition.proof import missing_paths
+from resource_types.machine_definition.presence import Presence
 from resource_types.physical_disk.places import places
 
 PROBLEM_COUNT_SHOWN_MAX = 5
@@ -42,6 +44,7 @@ class VirtualMachineConfiguration(ResourceType):
 
     def __init__(self) -> None:
         self._proven: Definition | None = None
+        self._presence = Presence()
 
     def online(self, context: Context) -> None:
         if self._proven is None:
@@ -62,9 +65,9 @@ class VirtualMachineConfiguration(ResourceType):
         if self._proven is None:
             return Health.NO
         path = definition_path(context.properties["definition"])
-        missing = missing_paths(path, self._proven)
-        if missing:
-            raise ResourceFailed("; ".join(missing))
+        trouble = self._presence.trouble([path, *paths_of(self._proven)])
+        words = "what runs does not need it any more, its next start or move here does"
+        context.concern(f"{trouble}: {words}" if trouble else "")
         return Health.YES
 
     @classmethod

@@ -132,7 +132,9 @@ class Machines:
         record = find_machine(self._port.view(), name)
         group = observe(self._port.view(), self._port.status(), record.group)
         found = next(each for each in group.resources if key_of(each.record.name) == key_of(record.name))
-        if found.state is not ResourceState.ONLINE or not group.owner:
+        # What was left alone when it failed (maintenance) may run all the same: whoever is there can say so.
+        may_run = found.state is ResourceState.ONLINE or (found.report is not None and found.report.may_run)
+        if not may_run or not group.owner:
             hint = f"clusterctl vm start {record.name}"
             raise Refused(f"machine {record.name} is {found.state}: only what runs can be asked", hint=hint)
         return record, group.owner

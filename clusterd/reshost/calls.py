@@ -50,7 +50,7 @@ class Calls:
             raise
         finally:
             if verb in _START_AND_STOP:
-                self.warned = context.warned
+                self.warned = context.told
             if flight.returned.done():
                 self._came_back(flight)
 

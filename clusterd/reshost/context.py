@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from clusterd.adapters.boot_clock import now_ms
 from clusterd.adapters.plain_log import log
@@ -72,8 +72,8 @@ class CallContext:
         self._cancelled = threading.Event()
         self._asked: set[concurrent.futures.Future[Any]] = set()
         self.progressed_ms = now_ms()
-        self.warned = ""
-        """The last warning: what an operator must know of a call that succeeded."""
+        self.told, self._has_warned = "", False
+        """What an operator should know of a call that succeeded: the last warning, or else the last information."""
 
     properties = property(lambda self: self._properties)
     cluster = property(lambda self: self._names.cluster)
@@ -91,10 +91,11 @@ class CallContext:
 
     @property
     def log(self) -> "ResourceLog":
-        return ResourceLog(self._names, self._keep_warning)
+        return ResourceLog(self._names, self._keep)
 
-    def _keep_warning(self, message: str) -> None:
-        self.warned = message
+    def _keep(self, message: str, *, is_warning: bool) -> None:
+        if is_warning or not self._has_warned:
+            self.told, self._has_warned = message, is_warning
 
     def remaining_ms(self) -> int:
         """A little less than the host allows, so that the resource type can say itself what it waited for."""
@@ -161,21 +162,26 @@ class CallContext:
             self._asked.discard(asked)
 
 
+class Keep(Protocol):
+    def __call__(self, message: str, *, is_warning: bool) -> None: ...
+
+
 class ResourceLog:
     """Lines on the host's standard error that name the resource."""
 
-    def __init__(self, names: Names, on_warning: Callable[[str], None]) -> None:
-        self._on_warning = on_warning
+    def __init__(self, names: Names, keep: "Keep") -> None:
+        self._keep = keep
         self._bound = {"group": names.group, "resource": names.resource, "generation": names.generation}
 
     def debug(self, message: str) -> None:
         log("plugin.said", "debug", message=message, **self._bound)
 
     def info(self, message: str) -> None:
+        self._keep(message, is_warning=False)
         log("plugin.said", "info", message=message, **self._bound)
 
     def warning(self, message: str) -> None:
-        self._on_warning(message)
+        self._keep(message, is_warning=True)
         log("plugin.said", "warning", message=message, **self._bound)
 
 

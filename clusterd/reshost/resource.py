@@ -26,6 +26,7 @@ from clusterd.wire import host_pb2
 
 TERMINATE_WITHIN_MS = 5000
 RETURN_WITHIN_MS = 2000
+TOLD_EARLY_MAX = 8
 _FAILED = host_pb2.RESOURCE_EVENT_KIND_FAILED
 _HUNG = host_pb2.RESOURCE_EVENT_KIND_HUNG
 _WARNING = host_pb2.RESOURCE_EVENT_KIND_WARNING
@@ -56,6 +57,8 @@ class HostedResource:
         self._type: ResourceType | None = None
         self._properties: Mapping[str, Any] = {}
         self._call = host_pb2.ResourceCall()
+        self._told_early: list[tuple[Told, str]] = []
+        """What the resource type said while it still came online."""
         self._cluster_id = ""
         """As it was when it began: what it keeps outside is found by it."""
         self._workload: Workload | None = None
@@ -113,7 +116,7 @@ class HostedResource:
         async with self._lock:
             if (refusal := await self._online_refusal(call)) is not None:
                 return refusal
-            is_prepared = self.state == "prepared"
+            is_prepared, self._told_early = self.state == "prepared", []
             if is_prepared:
                 self._call, self._properties, self.state = call, properties, "online-pending"
             else:
@@ -130,6 +133,7 @@ class HostedResource:
                 return self._failed_call("online", error)
             self.state = "online"
             self._watch()
+            self._tell_what_came_early()
             return result(host_pb2.OUTCOME_DONE, self._calls.take_warning(), pid=self.pid, since_ms=since_ms)
 
     async def _online_refusal(self, call: host_pb2.ResourceCall) -> host_pb2.CallResult | None:
@@ -376,6 +380,8 @@ class HostedResource:
             self._fail(end_words(running, self._workload))
 
     def _told(self, workload: Workload, what: Told, message: str) -> None:
+        if self._workload is workload and self.state == "online-pending":
+            self._told_early = [*self._told_early, (what, message)][-TOLD_EARLY_MAX:]
         if self.state != "online" or self._workload is not workload:
             return
         match what:
@@ -391,6 +397,14 @@ class HostedResource:
                 if message != self.concern:
                     self.concern = message
                     self._emit(_CONCERN, message)
+
+    def _tell_what_came_early(self) -> None:
+        """After the answer: whoever waits for that must not be told first how what it asked for ended."""
+        early, self._told_early = self._told_early, []
+        workload = self._workload
+        if workload is not None:
+            for each in early:
+                asyncio.get_running_loop().call_soon(self._told, workload, *each)
 
     def _note_inside(self, message: str) -> None:
         if message != self.embedded_failure:
@@ -427,14 +441,7 @@ class HostedResource:
     def _context(self, workload: Workload, on_progress: OnProgress) -> CallContext:
         services = self._services
         return CallContext(
-            Names(
-                services.cluster,
-                self._cluster_id,
-                services.node,
-                self.group,
-                self.name,
-                self.generation,
-            ),
+            Names(services.cluster, self._cluster_id, services.node, self.group, self.name, self.generation),
             self._properties,
             workload,
             reason=self._call.reason,

@@ -153,7 +153,9 @@ class Processes(Protocol):
 
 class Log(Protocol):
     def debug(self, message: str) -> None: ...
-    def info(self, message: str) -> None: ...
+    def info(self, message: str) -> None:
+        """The last one of a start or stop that succeeds and warned of nothing is shown to the operator with its outcome."""
+
     def warning(self, message: str) -> None:
         """The last one of a start or stop that succeeds is shown to the operator with its outcome."""
 

@@ -6,7 +6,7 @@ import stat
 from collections.abc import Callable
 
 from clusterd.resource_api import Problem
-from resource_types.machine_definition.definition import Definition, Disk, NetworkKind, paths_of
+from resource_types.machine_definition.definition import Definition, Disk, NetworkKind
 from resource_types.machine_definition.images import ImageTrouble, chain_of
 from resource_types.machine_definition.parsing import TEXT_SIZE_MAX, parse_definition
 from resource_types.machine_definition.volumes import mounted_at, volume_of
@@ -114,14 +114,3 @@ def _file_problems(key: str, path: str, *, writable: bool = False) -> list[Probl
     if not os.access(path, os.R_OK | (os.W_OK if writable else 0)):
         return [Problem(key, f"{path} may not be {'read and written' if writable else 'read'} by this node's host")]
     return []
-
-
-def missing_paths(path: str, definition: Definition) -> list[str]:
-    """What was there when the definition was proven and is not any more."""
-    found: list[str] = []
-    for each in (path, *paths_of(definition)):
-        try:
-            os.stat(each)
-        except OSError as error:
-            found.append(f"{each}: {error.strerror}")
-    return found

@@ -1,5 +1,6 @@
 """What does a disk's back end offer, whatever it is made of? Pure: the interface and its words."""
 
+import errno
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
@@ -23,6 +24,16 @@ class PathLost(Exception):
 
 class IoFailed(Exception):
     """The storage refused or failed one read or write."""
+
+
+class NoRoom(IoFailed):
+    """The storage has no room for what was to be written. It may have some later, and nothing is damaged."""
+
+
+def failed_io(path: str, error: OSError) -> IoFailed:
+    """What a file system's refusal means. A quota that is used up is no room, too."""
+    kind = NoRoom if error.errno in (errno.ENOSPC, errno.EDQUOT) else IoFailed
+    return kind(f"{path}: {error.strerror}")
 
 
 class Preempted(NamedTuple):

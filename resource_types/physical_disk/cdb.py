@@ -9,6 +9,8 @@ WRITE_EXCLUSIVE_REGISTRANTS_ONLY = 5
 ALLOCATION_BYTES = 8192
 UNIT_ATTENTION = 6
 UNKNOWN_COMMAND_CODE, MISCOMPARE_CODE = 0x2000, 0x1D00
+NO_ROOM_CODE = 0x2707
+"""Of a thin unit whose pool is full: SPACE ALLOCATION FAILED WRITE PROTECT."""
 PREEMPTED_CODES = frozenset({0x2A03, 0x2A05})
 """What a session is told, once, after somebody preempted its reservation or registration."""
 

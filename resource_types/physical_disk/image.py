@@ -22,6 +22,7 @@ from resource_types.physical_disk.back_end import (
     PathLost,
     Preempted,
     Refused,
+    failed_io,
 )
 from resource_types.physical_disk.keys import Judgement, Key, Verdict, View, arbitrate, defend, shown
 from resource_types.physical_disk.lease import BLOCK_BYTES, Lease
@@ -183,14 +184,14 @@ class Image:
                 written = os.pwrite(self._image, view, offset)
                 view, offset = view[written:], offset + written
         except OSError as error:
-            raise IoFailed(f"{self._path}: {error.strerror}") from error
+            raise failed_io(self._path, error) from error
 
     def flush(self) -> None:
         self._look()
         try:
             os.fdatasync(self._image)
         except OSError as error:
-            raise IoFailed(f"{self._path}: {error.strerror}") from error
+            raise failed_io(self._path, error) from error
 
     def trim(self, offset: int, length: int) -> None:
         self._look()

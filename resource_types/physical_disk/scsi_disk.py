@@ -15,6 +15,7 @@ from resource_types.physical_disk.back_end import (
     Clock,
     IoFailed,
     Lost,
+    NoRoom,
     PathLost,
     Preempted,
     Refused,
@@ -260,7 +261,7 @@ class ScsiDisk:
                 except Conflict as error:
                     raise Lost("the target refused it: another node preempted the reservation") from error
                 except CommandFailed as error:
-                    raise IoFailed(str(error)) from error
+                    raise (NoRoom if error.code == cdb.NO_ROOM_CODE else IoFailed)(str(error)) from error
                 except (LinkLost, PathLost) as error:
                     self._reservation.disconnect()
                     if self._clock.now_ms() >= until_ms:

@@ -26,13 +26,14 @@ from resource_types.physical_disk.back_end import (
     Clock,
     IoFailed,
     Lost,
+    NoRoom,
     PathLost,
     Preempted,
     Refused,
 )
 from resource_types.physical_disk.control_server import ControlServer, Tell
 from resource_types.physical_disk.keys import Key, key_of, parse, shown
-from resource_types.physical_disk.nbd import EIO, EPERM, IoRefused, NbdServer
+from resource_types.physical_disk.nbd import EIO, ENOSPC, EPERM, IoRefused, NbdServer
 
 CHECK_BYTES = 4096
 _Answer = TypeVar("_Answer")
@@ -219,7 +220,7 @@ class Session:
         except (IoFailed, PathLost) as error:
             self._io_failures += 1
             print(f"disk: {error}", file=sys.stderr, flush=True)
-            raise IoRefused(EIO) from error
+            raise IoRefused(ENOSPC if isinstance(error, NoRoom) else EIO) from error
 
     def _counted(self, use: Callable[[], _Answer]) -> _Answer:
         with self._using:

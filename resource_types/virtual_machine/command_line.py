@@ -19,6 +19,7 @@ from resource_types.machine_definition.definition import (
 
 QEMU = "qemu-system-x86_64"
 AGENT_PORT = "org.qemu.guest_agent.0"
+AGENT_DEVICE = "agent-port"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,8 @@ def _boot(definition: Definition) -> list[str]:
 
 def _console(definition: Definition, places: Places) -> list[str]:
     log = f",logfile={_escaped(definition.serial_log)},logappend=on" if definition.serial_log else ""
-    chardev = f"socket,id=console,path={_escaped(places.console)},server=on,wait=off{log}"
+    # QEMU goes to the relay, which listens already and always reads: the guest waits for nobody at the console.
+    chardev = f"socket,id=console,path={_escaped(places.console)}{log}"
     return ["-chardev", chardev, "-device", "isa-serial,chardev=console,index=0"]
 
 
@@ -81,7 +83,13 @@ def _guest_agent(definition: Definition, places: Places) -> list[str]:
     words = ["-chardev", f"socket,id=agent,path={_escaped(places.guest_agent)},server=on,wait=off"]
     if definition.guest_agent is GuestAgent.SERIAL:
         return [*words, "-device", "isa-serial,chardev=agent,index=1"]
-    return [*words, "-device", "virtio-serial-pci", "-device", f"virtserialport,chardev=agent,name={AGENT_PORT}"]
+    return [
+        *words,
+        "-device",
+        "virtio-serial-pci",
+        "-device",
+        f"virtserialport,chardev=agent,name={AGENT_PORT},id={AGENT_DEVICE}",
+    ]
 
 
 def _disks(definition: Definition, direct_paths: frozenset[str]) -> list[str]:
@@ -121,7 +129,8 @@ def node_name(disk: Disk) -> str:
 def _disk_device(disk: Disk, at: int) -> str:
     driver = {Bus.VIRTIO: "virtio-blk-pci", Bus.IDE: "ide-hd", Bus.SCSI: "scsi-hd,bus=scsi.0"}[disk.bus]
     shared = ",share-rw=on" if disk.mode is DiskMode.SHARED else ""
-    errors = ",werror=report,rerror=report"
+    # Where there is no room the guest stands still: it can do nothing about it, and an error would harm its file system.
+    errors = ",werror=enospc,rerror=report"
     # 20 characters are what virtio and IDE have room for.
     serial = f",serial={disk.id[:20]}"
     return f"{driver},drive={node_name(disk)},id=device-{disk.id},bootindex={at + 1}{errors}{serial}{shared}"

@@ -114,6 +114,15 @@ PROPERTIES = (
         maximum=1 << 20,
     ),
     Property(
+        "migration_timeout",
+        PropertyKind.DURATION,
+        "how long a live migration may go on after all memory was sent once, if the guest writes faster than the rest is "
+        "sent; then it stays where it is, and what must leave all the same (a drain) goes by a quick move. 0: no limit",
+        default=600_000,
+        minimum=0,
+        unit="ms",
+    ),
+    Property(
         "migration_downtime",
         PropertyKind.DURATION,
         "how long the guest may stand still at the end of a live migration; smaller may never end with a busy guest",

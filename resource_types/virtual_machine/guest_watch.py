@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from clusterd.resource_api import CallCancelled, Context
+from resource_types.virtual_machine.command_line import AGENT_DEVICE
+from resource_types.virtual_machine.concerns import Concerns, Topic
 
 _LOOK_EVERY_S = 0.05
 _ENDED_MIGRATIONS = ("completed", "failed", "cancelled")
@@ -26,8 +28,16 @@ class GuestWatch:
         """The guest switched itself off."""
         self.panic = ""
         self.reset_count = 0
+        """How often the guest reset itself."""
+        self.boot_count = 0
+        """How often it began afresh, whoever wanted that."""
         self.io_error = ""
         """The last error of a disk since `forget_io_error`."""
+        self.concerns = Concerns()
+        self.agent_has_left = False
+        """The guest closed its end of the agent's port, in good order: it goes down, or does without an agent."""
+        self.asked_to_go_down_at_s = 0.0
+        """When the power button was pressed last, by the monotonic clock; 0: never."""
         self.migration = ""
         """How far QEMU's migration is, in its own word."""
         self.stood_still_at_s = 0.0
@@ -37,6 +47,7 @@ class GuestWatch:
     def tell(self, context: Context, *, shutdown_is_failure: bool) -> None:
         """From here on the cluster is told. What happened before is told now."""
         self._teller, self._shutdown_is_failure = context, shutdown_is_failure
+        self.concerns.tell_through(context)
         if self.panic:
             context.failed(self.panic)
         elif self.is_off:
@@ -113,21 +124,33 @@ class GuestWatch:
             case "SHUTDOWN" if data.get("guest"):
                 self.is_off = True
                 self.tell_off()
-            case "RESET" if data.get("guest"):
-                self.reset_count += 1
+            case "RESET":
+                # Whoever asked for it: what ran before is over, and with it what was seen of it.
+                self.panic, self.is_off = "", False
+                self.boot_count += 1
+                self.reset_count += 1 if data.get("guest") else 0
             case "GUEST_PANICKED":
                 self.panic = f"the guest panicked{_panic_words(data)}"
                 if self._teller is not None:
                     self._teller.failed(self.panic)
+            case "BLOCK_IO_ERROR" if data.get("nospace"):
+                self.concerns.note(
+                    Topic.NO_ROOM,
+                    f"the guest stands still: there is no room on the storage of disk {_disk_of(data)}; it goes on when "
+                    "there is some",
+                )
             case "BLOCK_IO_ERROR":
-                disk = str(data.get("node-name") or data.get("device") or "a disk").removeprefix("disk-")
-                self.io_error = f"disk {disk}: a {data.get('operation')} failed: {data.get('reason')}"
+                self.io_error = f"disk {_disk_of(data)}: a {data.get('operation')} failed: {data.get('reason')}"
                 if self._teller is not None:
                     self._teller.embedded_failure(self.io_error)
             case "STOP":
                 self.stood_still_at_s = at_s
             case "RESUME":
                 self.went_on_at_s = at_s
+            case "POWERDOWN":
+                self.asked_to_go_down_at_s = time.monotonic()
+            case "VSERPORT_CHANGE" if data.get("id") == AGENT_DEVICE:
+                self.agent_has_left = not data.get("open")
             case "MIGRATION":
                 self.migration = str(data.get("status", ""))
             case _:
@@ -136,6 +159,10 @@ class GuestWatch:
 
 def _passed_ms(at_s: float) -> int:
     return max(0, round(1000 * (time.time() - at_s)))
+
+
+def _disk_of(data: Mapping[str, Any]) -> str:
+    return str(data.get("node-name") or data.get("device") or "a disk").removeprefix("disk-")
 
 
 def _panic_words(data: Mapping[str, Any]) -> str:

@@ -8,7 +8,9 @@ from typing import Any
 
 from clusterd.resource_api import CallCancelled, Context, NotOnThisNode, Process, ResourceFailed
 from resource_types.machine_definition import Definition
+from resource_types.machine_definition.definition import GuestAgent
 from resource_types.virtual_machine.command_line import QEMU, Places, command_line
+from resource_types.virtual_machine.console_relay import ConsoleRelay
 from resource_types.virtual_machine.guest_watch import GuestWatch
 from resource_types.virtual_machine.held_disks import HeldDisks
 from resource_types.virtual_machine.qmp import Monitor, MonitorError, MonitorGone, MonitorRefused
@@ -19,6 +21,8 @@ QUIT_WITHIN_MS = 2000
 GONE_WITHIN_MS = 200
 CALL_WITHIN_MS = 5000
 OUTPUT_LINES = 10
+OVER = ("shutdown", "guest-panicked", "internal-error")
+"""QEMU's words for a guest that does not go on by itself any more."""
 NOT_FINALIZED = "not finalized"
 FINALIZED_WITHIN_S = 2.0
 FINALIZED_LOOK_S = 0.001
@@ -28,15 +32,23 @@ class Machine:
     """One QEMU, from its start to its end. `start` makes it; whoever has it calls `end`."""
 
     def __init__(
-        self, context: Context, definition: Definition, folder: RunFolder, process: Process, held: HeldDisks
+        self,
+        context: Context,
+        definition: Definition,
+        folder: RunFolder,
+        process: Process,
+        held: HeldDisks,
+        console: ConsoleRelay,
     ) -> None:
         self.definition, self.folder, self.process = definition, folder, process
-        self._held = held
+        self._held, self._console = held, console
         self.watch = GuestWatch()
         self.is_incoming = False
         """It waits for memory from elsewhere, or has it and was not continued."""
         self.was_moved = False
         """Its memory went elsewhere: to another node, or into a file."""
+        self.is_forgotten = False
+        """Nothing of it is held here any more."""
         self.served: tuple[tuple[int, int], ...] = ()
         """The sockets of its disks that it is connected to, of one that waits for memory."""
         self._monitor = self._connect(context)
@@ -93,6 +105,23 @@ class Machine:
                 raise ResourceFailed(f"the guest cannot go on: {error}") from error
         self.is_incoming = self.was_moved = False
 
+    def agent_is_there(self) -> bool:
+        """Whether the guest holds its end of the agent's port open. A serial port does not tell."""
+        if self.definition.guest_agent != GuestAgent.VIRTIO:
+            return False
+        ends = {each.get("label"): each.get("frontend-open") for each in self.call("query-chardev")}
+        return bool(ends.get("agent"))
+
+    def disk_work(self, *, context: Context, within_ms: int) -> int:
+        """A number that rises with everything that the guest's disks do for it."""
+        stats = [each.get("stats", {}) for each in self.call("query-blockstats", context=context, within_ms=within_ms)]
+        return sum(int(each.get(f"{what}_operations", 0)) for each in stats for what in ("rd", "wr", "flush", "unmap"))
+
+    def go_on_if_it_can(self) -> None:
+        """For a guest that was made to stand still. One that is off or has panicked stays that, though QEMU would run it."""
+        if self.status() not in ("running", *OVER):
+            self.go_on()
+
     def reconnect(self, within_ms: int) -> None:
         """Open the monitor again when its connection was lost. Raises MonitorError."""
         if not self._monitor.is_open:
@@ -120,8 +149,10 @@ class Machine:
 
     def forget(self) -> None:
         """Close what this side holds. Wakes every call that waits for QEMU. May be repeated."""
+        self.is_forgotten = True
         self._monitor.close()
         self.watch.wake()
+        self._console.close()
         self.folder.remove()
         self._held.release()
 
@@ -154,10 +185,12 @@ def start(context: Context, definition: Definition, *, is_incoming: bool = False
 
 def _start(context: Context, definition: Definition, held: HeldDisks, *, is_incoming: bool) -> Machine:
     folder = RunFolder(context.properties["run_folder"], context.resource)
+    console: ConsoleRelay | None = None
     try:
+        console = _console(folder)
         command = command_line(
             definition,
-            Places(folder.monitor, folder.console, folder.guest_agent),
+            Places(folder.monitor, folder.serial, folder.guest_agent),
             name=context.resource,
             accelerator=context.properties["accelerator"],
             generation=context.generation,
@@ -166,7 +199,7 @@ def _start(context: Context, definition: Definition, held: HeldDisks, *, is_inco
         )
         process = context.processes.start(command, watch=True)
         try:
-            machine = Machine(context, definition, folder, process, held)
+            machine = Machine(context, definition, folder, process, held, console)
             machine.is_incoming = is_incoming
             machine.call("migrate-set-capabilities", {"capabilities": _CAPABILITIES}, context=context)
             return machine
@@ -175,8 +208,17 @@ def _start(context: Context, definition: Definition, held: HeldDisks, *, is_inco
                 context.processes.kill()
             raise
     except BaseException:
+        if console is not None:
+            console.close()
         folder.remove()
         raise
+
+
+def _console(folder: RunFolder) -> ConsoleRelay:
+    try:
+        return ConsoleRelay(folder.serial, folder.console)
+    except OSError as error:
+        raise ResourceFailed(f"the sockets of the console in {folder.path} cannot be made: {error.strerror}") from error
 
 
 _CAPABILITIES = [

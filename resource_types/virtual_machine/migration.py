@@ -16,11 +16,13 @@ import ipaddress
 import json
 import os
 import socket
+import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from clusterd.resource_api import CallCancelled, Context, ResourceFailed
 from resource_types.machine_definition import Definition, fingerprint
+from resource_types.virtual_machine.concerns import Topic
 from resource_types.virtual_machine.machine import Machine, output_words, start
 from resource_types.virtual_machine.qmp import MonitorError
 from resource_types.virtual_machine.saved_state import version_misfit
@@ -29,6 +31,8 @@ PREPARED_SIZE_MAX = 4096
 PROGRESS_EVERY_MS = 250
 CANCEL_WITHIN_MS = 5000
 CANCEL_LOOK_EVERY_MS = 20
+SLOW_TOLD_AFTER_S = 20.0
+"""A migration that still sends the same again that long after everything was sent once is told of."""
 NO_LIMIT_BANDWIDTH = 1 << 40
 _UNDER_WAY = ("setup", "active", "cancelling", "device", "pre-switchover", "wait-unplug")
 
@@ -150,6 +154,7 @@ def send(context: Context, machine: Machine, text: str) -> int:
     except MonitorError as error:
         raise ResourceFailed(f"migration to {prepared.node} failed: {error}") from error
     finally:
+        machine.watch.concerns.note(Topic.LIVE_MOVE, "")
         if not is_sent:
             _run_on_here(machine)
             machine.watch.tell_again(teller)
@@ -196,21 +201,64 @@ def set_bandwidth(context: Context, machine: Machine, text: str) -> None:
 
 
 def _wait(context: Context, machine: Machine, prepared: Prepared) -> None:
-    sent = 0
-    while not machine.watch.wait(
-        lambda: machine.watch.migration_ended() or machine.has_ended, context, PROGRESS_EVERY_MS
-    ):
+    """Raises ResourceFailed for one that fell through, that makes no progress, or that does not converge in time."""
+    sent, convergence = 0, _Convergence(context.properties["migration_timeout"])
+    while not machine.watch.wait(lambda: _is_decided(machine), context, PROGRESS_EVERY_MS):
         answer = machine.call("query-migrate", context=context)
         before, sent = sent, int((answer.get("ram") or {}).get("transferred", 0))
         if sent > before:
             context.progress(_progress_words(answer, prepared))
         elif context.remaining_ms() <= 0:
             raise ResourceFailed(f"migration to {prepared.node} made no progress; does {prepared.node} still answer?")
+        slow = convergence.look(answer, time.monotonic())
+        machine.watch.concerns.note(Topic.LIVE_MOVE, f"moving live to {prepared.node}: {slow}" if slow else "")
+        if convergence.is_over:
+            raise ResourceFailed(f"migration to {prepared.node} was given up: {slow}")
     if machine.has_ended:
         raise ResourceFailed(f"QEMU ended during the migration to {prepared.node}{output_words(context)}")
-    if machine.watch.migration != "completed":
-        because = machine.call("query-migrate").get("error-desc") or machine.watch.migration
-        raise ResourceFailed(f"migration to {prepared.node} failed: {because}")
+    if machine.watch.migration == "completed":
+        return
+    if machine.watch.is_off or machine.watch.panic:
+        raise ResourceFailed(machine.watch.panic or f"the guest switched itself off on its way to {prepared.node}")
+    because = machine.call("query-migrate").get("error-desc") or machine.watch.migration
+    raise ResourceFailed(f"migration to {prepared.node} failed: {because}")
+
+
+def _is_decided(machine: Machine) -> bool:
+    """A guest that is off or has panicked has nothing to go on with elsewhere."""
+    watch = machine.watch
+    return watch.migration_ended() or machine.has_ended or watch.is_off or bool(watch.panic)
+
+
+class _Convergence:
+    """Whether what is left to send becomes less, once everything was sent for the first time. Pure."""
+
+    def __init__(self, timeout_ms: int) -> None:
+        self._timeout_s = timeout_ms / 1000
+        self._since_s: float | None = None
+        self.is_over = False
+
+    def look(self, answer: dict[str, Any], now_s: float) -> str:
+        """Words for a migration that has gone on for long; empty for one that has not. `answer` is to query-migrate."""
+        ram = answer.get("ram") or {}
+        if int(ram.get("dirty-sync-count", 0)) <= 1:
+            return ""
+        self._since_s = now_s if self._since_s is None else self._since_s
+        slow_s = now_s - self._since_s
+        self.is_over = bool(self._timeout_s) and slow_s >= self._timeout_s
+        if slow_s < SLOW_TOLD_AFTER_S and not self.is_over:
+            return ""
+        written = int(ram.get("dirty-pages-rate", 0)) * int(ram.get("page-size", 4096)) / 1e6
+        limit = (
+            f"it is given up {self._timeout_s:g} s after all was sent once (migration_timeout)"
+            if self._timeout_s
+            else ""
+        )
+        words = (
+            f"the guest writes {written:.0f} MB/s and {float(ram.get('mbps', 0)) / 8:.0f} MB/s are sent, "
+            f"pass {ram.get('dirty-sync-count')}"
+        )
+        return f"{words}; {limit}" if limit else words
 
 
 def percent(answer: dict[str, Any]) -> int:
@@ -240,5 +288,4 @@ def _run_on_here(machine: Machine) -> None:
             if machine.call("query-migrate").get("status") not in _UNDER_WAY:
                 break
             machine.watch.pause(CANCEL_LOOK_EVERY_MS)
-        if machine.status() != "running":
-            machine.go_on()
+        machine.go_on_if_it_can()

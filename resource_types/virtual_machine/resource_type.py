@@ -20,6 +20,8 @@ from clusterd.resource_api import (
 from resource_types.machine_definition import Definition, definition_path
 from resource_types.virtual_machine import accelerator, migration, saved_state, stopping
 from resource_types.virtual_machine.declared import PROPERTIES, OfflineAction
+from resource_types.virtual_machine.guest_clock import GuestClock
+from resource_types.virtual_machine.guest_health import GuestHealth
 from resource_types.virtual_machine.heartbeat import Heartbeat
 from resource_types.virtual_machine.machine import Machine, output_words, process_state, start
 from resource_types.virtual_machine.qmp import MonitorError
@@ -30,12 +32,6 @@ LOOK_WITHIN_MS = 250
 MIGRATED = "migrated"
 """The reason of an offline whose guest runs elsewhere already."""
 DELETING = "deleting"
-_FAILED_STATUS = {
-    "guest-panicked": "the guest panicked",
-    "internal-error": "QEMU cannot run the guest any further (internal error)",
-    "io-error": "QEMU stopped the guest because of a disk error",
-    "watchdog": "the guest's watchdog ran out",
-}
 
 
 class VirtualMachine(ResourceType):
@@ -51,7 +47,7 @@ class VirtualMachine(ResourceType):
 
     def __init__(self) -> None:
         self._machine: Machine | None = None
-        self._heartbeat = Heartbeat()
+        self._health = GuestHealth()
         self._next_action: OfflineAction | None = None
         self._was_silent = False
         """The last quick look had no answer in time."""
@@ -63,25 +59,40 @@ class VirtualMachine(ResourceType):
         if machine is not None and not machine.has_ended and not machine.is_incoming:
             return 0
         if machine is not None and migration.has_arrived(machine) and self._has_its_disks(context, machine):
-            machine.go_on()
+            self._arrive(machine)
         else:
             self._start(context)
         self._begin_to_tell(context)
         return self._running().watch.runs_for_ms()
 
+    def _arrive(self, machine: Machine) -> None:
+        """It goes on as it left: who switched itself off on the way is off, and who panicked has panicked."""
+        match machine.status():
+            case "shutdown":
+                machine.is_incoming, machine.watch.is_off = False, True
+            case "guest-panicked":
+                raise ResourceFailed("the guest panicked while it was moved")
+            case _:
+                machine.go_on()
+        self._health = GuestHealth(Heartbeat(was_heard=machine.agent_is_there()))
+
     def _start(self, context: Context) -> None:
         self._end(context)
         definition = self._definition(context)
+        self._health = GuestHealth()
         self._machine = saved_state.resume(context, definition, self._state_path(context))
         if self._machine is None:
             self._machine = start(context, definition)
+            context.log.info("the guest booted")
+        else:
+            context.log.info("the guest went on where it was, with the memory that was saved")
+            GuestClock(self._machine).set_soon()
         status = self._machine.status(context=context)
         if status not in ("running", "shutdown"):
             raise ResourceFailed(f"QEMU says that the guest is {status!r} right after the start{output_words(context)}")
 
     def _begin_to_tell(self, context: Context) -> None:
         if self._machine is not None:
-            self._heartbeat = Heartbeat()
             is_failure = context.properties["shutdown_action"] == "failed"
             self._machine.watch.tell(context, shutdown_is_failure=is_failure)
 
@@ -94,7 +105,7 @@ class VirtualMachine(ResourceType):
         action = self._next_action or OfflineAction(said)
         if action is OfflineAction.SAVE and context.reason == DELETING:
             action = OfflineAction.SHUT_DOWN  # nobody would ever read the file
-        stopping.stop(context, machine, self._heartbeat, action, self._state_path(context))
+        stopping.stop(context, machine, self._health.heartbeat, action, self._state_path(context))
         self._machine = self._next_action = None
 
     def terminate(self, context: Context) -> None:
@@ -133,7 +144,7 @@ class VirtualMachine(ResourceType):
             was_silent, self._was_silent = self._was_silent, True
             return Health.NO if is_stopped or was_silent else Health.CANNOT_TELL
         self._was_silent = False
-        return Health.of(status not in _FAILED_STATUS)
+        return Health.of(not self._health.failure(self._machine, status))
 
     def is_alive(self, context: Context) -> Health:
         machine = self._machine
@@ -145,27 +156,16 @@ class VirtualMachine(ResourceType):
             status = machine.status(within_ms=limit_ms, context=context)
         except MonitorError as error:
             raise ResourceFailed(f"{error}{_process_words(machine.process.pid)}") from error
-        if status in _FAILED_STATUS:
-            raise ResourceFailed(machine.watch.panic or _FAILED_STATUS[status])
-        if status == "shutdown":
+        if failure := self._health.failure(machine, status):
+            raise ResourceFailed(failure)
+        if status == "shutdown" or machine.watch.is_off:
             machine.watch.tell_off()
             return Health.YES
         if not machine.watch.forget_io_error():
             context.embedded_well()
-        return self._heart_health(context, machine) if status == "running" else Health.YES
-
-    def _heart_health(self, context: Context, machine: Machine) -> Health:
-        if machine.definition.guest_agent == "none" or not context.properties["check_heartbeat"]:
-            return Health.YES
-        limit_ms = context.properties["heartbeat_timeout"]
-        heard = self._heartbeat.beats(
-            machine.folder.guest_agent,
-            reset_count=machine.watch.reset_count,
-            within_ms=limit_ms,
-            is_cancelled=context.is_cancelled,
-        )
-        if heard is Health.NO:
-            raise ResourceFailed(f"the guest's agent answered before and did not for {limit_ms} ms: the guest hangs")
+        if status == "running":
+            self._health.expect_heartbeat(context, machine)
+        machine.watch.concerns.again()
         return Health.YES
 
     # ---- live migration ----
@@ -180,8 +180,9 @@ class VirtualMachine(ResourceType):
 
     def resume_after_migration(self, context: Context) -> None:
         machine = self._running()
-        if machine.was_moved:
+        if machine.was_moved and not machine.watch.is_off and not machine.watch.panic:
             machine.go_on()
+        machine.was_moved = False
         self._begin_to_tell(context)
 
     def abandon_migration(self, context: Context) -> None:
@@ -237,7 +238,7 @@ class VirtualMachine(ResourceType):
             "memory_mib": machine.definition.memory_mib,
             "processors": machine.definition.processors,
             "guest_reset_count": machine.watch.reset_count,
-            "heartbeat": self._heartbeat.was_heard,
+            "heartbeat": self._health.heartbeat.was_heard,
             "console": machine.folder.console,
             "migration": str(moving.get("status", "none")),
             "migration_percent": migration.percent(moving),

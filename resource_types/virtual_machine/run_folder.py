@@ -42,7 +42,12 @@ class RunFolder:
 
     @property
     def console(self) -> str:
+        """Where people connect to; the relay joins it with `serial`, where QEMU does."""
         return os.path.join(self.path, "console.sock")
+
+    @property
+    def serial(self) -> str:
+        return os.path.join(self.path, "serial.sock")
 
     @property
     def guest_agent(self) -> str:

@@ -153,7 +153,7 @@ def _refuse_what_could_not_come_back(context: Context, machine: Machine) -> None
 def _go_on_here(machine: Machine) -> None:
     with contextlib.suppress(MonitorError):
         machine.call("migrate_cancel")
-    machine.go_on()
+    machine.go_on_if_it_can()
 
 
 def _send_memory(context: Context, machine: Machine, file: int) -> None:

@@ -16,7 +16,7 @@ from resource_types.virtual_machine.saved_state import save
 PROGRESS_EVERY_MS = 1000
 MARGIN_MS = 2000
 """What is kept of the call's time for turning off."""
-_CAN_BE_ASKED = ("running", "paused")
+_CAN_BE_ASKED = ("running", "paused", "io-error")
 
 
 def stop(context: Context, machine: Machine, heartbeat: Heartbeat, action: OfflineAction, state_path: str) -> None:

@@ -13,7 +13,7 @@ from clusterd.api.server import create_app
 from clusterd.database import Draft
 from clusterd.model.ids import GroupId, NodeId, ResourceId
 from clusterd.model.records import GroupRecord, ResourceRecord, ResourceTypeRecord
-from clusterd.model.states import Wanted
+from clusterd.model.states import ResourceState, Wanted
 from clusterd.resource_api import schema_of
 from clusterd.validation import Hypervisor, MachineFacts, NodeAnswer, encode
 from resource_types.physical_disk.properties import PROPERTIES as DISK_PROPERTIES
@@ -228,6 +228,19 @@ async def test_a_running_machine_is_asked_at_its_owner(client: TestClient, clust
     cluster.logs["shop"] = b"/run/x/console.sock"
     console = await get(client, "/v1/machines/shop/console")
     assert (console["node"], console["path"]) == ("n1", "/run/x/console.sock")
+
+
+@pytest.mark.usefixtures("nodes")
+async def test_a_machine_that_failed_and_was_left_alone_is_asked_too(
+    client: TestClient, cluster: PretendCluster
+) -> None:
+    """Under maintenance: its guest may run, and whoever wants to help needs its console."""
+    await post(client, "/v1/machines", {"name": "shop", "definition": PATH})
+    cluster.logs["shop"] = b"/run/x/console.sock"
+    cluster.report("shop", "shop", state=ResourceState.FAILED, may_run=True)
+    assert (await get(client, "/v1/machines/shop/console"))["path"] == "/run/x/console.sock"
+    cluster.report("shop", "shop", state=ResourceState.FAILED, may_run=False)
+    assert (await get(client, "/v1/machines/shop/console"))["http"] == 422
 
 
 @pytest.mark.usefixtures("nodes")

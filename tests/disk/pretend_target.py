@@ -12,6 +12,7 @@ from resource_types.physical_disk.cdb import Answer, Out, Sense, Status
 from resource_types.physical_disk.scsi_link import LinkLost
 
 GOOD, CONFLICT = Answer(Status.GOOD), Answer(Status.RESERVATION_CONFLICT)
+NO_ROOM = Answer(Status.CHECK_CONDITION, Sense(7, 0x2707))
 INVALID_FIELD = Answer(Status.CHECK_CONDITION, Sense(5, 0x2600))
 UNKNOWN_COMMAND, MISCOMPARE = (Answer(Status.CHECK_CONDITION, each) for each in (Sense(5, 0x2000), Sense(0xE, 0x1D00)))
 
@@ -35,6 +36,8 @@ class PretendTarget:
         self.log: list[str] = []
         self.sessions: list[PretendLink] = []
         self.is_reachable = True
+        self.is_full = False
+        """A thin unit whose pool has no room."""
         self.written: list[int] = []
         """The blocks that were written, one after the other."""
         self.meanwhile: dict[int, Callable[[], object]] = {}
@@ -118,6 +121,8 @@ class PretendLink:
             there, data = data[: len(data) // 2], data[len(data) // 2 :]
             if target.data[at:end] != there:
                 return MISCOMPARE
+        if target.is_full:
+            return NO_ROOM
         target.data[at:end] = data
         target.written += range(block, block + count)
         return GOOD

@@ -1,11 +1,15 @@
 """What only the target in memory can show: abort, APTPL, unit attentions, a path that stays away."""
 
+import errno
+
 import pytest
 
-from resource_types.physical_disk.back_end import Lost, PathLost
+from resource_types.physical_disk.back_end import Lost, NoRoom, PathLost, failed_io
 from resource_types.physical_disk.cdb import Sense
 from resource_types.physical_disk.keys import key_of
+from resource_types.physical_disk.nbd import ENOSPC, IoRefused
 from resource_types.physical_disk.scsi_disk import ScsiDisk
+from resource_types.physical_disk.session import Session
 from tests.disk.pretend_target import Dials, PretendTarget
 from tests.disk.storages import SteppedClock
 
@@ -106,3 +110,25 @@ def test_unmap_is_for_whole_blocks() -> None:
     disk.trim(100, 1500)
     assert bytes(target.data[:2048]) == b"A" * 512 + bytes(1024) + b"A" * 512
     assert disk.ids() == ["naa.6001"]
+
+
+def test_thin_unit_without_room_is_told_apart_from_a_broken_one() -> None:
+    """Who writes may wait for room, and nobody has lost anything."""
+    target, clock = PretendTarget(), SteppedClock()
+    disk = owner(target, clock, "n1", 1)
+    session = Session(disk, key_of("c", "n1", 1), INTERVAL_MS, clock)
+    session.answer("arbitrate", lambda words: None)
+    target.is_full = True
+    with pytest.raises(IoRefused) as caught:
+        session.write(0, b"A" * 512)
+    assert caught.value.number == ENOSPC
+    target.is_full = False
+    session.write(0, b"A" * 512)
+    session.close()
+
+
+@pytest.mark.parametrize(
+    ("number", "is_room"), [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EIO, False), (errno.EROFS, False)]
+)
+def test_file_system_without_room(number: int, is_room: bool) -> None:
+    assert isinstance(failed_io("/image", OSError(number, "x")), NoRoom) is is_room

@@ -42,6 +42,14 @@ async def test_what_a_start_or_stop_warned_of_is_told_once(bench: Bench) -> None
     assert (await bench.call("terminate")).message == ""
 
 
+async def test_what_is_said_while_it_comes_online_is_told_after_the_answer(bench: Bench) -> None:
+    answer = await bench.call("online", online="already-off")
+    assert (answer.outcome, answer.message) == (DONE, "it was off when it came")
+    told = await bench.told(host_pb2.RESOURCE_EVENT_KIND_STOPPED_ITSELF)
+    assert told.message == "it switched itself off"
+    assert (await bench.call("terminate")).outcome == DONE
+
+
 async def test_refusals_before_anything_is_done(bench: Bench) -> None:
     unknown = await bench.call("online", type_name="nothing")
     assert unknown.outcome == host_pb2.OUTCOME_UNKNOWN_TYPE

@@ -155,7 +155,9 @@ class DeskContext:
         self.desk.tell("embedded", message)
 
     def concern(self, message: str) -> None:
-        self.desk.tell("concern", message)
+        if message != self.desk.concern:  # the host tells only what is new
+            self.desk.concern = message
+            self.desk.tell("concern", message)
 
     def embedded_well(self) -> None:
         self.desk.tell("well", "")
@@ -171,6 +173,7 @@ class Desk:
         self.properties = effective(properties, schema_of(make.properties))
         self.processes, self.log = DeskProcesses(), Log()
         self.told: list[tuple[str, str]] = []
+        self.concern = ""
         self._telling = threading.Condition()
 
     def context(self, **settings: Any) -> Any:

@@ -51,7 +51,11 @@ def block(argv: list[str]) -> dict[str, Any]:
         (words(firmware="/f"), "-bios", "/f"),
         (words(kernel="/k", kernel_arguments="a b"), "-append", "a b"),
         (words(is_incoming=True), "-incoming", "defer"),
-        (words(guest_agent=GuestAgent.VIRTIO), "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"),
+        (
+            words(guest_agent=GuestAgent.VIRTIO),
+            "-device",
+            "virtserialport,chardev=agent,name=org.qemu.guest_agent.0,id=agent-port",
+        ),
         (words(guest_agent=GuestAgent.SERIAL), "-device", "isa-serial,chardev=agent,index=1"),
         (words(networks=(Network("a", NetworkKind.BRIDGE, bridge="br0"),)), "-netdev", "bridge,id=net-a,br=br0"),
         (words(networks=(Network("a"),)), "-netdev", "user,id=net-a"),
@@ -68,12 +72,12 @@ def block(argv: list[str]) -> dict[str, Any]:
         (
             words((Disk("sys", "/d"),)),
             "-device",
-            "virtio-blk-pci,drive=disk-sys,id=device-sys,bootindex=1,werror=report,rerror=report,serial=sys",
+            "virtio-blk-pci,drive=disk-sys,id=device-sys,bootindex=1,werror=enospc,rerror=report,serial=sys",
         ),
         (
             words((Disk("sys", "/d", bus=Bus.SCSI, mode=DiskMode.SHARED),)),
             "-device",
-            "scsi-hd,bus=scsi.0,drive=disk-sys,id=device-sys,bootindex=1,werror=report,rerror=report,serial=sys,share-rw=on",
+            "scsi-hd,bus=scsi.0,drive=disk-sys,id=device-sys,bootindex=1,werror=enospc,rerror=report,serial=sys,share-rw=on",
         ),
     ],
 )

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from clusterd.resource_api import Health, NotOnThisNode, ResourceFailed
 from resource_types.machine_definition import volumes
+from resource_types.machine_definition.presence import Presence
 from resource_types.virtual_machine_configuration import VirtualMachineConfiguration
 from tests.vm.desk import Desk
 
@@ -94,13 +96,38 @@ def test_wrong_disk_is_named(store: Store, spoil: Callable[[Path], object], word
     assert words in refusal
 
 
-def test_disk_that_vanishes_fails_the_resource(store: Store) -> None:
-    path = raw(store)
-    store.define(f'path = "{path}"')
+@pytest.mark.parametrize("what", ["disk", "definition", "kernel"])
+def test_what_vanishes_while_it_runs_is_told_and_harms_nobody(store: Store, what: str) -> None:
+    kernel = store.folder / "vmlinuz"
+    kernel.write_bytes(b"kernel")
+    disk = raw(store)
+    store.define(f'path = "{disk}"', f'kernel = "{kernel}"')
+    path = {"disk": disk, "kernel": kernel, "definition": store.definition}[what]
     store.desk.online()
-    path.unlink()
-    with pytest.raises(ResourceFailed, match=str(path)):
-        store.desk.type.is_alive(store.desk.context())
+    aside = path.rename(path.with_suffix(".aside"))
+    assert store.desk.type.is_alive(store.desk.context()) is Health.YES
+    assert f"{path}: No such file or directory: what runs does not need it any more" in store.desk.concern
+    aside.rename(path)
+    assert store.desk.type.is_alive(store.desk.context()) is Health.YES
+    assert store.desk.concern == ""
+
+
+def test_share_that_does_not_answer_holds_up_nobody() -> None:
+    """Neither the check nor, one check after the other, more and more threads."""
+    answers = threading.Event()
+    asked: list[str] = []
+
+    def hang(path: str) -> None:
+        asked.append(path)
+        answers.wait(10)
+
+    presence = Presence(hang)
+    for _ in range(3):
+        assert presence.trouble(["/share/a", "/share/b"], 0.01) == "/share/a: the file system does not answer"
+    assert asked == ["/share/a"]
+    answers.set()
+    assert presence.trouble(["/share/a", "/share/b"], 10) == ""
+    assert asked == ["/share/a", "/share/b"]
 
 
 def test_other_missing_files_are_named(store: Store) -> None:

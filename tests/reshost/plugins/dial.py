@@ -81,6 +81,9 @@ class Dial(ResourceType):
             case "warn":
                 context.log.warning("the dial sticks")
                 context.log.warning("the needle was bent back")
+            case "already-off":
+                context.stopped("it switched itself off")
+                context.log.info("it was off when it came")
             case "fail":
                 raise ResourceFailed("the valve is closed")
             case "elsewhere":
