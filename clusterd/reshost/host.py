@@ -247,7 +247,7 @@ def _hosted(resource: HostedResource) -> host_pb2.HostedResource:
         generation=resource.generation,
         state="moved" if resource.move.has_moved else resource.state,
         pid=resource.pid,
-        embedded_failure=resource.embedded_failure,
-        concern=resource.concern,
+        embedded_failure=resource.said.embedded_failure,
+        concern=resource.said.concern,
         doubt=resource.doubt,
     )

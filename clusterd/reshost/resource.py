@@ -20,21 +20,18 @@ from clusterd.reshost.output import OutputTail
 from clusterd.reshost.place import Place
 from clusterd.reshost.plugin_call import CallHung, PendingTimedOut, PluginCall
 from clusterd.reshost.services import HostServices
+from clusterd.reshost.tellings import Tellings
 from clusterd.reshost.workload import Running, Workload, end_words
 from clusterd.resource_api import CallCancelled, CannotTell, Health, ResourceFailed, ResourceType
 from clusterd.wire import host_pb2
 
 TERMINATE_WITHIN_MS = 5000
 RETURN_WITHIN_MS = 2000
-TOLD_EARLY_MAX = 8
 _FAILED = host_pb2.RESOURCE_EVENT_KIND_FAILED
 _HUNG = host_pb2.RESOURCE_EVENT_KIND_HUNG
 _WARNING = host_pb2.RESOURCE_EVENT_KIND_WARNING
 _STOPPED_ITSELF = host_pb2.RESOURCE_EVENT_KIND_STOPPED_ITSELF
 _CHECK_PASSED = host_pb2.RESOURCE_EVENT_KIND_CHECK_PASSED
-_EMBEDDED_FAILED = host_pb2.RESOURCE_EVENT_KIND_EMBEDDED_FAILED
-_EMBEDDED_WELL = host_pb2.RESOURCE_EVENT_KIND_EMBEDDED_WELL
-_CONCERN = host_pb2.RESOURCE_EVENT_KIND_CONCERN
 KILLED = "killed"
 """The reason of a terminate that kills before it asks the resource type."""
 _HEALTH_VERBS = ("looks_alive", "is_alive")
@@ -57,16 +54,11 @@ class HostedResource:
         self._type: ResourceType | None = None
         self._properties: Mapping[str, Any] = {}
         self._call = host_pb2.ResourceCall()
-        self._told_early: list[tuple[Told, str]] = []
-        """What the resource type said while it still came online."""
         self._cluster_id = ""
         """As it was when it began: what it keeps outside is found by it."""
         self._workload: Workload | None = None
         self._calls = Calls(name, services.threads, lambda message: self._emit(_HUNG, message))
-        self.embedded_failure = ""
-        """What the workload inside complains of."""
-        self.concern = ""
-        """What a person should know of it."""
+        self.said = Tellings(self._emit)
         self.move = LiveMove(self)
         self._checks = Checks(
             name,
@@ -116,7 +108,8 @@ class HostedResource:
         async with self._lock:
             if (refusal := await self._online_refusal(call)) is not None:
                 return refusal
-            is_prepared, self._told_early = self.state == "prepared", []
+            is_prepared = self.state == "prepared"
+            self.said.begin()
             if is_prepared:
                 self._call, self._properties, self.state = call, properties, "online-pending"
             else:
@@ -133,7 +126,8 @@ class HostedResource:
                 return self._failed_call("online", error)
             self.state = "online"
             self._watch()
-            self._tell_what_came_early()
+            for each in self.said.take_early():
+                asyncio.get_running_loop().call_soon(self._told, self._workload, *each)
             return result(host_pb2.OUTCOME_DONE, self._calls.take_warning(), pid=self.pid, since_ms=since_ms)
 
     async def _online_refusal(self, call: host_pb2.ResourceCall) -> host_pb2.CallResult | None:
@@ -190,7 +184,8 @@ class HostedResource:
         self._call, self._properties = call, properties
         self._cluster_id = services.cluster_id or services.cluster
         self.generation, self.type_name, self.group = call.generation, call.type, call.group
-        self.state, self.embedded_failure, self.concern = "online-pending", "", ""
+        self.state = "online-pending"
+        self.said.begin()
         self.move.forget()
         place = Place.of(services, self.name, self.generation)
         environment = {
@@ -379,9 +374,9 @@ class HostedResource:
         if self.state == "online" and self._workload is not None and self._workload.main is running:
             self._fail(end_words(running, self._workload))
 
-    def _told(self, workload: Workload, what: Told, message: str) -> None:
+    def _told(self, workload: Workload | None, what: Told, message: str) -> None:
         if self._workload is workload and self.state == "online-pending":
-            self._told_early = [*self._told_early, (what, message)][-TOLD_EARLY_MAX:]
+            self.said.keep(what, message)
         if self.state != "online" or self._workload is not workload:
             return
         match what:
@@ -392,24 +387,9 @@ class HostedResource:
                 self.state = "failed"
                 self._emit(_STOPPED_ITSELF, message)
             case Told.EMBEDDED_FAILED | Told.EMBEDDED_WELL:
-                self._note_inside(message)
+                self.said.note_inside(message)
             case Told.CONCERN:
-                if message != self.concern:
-                    self.concern = message
-                    self._emit(_CONCERN, message)
-
-    def _tell_what_came_early(self) -> None:
-        """After the answer: whoever waits for that must not be told first how what it asked for ended."""
-        early, self._told_early = self._told_early, []
-        workload = self._workload
-        if workload is not None:
-            for each in early:
-                asyncio.get_running_loop().call_soon(self._told, workload, *each)
-
-    def _note_inside(self, message: str) -> None:
-        if message != self.embedded_failure:
-            self.embedded_failure = message
-            self._emit(_EMBEDDED_FAILED if message else _EMBEDDED_WELL, message)
+                self.said.note_concern(message)
 
     def _fail(self, message: str) -> None:
         """It is checked further: who told us to run it may not stop it now, and then wants to know when it is well."""
