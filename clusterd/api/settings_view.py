@@ -17,7 +17,7 @@ from clusterd.model.records import (
     Properties,
     ResourceRecord,
 )
-from clusterd.model.settings import TypeSettings, group_settings, resource_settings, type_settings
+from clusterd.model.settings import TypeSettings, cluster_settings, group_settings, resource_settings, type_settings
 from clusterd.model.settings_catalogue import ALL_ONES, Kind, Scope, Setting, settings_of
 from clusterd.model.settings_check import value_text
 from clusterd.model.type_times import own_times
@@ -28,8 +28,8 @@ def cluster_settings_view(record: ClusterRecord) -> list[dict[str, Any]]:
 
 
 def node_settings_view(view: DatabaseView, record: NodeRecord) -> list[dict[str, Any]]:
-    facts = view.facts(record.name)
-    detected = {"memory_capacity": facts.memory_mib, "core_capacity": facts.cores} if facts else {}
+    facts, overcommit = view.facts(record.name), cluster_settings(view.cluster()).core_overcommit
+    detected = {"memory_capacity": facts.memory_mib, "core_capacity": facts.cores * overcommit} if facts else {}
     return _settings_view(Scope.NODE, record.properties, {name: found for name, found in detected.items() if found})
 
 

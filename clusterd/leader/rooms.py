@@ -39,7 +39,7 @@ class Rooms:
     """Reads the nodes anew each time, and their settings only when they changed."""
 
     def __init__(self) -> None:
-        self._settings: dict[str, tuple[NodeRecord, NodeFactsRecord | None, NodeSettings]] = {}
+        self._settings: dict[str, tuple[NodeRecord, NodeFactsRecord | None, int, NodeSettings]] = {}
 
     def read(self, view: DatabaseView, sight: Sight) -> dict[str, Room]:
         """Every node by its key, in join order."""
@@ -48,19 +48,19 @@ class Rooms:
             key = key_of(record.name)
             member = view.membership(record.name)
             is_gone = member is None or member.state in (MembershipState.DOWN, MembershipState.JOINING)
-            settings, refusal = self._settings_of(key, record, view), _refusal(record, member, sight)
+            settings, refusal = self._settings_of(key, record, view, sight), _refusal(record, member, sight)
             rooms[key] = Room(record.name, key, index, settings, refusal, runs_nothing=is_gone)
         for key in [each for each in self._settings if each not in rooms]:
             del self._settings[key]
         return rooms
 
-    def _settings_of(self, key: str, record: NodeRecord, view: DatabaseView) -> NodeSettings:
-        facts = view.facts(record.name)
+    def _settings_of(self, key: str, record: NodeRecord, view: DatabaseView, sight: Sight) -> NodeSettings:
+        facts, overcommit = view.facts(record.name), sight.settings.core_overcommit
         known = self._settings.get(key)
-        if known is not None and known[0] is record and known[1] is facts:
-            return known[2]
-        settings = node_settings(record, facts)
-        self._settings[key] = (record, facts, settings)
+        if known is not None and known[0] is record and known[1] is facts and known[2] == overcommit:
+            return known[3]
+        settings = node_settings(record, facts, core_overcommit=overcommit)
+        self._settings[key] = (record, facts, overcommit, settings)
         return settings
 
 

@@ -50,6 +50,7 @@ class ClusterSettings:
     has_hard_anti_affinity: bool = False
     group_wait_delay_ms: int = 120_000
     drain_on_shutdown: bool = True
+    core_overcommit: int = 4
     shutdown_timeout_ms: int = 20 * MINUTE_MS
     group_dependency_timeout_ms: int = 600_000
     ignore_persistent_state_on_startup: bool = False
@@ -173,6 +174,7 @@ def cluster_settings(record: ClusterRecord) -> ClusterSettings:
         placement_policy=str(values["placement_policy"]),
         maximum_parallel_migrations=_number(values, "maximum_parallel_migrations"),
         move_type_threshold=_number(values, "move_type_threshold"),
+        core_overcommit=_number(values, "core_overcommit"),
     )
 
 
@@ -205,13 +207,16 @@ def _group_settings(properties: Properties, node_count: int) -> GroupSettings:
     )
 
 
-def node_settings(record: NodeRecord, facts: NodeFactsRecord | None = None) -> NodeSettings:
-    """What is known of a node's place and size; a machine that has not said what it has is not limited."""
+def node_settings(
+    record: NodeRecord, facts: NodeFactsRecord | None = None, *, core_overcommit: int = 1
+) -> NodeSettings:
+    """What is known of a node's place and size; a machine that has not said what it has is not limited. Cores that it has
+    count `core_overcommit` times; a capacity that an operator gave is what was given."""
     values = _in_force(Scope.NODE, record.properties)
     memory = _number(values, "memory_capacity")
     cores = _number(values, "core_capacity")
     memory_mib = (facts.memory_mib or None) if facts and memory == ALL_ONES else memory
-    core_count = (facts.cores or None) if facts and cores == ALL_ONES else cores
+    core_count = (facts.cores * core_overcommit or None) if facts and cores == ALL_ONES else cores
     return NodeSettings(
         fault_domain=parse_fault_domain(str(values["fault_domain"])),
         avoid_placement=bool(values["avoid_placement"]),

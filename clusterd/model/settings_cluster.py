@@ -147,6 +147,14 @@ SETTINGS: tuple[Setting, ...] = (
         too_large="Migrations share the network, and each takes longer.",
     ),
     Setting(
+        Scope.CLUSTER, "core_overcommit", "CoreOvercommit", Kind.COUNT, 4,
+        "How many cores groups may demand for each core that a node has, where its core_capacity is detected: a virtual "
+        "processor seldom needs all of a core. Memory is never counted twice.",
+        least=1, most=64,
+        too_small="Groups find no node although the nodes have little to do.",
+        too_large="Groups share processors and slow each other down.",
+    ),
+    Setting(
         Scope.CLUSTER, "move_type_threshold", "MoveTypeThreshold", Kind.COUNT, 2000,
         "Groups of at least this priority that can migrate live do so when the cluster itself moves them; others are "
         "saved and resumed. 3001: none.",
@@ -184,7 +192,8 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         Scope.NODE, "core_capacity", "CoreCapacity", Kind.COUNT, ALL_ONES,
-        "Processor cores that groups on this node may demand together; detected stands for all that the machine has.",
+        "Processor cores that groups on this node may demand together; detected stands for all that the machine has, times "
+        "the cluster's core_overcommit.",
         words=_DETECTED,
         too_small="Groups find no node although there is room.",
         too_large="Groups share processors and slow each other down.",

