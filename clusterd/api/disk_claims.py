@@ -44,7 +44,7 @@ class Claim:
     def __str__(self) -> str:
         of = "of no node of this cluster"
         if self.is_ours:
-            of = f"generation {self.generation} of a cluster with this name" if self.generation else "left by a trial"
+            of = f"generation {self.generation} of this cluster" if self.generation else "left by a trial"
         who = f", of {self.owner}" if self.owner else ""
         return f"{self.key} ({of}{who}{', holding it' if self.is_holder else ''})"
 

@@ -79,7 +79,7 @@ async def test_a_claim_of_a_former_cluster(client: TestClient, disk: Disk) -> No
     disk.claim(FORMER)
     planned = await post(client, f"{PATH}?plan=1", {})
     assert planned["claims"][0]["key"] == shown(FORMER)
-    assert "generation 7 of a cluster with this name, of n1, holding it" in planned["claims"][0]["text"]
+    assert "generation 7 of this cluster, of n1, holding it" in planned["claims"][0]["text"]
     assert (planned["changes"][0]["action"], planned["changes"][0]["kind"]) == ("end", "claim")
     assert (disk.holder, disk.floor(), disk.events()) == (FORMER, 0, [])
     done = await post(client, PATH, {"node": "n3", "keys": [shown(FORMER)]})

@@ -17,7 +17,7 @@ from resource_types.physical_disk.lease import Lease, decode, encode
 from resource_types.physical_disk.resource import PhysicalDisk
 
 Run = Callable[..., Any]
-FORMER = key_of("test", "n1", 7).value
+FORMER = key_of("c-1", "n1", 7).value
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def lease(served: Served, tmp_path: Path) -> Path:
 def test_it_shows_who_holds_it_and_changes_nothing(clusterctl: Run, lease: Path) -> None:
     planned = clusterctl("resource", "clear-claim", "shop-disk", "--plan")
     assert planned.code == 0, planned.err
-    assert f"n1 sees claim {shown(FORMER)} (generation 7 of a cluster with this name, of n1, holding it)" in planned.out
+    assert f"n1 sees claim {shown(FORMER)} (generation 7 of this cluster, of n1, holding it)" in planned.out
     assert f"would end claim {shown(FORMER)}: on shop-disk, by way of n1" in planned.out
     unasked = clusterctl("resource", "clear-claim", "shop-disk")
     assert (unasked.code, "nobody can be asked here" in unasked.err) == (64, True)
