@@ -65,7 +65,7 @@ def node_view(view: DatabaseView, status: NodeStatus, record: NodeRecord) -> dic
 def node_disk(view: DatabaseView, status: NodeStatus, record: NodeRecord) -> DiskCondition:
     """How the node's disk is doing: by its own heartbeats, or by what it said last when there are none any more."""
     peer = next((each for each in status.peers if each.node == record.name), None)
-    if peer is not None and peer.is_reachable:
+    if peer is not None and peer.is_reachable and peer.disk.state is not DiskState.UNTRIED:
         return peer.disk
     told = view.disk(record.name)
     return DiskCondition(told.state, told.took_ms, told.text) if told is not None else DiskCondition()

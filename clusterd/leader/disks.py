@@ -37,7 +37,7 @@ def decide_disks(view: DatabaseView, sight: Sight) -> Iterator[Proposal]:
         if heartbeat is None:
             continue
         before = view.disk(node.name) or DiskRecord(node.name, DiskState.OK)
-        if before.state is not heartbeat.disk.state:
+        if heartbeat.disk.state not in (before.state, DiskState.UNTRIED):
             yield Proposal(f"disk/{node.name}", _told(view, sight, node.name, before, heartbeat.disk))
 
 

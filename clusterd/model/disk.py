@@ -12,6 +12,8 @@ from clusterd.model.ids import NodeId
 
 
 class DiskState(StrEnum):
+    UNTRIED = "untried"
+    """Nothing was written since the daemon started: what was told before it stands."""
     OK = "ok"
     SLOW = "slow"
     FULL = "full"
@@ -54,7 +56,7 @@ def disk_text(state: DiskState, took_ms: int, text: str) -> str:
     """What is the matter with a disk, in a sentence that goes on after 'n1: '; empty when nothing is."""
     why = f": {text}" if text else ""
     match state:
-        case DiskState.OK:
+        case DiskState.OK | DiskState.UNTRIED:
             return ""
         case DiskState.SLOW:
             return f"its disk is slow: a write took {rough_text(took_ms)} to become durable"

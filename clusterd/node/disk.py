@@ -23,14 +23,15 @@ PROBE_MS = 3_000
 class DiskWatch:
     """Everything that this node knows of its disk."""
 
-    def __init__(self) -> None:
+    def __init__(self, now_ms: int) -> None:
         self._wanted: deque[tuple[int, int]] = deque()
         """Writes that are not durable yet: sequence and since when."""
         self._recent: deque[int] = deque(maxlen=SAMPLES)
         self._is_slow = False
         self._slow_at_ms = 0
-        self._written_at_ms = 0
+        self._written_at_ms = now_ms
         self._refused: DiskCondition | None = None
+        self._has_written = False
 
     # ---- what happens ----
 
@@ -45,7 +46,7 @@ class DiskWatch:
         while self._wanted and self._wanted[0][0] <= sequence:
             self._wanted.popleft()
         self._recent.append(took_ms)
-        self._written_at_ms = now_ms
+        self._written_at_ms, self._has_written = now_ms, True
         if took_ms >= SLOW_MS:
             self._slow_at_ms = now_ms
 
@@ -84,9 +85,11 @@ class DiskWatch:
         else:
             slow_count = sum(each >= SLOW_MS for each in self._recent)
             self._is_slow = slow_count >= SLOW_SAMPLES or took_ms >= STALLED_MS
-        return DiskCondition(DiskState.SLOW if self._is_slow else DiskState.OK, took_ms)
+        if self._is_slow:
+            return DiskCondition(DiskState.SLOW, took_ms)
+        return DiskCondition(DiskState.OK if self._has_written else DiskState.UNTRIED, took_ms)
 
     def wants_probe(self, now_ms: int) -> bool:
-        """Whether nothing has been written for a while to a disk that was slow: one slow write is not enough to say so."""
-        is_doubtful = self._is_slow or (bool(self._recent) and self._recent[-1] >= SLOW_MS)
+        """Whether nothing has been written for a while to a disk that was slow, or that was never tried."""
+        is_doubtful = self._is_slow or not self._has_written or (bool(self._recent) and self._recent[-1] >= SLOW_MS)
         return is_doubtful and not self._wanted and now_ms - self._written_at_ms >= PROBE_MS

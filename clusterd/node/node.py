@@ -78,7 +78,7 @@ class Node:
         self.talking = Talking(self.me)
         self.beating = Beating(self, members, now_ms)
         self.watching = Watching(self.me)
-        self.writing = Writing(self)
+        self.writing = Writing(self, now_ms)
         self.reads = Reads()
         self.owning = Owning(self)
         self.leading = Leading(self)

@@ -49,7 +49,7 @@ class Presence:
         """The present incarnation is to end, though its guard has not proved that yet: it is announced no more."""
         self.quiet_max_ms = 0
         """How long a live node may be silent: three heartbeats."""
-        self.disk = DiskCondition()
+        self.disk = DiskCondition(DiskState.UNTRIED)
         """How this node's own disk is doing."""
         self.silence_max_ms = 0
         self.loads: dict[NodeId, NodeLoad] = {}

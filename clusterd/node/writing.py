@@ -22,9 +22,9 @@ _EVENTS = {DiskState.FULL: DISK_FILLED, DiskState.REFUSES: DISK_REFUSED, DiskSta
 class Writing:
     """The part of a node that has a disk."""
 
-    def __init__(self, node: "Node") -> None:
+    def __init__(self, node: "Node", now_ms: int) -> None:
         self._node = node
-        self._watch = DiskWatch()
+        self._watch = DiskWatch(now_ms)
 
     def take(self, event: LogWritten | DiskRefused | DiskTook, now_ms: int) -> None:
         node, raft = self._node, self._node.replica.raft
@@ -56,7 +56,7 @@ class Writing:
         self._node.presence.disk = now
         if was.state is not now.state and now.state is DiskState.SLOW:
             self._node.say(note(DISK_SLOWED, took_ms=now.took_ms))
-        elif was.state is not now.state and now.state is DiskState.OK:
+        elif was.state not in (now.state, DiskState.UNTRIED) and now.state is DiskState.OK:
             self._node.say(note(DISK_RECOVERED, was=was.state.value))
         if self._watch.wants_probe(now_ms):
             self._node.replica.raft.probe_disk()

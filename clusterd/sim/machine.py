@@ -39,6 +39,7 @@ class Machine:
         self.past: list[Incarnation] = []
         self.clock_offset_ms = rng.randrange(1_000, 100_000)
         self.clock_rate = 1.0 + rng.uniform(-0.004, 0.004)
+        self._wall_jump_ms = 0
         self.run_number = 0
         self.daemon_number = 0
         self.is_daemon_frozen = False
@@ -120,6 +121,14 @@ class Machine:
     def freeze_daemon(self) -> None:
         self.is_daemon_frozen = True
 
+    def jump_wall_clock(self, jump_ms: int) -> None:
+        """Only the clock that people read; the daemon hears of it as it does every few seconds."""
+        self._wall_jump_ms += jump_ms
+        self._tell_time()
+
+    def _tell_time(self) -> None:
+        self.feed(happened.WallClock(self.cluster.wall_ms() + self._wall_jump_ms - self.clock_ms()))
+
     def thaw_daemon(self) -> None:
         self.is_daemon_frozen = False
         kept, self._kept = self._kept, []
@@ -153,7 +162,7 @@ class Machine:
         )
         self._writing_node = self.node
         self._tick_at_ms = None
-        self.feed(happened.WallClock(self.cluster.wall_ms() - self.clock_ms()))
+        self._tell_time()
         self.cluster.network.node_started(self.name)
         self._guard_up()
 

@@ -7,6 +7,7 @@ doubt a "text"          its checks break, or cannot tell; "" when they can again
 warn a "text"           its resource type warns of something
 crash-in-check a        the plug-in ends the host in which it checks a
 simulate-failure a | kill-tree a | reset web | depend a "[b]" | want a online|offline | delete-resource a
+wall-clock n1 -2h      the clock that people read jumps; nothing may be decided by it
 unit a lun2             the record of a disk names another unit; what runs goes on with the one that it opened
 
 resource a hands-off | moving | moved | went-on n2 | may-run | complains | doubted | concerns yes|no | starts N |
@@ -19,7 +20,7 @@ from dataclasses import replace
 
 from clusterd.model import keys
 from clusterd.model.durations import parse_duration
-from clusterd.model.ids import key_of
+from clusterd.model.ids import NodeId, key_of
 from clusterd.model.records import ResourceRecord, ResourceReport
 from clusterd.model.states import Wanted
 from clusterd.sim.cluster import SimCluster
@@ -40,6 +41,12 @@ class Mishaps:
 
     def _do_check(self, resource: str, answer: str) -> None:
         self._at_host(resource, lambda host: host.check(resource, is_well=answer == "yes"))
+
+    def _do_wall_clock(self, name: str, jump: str) -> None:
+        """Longer or shorter than before by that much, for good (a wrong time server, a daylight-saving script)."""
+        sign = -1 if jump.startswith("-") else 1
+        jump_ms = sign * parse_duration(jump.lstrip("+-"), unit="ms")
+        self._cluster.machines[NodeId(name)].jump_wall_clock(jump_ms)
 
     def _do_complain(self, resource: str, message: str) -> None:
         self._at_host(resource, lambda host: host.complain(resource, message))

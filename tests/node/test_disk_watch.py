@@ -12,7 +12,7 @@ S, OK, FULL = DiskState.SLOW, DiskState.OK, DiskState.FULL
 
 def played(took_ms: Sequence[int], *, gap_ms: int = 1000) -> tuple[DiskWatch, int]:
     """A watch that saw writes of these lengths, one after the other, and the time after the last."""
-    watch, now_ms = DiskWatch(), 0
+    watch, now_ms = DiskWatch(0), 0
     for sequence, each in enumerate(took_ms, start=1):
         watch.writing(sequence, now_ms)
         watch.written(sequence, now_ms + each)
@@ -25,7 +25,7 @@ def played(took_ms: Sequence[int], *, gap_ms: int = 1000) -> tuple[DiskWatch, in
 @pytest.mark.parametrize(
     ("name", "took_ms", "state"),
     [
-        ("nothing was written", [], OK),
+        ("nothing was written", [], DiskState.UNTRIED),
         ("healthy", [3, 2, 4, 3], OK),
         ("busy", [90, 120, 80, 200, 499], OK),
         ("one slow write alone", [1500], OK),
@@ -47,15 +47,15 @@ def test_it_is_quick_again_after_quick_writes_for_a_while() -> None:
 
 
 def test_a_write_that_hangs_is_named_while_it_hangs_with_how_long() -> None:
-    watch = DiskWatch()
+    watch = DiskWatch(0)
     watch.writing(1, 1000)
-    assert watch.look(2900).state is OK
+    assert watch.look(2900).state is DiskState.UNTRIED
     assert watch.look(3000) == DiskCondition(S, 2000)
     assert watch.look(61_000) == DiskCondition(S, 60_000)
 
 
 def test_the_figure_is_that_of_the_oldest_write_that_became_durable() -> None:
-    watch = DiskWatch()
+    watch = DiskWatch(0)
     watch.writing(1, 0)
     watch.writing(2, 500)
     watch.written(2, 2500)
@@ -63,7 +63,7 @@ def test_the_figure_is_that_of_the_oldest_write_that_became_durable() -> None:
 
 
 def test_a_loop_that_did_not_run_is_no_slow_disk() -> None:
-    watch = DiskWatch()
+    watch = DiskWatch(0)
     watch.writing(1, 0)
     watch.discount(5000, 5000)
     watch.written(1, 5003)
@@ -71,7 +71,7 @@ def test_a_loop_that_did_not_run_is_no_slow_disk() -> None:
 
 
 def test_what_waited_for_room_was_not_slow() -> None:
-    watch = DiskWatch()
+    watch = DiskWatch(0)
     watch.writing(1, 0)
     watch.refused(FULL, "no room")
     assert watch.look(30_000) == DiskCondition(FULL, text="no room")
@@ -81,7 +81,7 @@ def test_what_waited_for_room_was_not_slow() -> None:
 
 
 def test_a_disk_that_failed_stays_so() -> None:
-    watch = DiskWatch()
+    watch = DiskWatch(0)
     watch.refused(DiskState.FAILED, "EIO")
     watch.took_again(5)
     assert watch.look(10).state is DiskState.FAILED
@@ -95,6 +95,7 @@ def test_a_slow_disk_is_written_to_or_nobody_would_see_that_it_is_quick_again() 
     assert not watch.wants_probe(now_ms + 9000), "one is under way"
     quick, later_ms = played([3, 3], gap_ms=60_000)
     assert not quick.wants_probe(later_ms)
+    assert DiskWatch(5000).wants_probe(8000), "nobody knows how it is"
 
 
 @pytest.mark.parametrize(
