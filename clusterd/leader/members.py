@@ -18,7 +18,7 @@ from clusterd.leader.formation import expect_formation, form, is_cold_start
 from clusterd.leader.proposal import FenceWish, Proposal
 from clusterd.leader.quarantine import is_quarantined, quarantine_until, with_exit
 from clusterd.leader.sight import Sight
-from clusterd.membership import Suspicion
+from clusterd.membership import Silence, Suspicion
 from clusterd.model import keys
 from clusterd.model.disk import DiskState
 from clusterd.model.events import NODE_ENDED, NODE_EXPELLED, NODE_JOINED, NODE_QUARANTINED, Event
@@ -131,24 +131,17 @@ def _expelled(record: MembershipRecord, node: NodeRecord | None, sight: Sight) -
     is_me = record.node == sight.me
     suspicion = None if is_me else _suspicion(record.node, record.incarnation, sight, is_admitted=True)
     if node is None:
-        silent_ms = sight.detector.age_ms(record.node, sight.now_ms)
         because = "it was taken out of the cluster"
     elif node.fence_id and node.fence_id == record.incarnation:
-        silent_ms = sight.detector.age_ms(record.node, sight.now_ms)
         because = "an operator asked to end its run"
     elif suspicion is not None:
-        silent_ms = suspicion.silent_ms
-        because = (
-            f"a majority of the voters has not exchanged heartbeats with it for {silent_ms} ms "
-            f"(limit {suspicion.silence_max_ms} ms){_last_words(record.node, sight)}"
-        )
+        because = silence_text(suspicion, record.incarnation) + _last_words(record.node, sight)
     elif _says_other_run(record, sight):
-        silent_ms = sight.detector.age_ms(record.node, sight.now_ms)
         because = f"its daemon says that its guard is not in run {record.incarnation} any more"
     else:
         return None
     steps = (
-        *_silence(record.node, sight.now_ms - silent_ms, sight),
+        *_silence(record.node, sight.now_ms - sight.detector.age_ms(record.node, sight.now_ms), sight),
         Step(sight.wall_ms, f"suspected by {sight.me}: {because}"),
         Step(sight.wall_ms, "expelled: no voter acknowledges it any more, so its run lease cannot be renewed"),
     )
@@ -160,6 +153,22 @@ def _expelled(record: MembershipRecord, node: NodeRecord | None, sight: Sight) -
         steps=steps,
         evidence=None,
     )
+
+
+def silence_text(found: Suspicion, incarnation: Incarnation) -> str:
+    """What is missing, and for how long."""
+    lasted = f"for {found.silent_ms} ms (limit {found.silence_max_ms} ms)"
+    match found.kind:
+        case Silence.BOTH_WAYS:
+            return f"a majority of the voters has not exchanged heartbeats with it {lasted}"
+        case Silence.UNHEARD:
+            return f"a majority of the voters has not heard it {lasted}, although it hears them"
+        case Silence.DEAF:
+            return f"it has not heard a majority of the voters {lasted}, although they hear it"
+        case Silence.MIXED:
+            return f"no majority of the voters has both heard it and been heard by it {lasted}"
+        case Silence.OTHER_RUN:
+            return f"no heartbeat of its run {incarnation} has come {lasted}"
 
 
 def _last_words(node: NodeId, sight: Sight) -> str:

@@ -1,7 +1,7 @@
 """Pure. Who is alive, who may run workloads, and how long: heartbeats, suspicion, run leases, refusals, relays."""
 
 from clusterd.membership.acknowledger import Acknowledger
-from clusterd.membership.detector import Detector, Suspicion
+from clusterd.membership.detector import Detector, Silence, Suspicion
 from clusterd.membership.lease import ConfigurationId, RunLease
 from clusterd.membership.reach import better_connected
 from clusterd.membership.relay import choose_relay
@@ -13,6 +13,7 @@ __all__ = [
     "Detector",
     "RunLease",
     "Sendings",
+    "Silence",
     "Suspicion",
     "better_connected",
     "choose_relay",

@@ -7,6 +7,7 @@ during which its own loop did not run is taken off everybody's silence.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from clusterd.model.disk import DiskCondition
 from clusterd.model.ids import Incarnation, NodeId
@@ -31,11 +32,26 @@ class Heartbeat:
     """Whose streams carry nothing to the sender, whatever their datagrams say."""
 
 
+class Silence(StrEnum):
+    """What is missing between a node and a majority of the voters."""
+
+    BOTH_WAYS = "both-ways"
+    UNHEARD = "unheard"
+    """They do not hear it, and it hears them."""
+    DEAF = "deaf"
+    """They hear it, and it does not hear them."""
+    MIXED = "mixed"
+    """Enough hear it, and it hears enough; but those are not the same."""
+    OTHER_RUN = "other-run"
+    """Its daemon is there, with another run of its guard."""
+
+
 @dataclass(frozen=True, slots=True)
 class Suspicion:
-    """A node that too few voters hear. `silent_ms` is how long, as far as this node knows."""
+    """A node that too few voters hear and are heard by. `silent_ms` is for how long no majority of them was both."""
 
     node: NodeId
+    kind: Silence
     silent_ms: int
     silence_max_ms: int
 
@@ -150,25 +166,38 @@ class Detector:
         A daemon that started a moment ago had no time to hear anybody, nor to be heard: nobody's silence is counted from
         before that. One that is not admitted yet gets no such grace: it would be admitted only to be expelled again.
         """
-        mutual = sum(self._is_mutual(voter, node, now_ms, silence_max_ms, is_admitted) for voter in voters)
+        silences_ms = sorted(self._mutual_silence_ms(voter, node, now_ms, is_admitted) for voter in voters)
+        mutual_ms = silences_ms[len(voters) // 2] if voters else 0
+        if mutual_ms > silence_max_ms:
+            return Suspicion(node, self._kind(node, voters, now_ms, silence_max_ms), mutual_ms, silence_max_ms)
         silent_ms = self.silent_ms(node, incarnation, now_ms)
-        if mutual * 2 > len(voters) and silent_ms <= silence_max_ms:
+        if silent_ms <= silence_max_ms or self._hears_relayed(node, incarnation):
             return None
-        if mutual * 2 > len(voters) and self._hears_relayed(node, incarnation):
-            return None
-        return Suspicion(node, silent_ms, silence_max_ms)
+        return Suspicion(node, Silence.OTHER_RUN, silent_ms, silence_max_ms)
+
+    def _kind(self, node: NodeId, voters: Collection[NodeId], now_ms: int, silence_max_ms: int) -> Silence:
+        """Which way is open, by what each side says that it hears. A way that is nearly silent for too long is not."""
+        age_max_ms = silence_max_ms // 2
+        others = [voter for voter in voters if voter != node]
+        own = len(voters) - len(others)
+        hear_it = own + sum(self._hears(voter, node, now_ms) <= age_max_ms for voter in others)
+        it_hears = own + sum(self._hears(node, voter, now_ms) <= age_max_ms for voter in others)
+        is_heard, does_hear = hear_it * 2 > len(voters), it_hears * 2 > len(voters)
+        if is_heard and does_hear:
+            return Silence.MIXED
+        return Silence.DEAF if is_heard else Silence.UNHEARD if does_hear else Silence.BOTH_WAYS
 
     def _hears_relayed(self, node: NodeId, incarnation: Incarnation) -> bool:
         """Voters hear it although its heartbeats do not come here: nothing says that its incarnation changed."""
         last = self._last.get(node)
         return last is None or last.incarnation == incarnation
 
-    def _is_mutual(self, voter: NodeId, node: NodeId, now_ms: int, age_max_ms: int, has_grace: bool) -> bool:
+    def _mutual_silence_ms(self, voter: NodeId, node: NodeId, now_ms: int, has_grace: bool) -> int:
+        """For how long the two have not heard each other, both ways."""
         if voter == node:
-            return self.age_ms(node, now_ms) <= age_max_ms
-        grace_ms = self._younger_run_ms(voter, node, now_ms) if has_grace else now_ms
+            return self.age_ms(node, now_ms)
         silence_ms = max(self._hears(voter, node, now_ms), self._hears(node, voter, now_ms))
-        return min(silence_ms, grace_ms) <= age_max_ms
+        return min(silence_ms, self._younger_run_ms(voter, node, now_ms)) if has_grace else silence_ms
 
     def _younger_run_ms(self, one: NodeId, other: NodeId, now_ms: int) -> int:
         """For how long the daemons of both have been known."""

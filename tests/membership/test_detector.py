@@ -2,7 +2,7 @@
 
 import pytest
 
-from clusterd.membership import Detector, choose_relay
+from clusterd.membership import Detector, Silence, choose_relay
 from clusterd.membership.detector import Heartbeat
 from clusterd.model.ids import Incarnation, NodeId
 
@@ -47,6 +47,40 @@ def test_suspicion(name: str, beats: dict[str, Heartbeat], is_suspected: bool) -
     detector = watching(NOW, **beats)
     found = detector.suspect(A, I1, VOTERS, now_ms=NOW, silence_max_ms=LIMIT)
     assert (found is not None) == is_suspected, name
+
+
+@pytest.mark.parametrize(
+    ("name", "beats", "kind", "silent_ms"),
+    [
+        ("silent everywhere", {"b": beat(NOW, m=5, a=NOW)}, Silence.BOTH_WAYS, NOW - 1),
+        ("heard by all, hears nobody", {"a": beat(NOW, m=3000, b=4000), "b": beat(NOW, m=5, a=5)}, Silence.DEAF, 3000),
+        ("one-way cut, the figure is of the way that is cut", {"a": beat(NOW - 164, m=2200, b=2300), "b": beat(NOW, a=90)},
+         Silence.DEAF, 2364),
+        ("its words reach this node only", {"a": beat(NOW, m=5, b=5), "b": beat(NOW, a=3000)}, None, 0),
+        ("hears all, heard by nobody but late", {"a": beat(NOW - 1500, m=5, b=5), "b": beat(NOW, m=5, a=2500)},
+         Silence.BOTH_WAYS, 1505),
+        ("another run", {"a": beat(NOW, incarnation="i9", m=5, b=5), "b": beat(NOW, m=5, a=5)}, Silence.OTHER_RUN, NOW - 1),
+    ],
+)  # fmt: skip
+def test_what_is_missing_and_for_how_long(
+    name: str, beats: dict[str, Heartbeat], kind: Silence | None, silent_ms: int
+) -> None:
+    found = watching(NOW, **beats).suspect(A, I1, VOTERS, now_ms=NOW, silence_max_ms=LIMIT)
+    assert (found and found.kind) == kind, name
+    if found is not None:
+        assert found.silent_ms == silent_ms > LIMIT
+
+
+def test_a_node_that_is_heard_by_others_than_it_hears() -> None:
+    c, d = NodeId("c"), NodeId("d")
+    voters = (ME, B, c, d, NodeId("e"))
+    detector = watching(NOW, a=beat(NOW, m=9000, b=9000, c=5, d=5, e=5), b=beat(NOW, a=5))
+    for other in (c, d, NodeId("e")):
+        detector.hear(other, beat(1, a=0), is_direct=True)
+    for other, age_ms in ((c, 9000), (d, 9000), (NodeId("e"), 5)):
+        detector.hear(other, beat(NOW, a=age_ms), is_direct=True)
+    found = detector.suspect(A, I1, voters, now_ms=NOW, silence_max_ms=LIMIT)
+    assert found is not None and (found.kind, found.silent_ms) == (Silence.MIXED, 9000)
 
 
 def test_a_newcomer_must_be_heard_before_it_is_admitted() -> None:
