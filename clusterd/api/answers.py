@@ -59,7 +59,7 @@ def node(view: DatabaseView, status: NodeStatus, name: str) -> dict[str, Any]:
 
 
 def groups(view: DatabaseView, status: NodeStatus, _: str) -> dict[str, Any]:
-    found = observe_groups(view, is_quorate=status.is_quorate)
+    found = observe_groups(view, is_quorate=status.is_quorate, unheard=status.unheard)
     return views.document(view, status, groups=[group_views.group_view(view, status, each) for each in found])
 
 
@@ -70,7 +70,7 @@ def group(view: DatabaseView, status: NodeStatus, name: str) -> dict[str, Any]:
 
 
 def resources(view: DatabaseView, status: NodeStatus, _: str) -> dict[str, Any]:
-    found = observe_groups(view, is_quorate=status.is_quorate)
+    found = observe_groups(view, is_quorate=status.is_quorate, unheard=status.unheard)
     shown = [group_views.resource_view(status, group, each) for group in found for each in group.resources]
     return views.document(view, status, resources=sorted(shown, key=lambda each: key_of(each["name"])))
 

@@ -158,7 +158,10 @@ class _Application:
         after, site_problems = with_known_site(self._nodes.values(), before, after)
         self._add(spec, [*found, *site_problems])
         self._groups[key_of(after.name)] = after
-        group = observe_group(self._view, before, is_quorate=self._asked.status.is_quorate) if before else None
+        status = self._asked.status
+        group = None
+        if before:
+            group = observe_group(self._view, before, is_quorate=status.is_quorate, unheard=status.unheard)
         records = [(each, self._record(each, after)) for each in spec.resources]
         if spec.is_whole:
             self._check_dependencies(after, records)

@@ -323,7 +323,7 @@ def _ended(view: DatabaseView, name: str, incarnation: str) -> Answer:
 
 
 def _hands(view: DatabaseView, status: NodeStatus, scope: str, node: str, *, is_on: bool) -> Answer:
-    groups = observe_groups(view, is_quorate=status.is_quorate)
+    groups = observe_groups(view, is_quorate=status.is_quorate, unheard=status.unheard)
     if node:
         groups = groups_on(groups, find_node(view, node).name)
     waiting = waiting_groups(groups, is_on=is_on)

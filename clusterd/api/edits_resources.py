@@ -22,7 +22,6 @@ from clusterd.api.checks import (
     running_refusals,
 )
 from clusterd.api.finding import find_group, find_resource, observe
-from clusterd.api.observed import observe_group
 from clusterd.api.plans import Asked, Plan, Planner
 from clusterd.api.property_edits import merged, property_changes, refuse_name
 from clusterd.api.settings_view import type_times
@@ -198,5 +197,5 @@ def _dependency_text(text: str, problems: list[PartProblem]) -> str:
 def _refuse_relations(view: DatabaseView, asked: Asked, before: ResourceRecord, after: ResourceRecord) -> None:
     told = [text for _, text in group_dependency_problems(view, _with(view, after))]
     refuse(told, f"the dependencies of {before.name} are refused", rule="dependencies")
-    group = observe_group(view, find_group(view, before.group), is_quorate=asked.status.is_quorate)
+    group = observe(view, asked.status, before.group)
     refuse([each.message for each in running_refusals(group, before, after)], f"resource {before.name} cannot change")

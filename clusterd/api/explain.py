@@ -304,5 +304,5 @@ def _is_wanted_offline(view: DatabaseView, status: NodeStatus, name: str) -> boo
     record = view.group(name)
     if record is None:
         return True
-    group = observe_group(view, record, is_quorate=status.is_quorate)
+    group = observe_group(view, record, is_quorate=status.is_quorate, unheard=status.unheard)
     return all(each.wanted_state is ResourceState.OFFLINE for each in group.resources)

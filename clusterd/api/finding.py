@@ -35,7 +35,7 @@ def find_node(view: DatabaseView, name: str) -> NodeRecord:
 
 def observe(view: DatabaseView, status: NodeStatus, name: str) -> ObservedGroup:
     """The group called `name`. Raises NotFound."""
-    return observe_group(view, find_group(view, name), is_quorate=status.is_quorate)
+    return observe_group(view, find_group(view, name), is_quorate=status.is_quorate, unheard=status.unheard)
 
 
 def found_in(group: ObservedGroup, record: ResourceRecord) -> ObservedResource:

@@ -51,7 +51,7 @@ def surroundings(
     resources = view.resources()
     online_on = {
         each.record.name: str(group.owner or "")
-        for group in observe_groups(view, is_quorate=status.is_quorate)
+        for group in observe_groups(view, is_quorate=status.is_quorate, unheard=status.unheard)
         for each in group.resources
         if each.state is ResourceState.ONLINE
     }

@@ -21,6 +21,7 @@ from clusterd.api.plans import Asked, ChangeAsked, Planner
 from clusterd.api.port import ClusterPort
 from clusterd.api.repeats import first_answer, pack, remember
 from clusterd.api.views import document
+from clusterd.api.votes import advice_text, votes_text
 from clusterd.database import DatabaseView, Draft
 from clusterd.model import keys
 from clusterd.model.errors import Conflict, NoQuorum
@@ -87,13 +88,7 @@ async def freshen(port: ClusterPort, timeout_ms: int) -> None:
         status = port.status()
         if status.is_quorate:
             raise
-        missing = [each.node for each in status.peers if each.has_vote and not each.is_reachable]
-        votes = sum(each.has_vote for each in status.peers)
-        raise NoQuorum(
-            f"{status.node} reaches {status.voters_reachable} of {votes} votes and needs {status.voters_needed}: "
-            f"nothing was changed",
-            hint=f"start the missing nodes or mend their links: {', '.join(missing) or 'none'}",
-        ) from error
+        raise NoQuorum(f"{votes_text(status)}: nothing was changed", hint=advice_text(status)) from error
 
 
 async def make_plan(desk: Desk, plans: KeptPlans, planner: Planner, change: ChangeAsked) -> dict[str, Any]:

@@ -4,7 +4,7 @@ Wanted, assigned and observed are three records; here they become what people se
 *online* only when the owner reported it under the present generation; everything else is pending or unknown.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from clusterd.database import DatabaseView
@@ -64,14 +64,17 @@ class ObservedGroup:
         return not is_moving and all(each.state is each.wanted_state for each in self.resources)
 
 
-def observe_group(view: DatabaseView, record: GroupRecord, *, is_quorate: bool) -> ObservedGroup:
-    """The group as this replica of the database knows it."""
+def observe_group(
+    view: DatabaseView, record: GroupRecord, *, is_quorate: bool, unheard: Collection[NodeId] = ()
+) -> ObservedGroup:
+    """The group as this replica of the database knows it. `unheard`: of whom nothing was heard since this daemon started,
+    so that what they reported may be long over."""
     assignment = view.assignment_of(record)
     report = view.report(record.name)
     if report is not None and (assignment is None or report.generation != assignment.generation):
         report = None
     reported = {key_of(each.name): each for each in report.resources} if report else {}
-    doubt = _doubt(view, record, assignment, is_quorate)
+    doubt = _doubt(view, record, assignment, is_quorate, unheard)
     records = view.resources_of(record.name)
     wanted = set() if _rests_by_configuration(assignment) else online_wanted(record, records)
     resources = tuple(
@@ -88,8 +91,8 @@ def _rests_by_configuration(assignment: AssignmentRecord | None) -> bool:
     return assignment.order is Order.HOLD or not assignment.owner
 
 
-def observe_groups(view: DatabaseView, *, is_quorate: bool) -> list[ObservedGroup]:
-    return [observe_group(view, record, is_quorate=is_quorate) for record in view.groups()]
+def observe_groups(view: DatabaseView, *, is_quorate: bool, unheard: Collection[NodeId] = ()) -> list[ObservedGroup]:
+    return [observe_group(view, record, is_quorate=is_quorate, unheard=unheard) for record in view.groups()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,11 @@ class _Doubt:
 
 
 def _doubt(
-    view: DatabaseView, record: GroupRecord, assignment: AssignmentRecord | None, is_quorate: bool
+    view: DatabaseView,
+    record: GroupRecord,
+    assignment: AssignmentRecord | None,
+    is_quorate: bool,
+    unheard: Collection[NodeId],
 ) -> _Doubt | None:
     if assignment is None:
         return _Doubt(ResourceState.OFFLINE, why_not_placed(view, record))
@@ -118,6 +125,11 @@ def _doubt(
         return _Doubt(ResourceState.OFFLINE, cause, member.since_wall_ms)
     if member.state is MembershipState.EXPELLING:
         cause = f"its owner {assignment.owner} is silent, and it is not yet proven that nothing runs there"
+        return _Doubt(ResourceState.UNKNOWN, cause)
+    if assignment.owner in unheard:
+        cause = (
+            f"its owner {assignment.owner} was not heard since this node started, so nobody here knows whether it runs"
+        )
         return _Doubt(ResourceState.UNKNOWN, cause)
     return None
 

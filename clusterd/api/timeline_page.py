@@ -91,7 +91,7 @@ def _present(view: DatabaseView, status: NodeStatus) -> list[Present]:
     nodes = [Present("node", each.name, node_view(view, status, each)["state"]) for each in view.nodes()]
     groups = [
         Present("group", each.record.name, each.state.value, each.owner or "")
-        for each in observe_groups(view, is_quorate=status.is_quorate)
+        for each in observe_groups(view, is_quorate=status.is_quorate, unheard=status.unheard)
     ]
     return nodes + groups
 

@@ -61,7 +61,7 @@ def cluster_facts(
 
 def groups_of(view: DatabaseView, status: NodeStatus) -> tuple[Group, ...]:
     found = []
-    for group in observe_groups(view, is_quorate=status.is_quorate):
+    for group in observe_groups(view, is_quorate=status.is_quorate, unheard=status.unheard):
         records = [each.record for each in group.resources]
         found.append(
             Group(

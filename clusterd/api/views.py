@@ -6,8 +6,9 @@ from typing import Any
 from clusterd.api.group_views import Document, because, concern, group_view, status_words
 from clusterd.api.node_views import node_view
 from clusterd.api.observed import ObservedGroup, observe_groups
-from clusterd.api.port import NodeStatus, PeerStatus
+from clusterd.api.port import NodeStatus
 from clusterd.api.times import time_text
+from clusterd.api.votes import no_quorum_text
 from clusterd.database import DatabaseView
 from clusterd.model.ids import key_of
 from clusterd.model.maintenance import HandsOff, group_hands_off
@@ -57,7 +58,7 @@ def document(view: DatabaseView, status: NodeStatus, /, **parts: Any) -> Documen
 
 def status_document(view: DatabaseView, status: NodeStatus) -> Document:
     """One screen: quorum, nodes, and groups with the worst first."""
-    groups = observe_groups(view, is_quorate=status.is_quorate)
+    groups = observe_groups(view, is_quorate=status.is_quorate, unheard=status.unheard)
     nodes = [node_view(view, status, each) for each in view.nodes()]
     problems, notices = _problems(status, nodes, groups), _notices(view, nodes, groups)
     return document(
@@ -84,19 +85,15 @@ def quorum_view(status: NodeStatus) -> Document:
         "witness": None,
         "leader": status.leader,
         "term": status.term,
-        "voters": [{"node": each.node, "reachable": each.is_reachable} for each in voters],
-        "advice": _quorum_advice(status, voters),
+        "voters": [{"node": each.node, "reachable": each.is_reachable, "may_vote": each.may_vote} for each in voters],
+        "advice": _quorum_advice(status),
     }
 
 
-def _quorum_advice(status: NodeStatus, voters: Iterable[PeerStatus]) -> str:
+def _quorum_advice(status: NodeStatus) -> str:
     if status.is_quorate:
         return ""
-    missing = ", ".join(each.node for each in voters if not each.is_reachable)
-    return (
-        f"{status.node} reaches {status.voters_reachable} of {len(list(voters))} votes and needs {status.voters_needed}: "
-        f"nothing can be changed and nothing runs here. Start the missing nodes or mend their links: {missing or 'none'}"
-    )
+    return no_quorum_text(status)
 
 
 def _problems(status: NodeStatus, nodes: Iterable[Document], groups: Iterable[ObservedGroup]) -> list[str]:

@@ -52,8 +52,8 @@ class DiskRecord:
     since_cluster_ms: int = 0
 
 
-def disk_text(state: DiskState, took_ms: int, text: str) -> str:
-    """What is the matter with a disk, in a sentence that goes on after 'n1: '; empty when nothing is."""
+def disk_fault_text(state: DiskState, took_ms: int, text: str) -> str:
+    """What is the matter with a disk; empty when nothing is."""
     why = f": {text}" if text else ""
     match state:
         case DiskState.OK | DiskState.UNTRIED:
@@ -61,8 +61,22 @@ def disk_text(state: DiskState, took_ms: int, text: str) -> str:
         case DiskState.SLOW:
             return f"its disk is slow: a write took {rough_text(took_ms)} to become durable"
         case DiskState.FULL:
-            return f"its disk is full{why}; what runs goes on, and it writes again by itself as soon as there is room"
+            return f"its disk is full{why}"
         case DiskState.REFUSES:
-            return f"its disk takes no writes{why}; what runs goes on, and it writes again by itself as soon as it can"
+            return f"its disk takes no writes{why}"
         case DiskState.FAILED:
-            return f"its disk failed{why}; its daemon ended"
+            return f"its disk failed{why}"
+
+
+def disk_text(state: DiskState, took_ms: int, text: str) -> str:
+    """The same, with what follows from it."""
+    fault = disk_fault_text(state, took_ms, text)
+    match state:
+        case DiskState.OK | DiskState.UNTRIED | DiskState.SLOW:
+            return fault
+        case DiskState.FULL:
+            return f"{fault}; what runs goes on, and it writes again by itself as soon as there is room"
+        case DiskState.REFUSES:
+            return f"{fault}; what runs goes on, and it writes again by itself as soon as it can"
+        case DiskState.FAILED:
+            return f"{fault}; its daemon ended"

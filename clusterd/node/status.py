@@ -22,6 +22,8 @@ class PeerStatus:
     """The run that its daemon says its guard is in; empty: it reaches no guard."""
     is_leaving: bool = False
     disk: DiskCondition = DiskCondition()
+    may_vote: bool = True
+    """False: it has a vote, and what it lost or its disk keep it from giving it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,15 @@ class NodeStatus:
     containment: str = ""
     peers: tuple[PeerStatus, ...] = ()  # every node of the cluster, itself too
 
+    @property
+    def unheard(self) -> tuple[NodeId, ...]:
+        """The other nodes of which nothing was heard since this daemon started."""
+        return tuple(
+            each.node
+            for each in self.peers
+            if each.node != self.node and each.heartbeat_age_ms is None and not each.is_reachable
+        )
+
 
 def status_of(node: "Node", now_ms: int, *, version: str, quorum_since_wall_ms: int) -> NodeStatus:
     """The node's own standing and its peers', as of now."""
@@ -61,7 +72,10 @@ def status_of(node: "Node", now_ms: int, *, version: str, quorum_since_wall_ms: 
         run = node.presence.incarnation if is_me else last.incarnation if last is not None else ""
         is_leaving = node.presence.is_leaving if is_me else last is not None and last.is_leaving
         disk = node.presence.disk if is_me else last.disk if last is not None else DiskCondition()
-        peers.append(PeerStatus(record.name, record.name in voters, is_reachable, age_ms, run, is_leaving, disk))
+        may_vote = not disk.takes_nothing and not (is_me and raft.is_amnesiac)
+        peers.append(
+            PeerStatus(record.name, record.name in voters, is_reachable, age_ms, run, is_leaving, disk, may_vote)
+        )
     leader = raft.leader
     deadline_ms = node.owning.lease_deadline_ms()
     return NodeStatus(
@@ -70,7 +84,7 @@ def status_of(node: "Node", now_ms: int, *, version: str, quorum_since_wall_ms: 
         raft.term,
         leader,
         is_quorate(node),
-        sum(each.has_vote and each.is_reachable for each in peers),
+        sum(each.has_vote and each.is_reachable and each.may_vote for each in peers),
         len(voters) // 2 + 1,
         quorum_since_wall_ms,
         now.cluster_ms,

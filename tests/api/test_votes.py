@@ -1,0 +1,73 @@
+"""What is said when nothing can be decided is true of each case: who is missing, who may not vote, or nobody."""
+
+import pytest
+
+from clusterd.api.votes import no_quorum_text
+from clusterd.model.disk import DiskCondition, DiskState
+from clusterd.model.ids import NodeId
+from clusterd.node.status import NodeStatus, PeerStatus
+
+FULL = DiskCondition(DiskState.FULL, text="No space left on device (ENOSPC)")
+
+
+def status(*peers: PeerStatus) -> NodeStatus:
+    voters = [each for each in peers if each.has_vote]
+    have = sum(each.is_reachable and each.may_vote for each in voters)
+    return NodeStatus(NodeId("n1"), "1", 7, None, False, have, len(voters) // 2 + 1, 1, 1, 1, peers=peers)
+
+
+def peer(name: str, *, is_there: bool = True, has_vote: bool = True, may_vote: bool = True, disk=FULL) -> PeerStatus:  # type: ignore[no-untyped-def]
+    condition = disk if not may_vote else DiskCondition()
+    return PeerStatus(NodeId(name), has_vote, is_there, 5, may_vote=may_vote, disk=condition)
+
+
+TABLE = {
+    "one of three missing beside another": (
+        status(peer("n1"), peer("n2", is_there=False), peer("n3", is_there=False)),
+        "n1 reaches 1 of 3 votes and needs 2: nothing can be changed and nothing runs here; start the missing nodes or mend "
+        "their links: n2, n3",
+    ),
+    "the other of two": (
+        status(peer("n1"), peer("n2", is_there=False)),
+        "n1 reaches 1 of 2 votes and needs 2: nothing can be changed and nothing runs here; start the missing node or mend "
+        "its links: n2",
+    ),
+    "all are there": (
+        status(peer("n1"), peer("n2")),
+        "n1 reaches 2 of 2 votes, which is enough, but follows no leader: nothing can be changed and nothing runs here; a "
+        "leader is elected within seconds; if none is, the logs of the daemons say why: n1, n2",
+    ),
+    "one is there and has lost its data": (
+        status(peer("n1"), peer("n2", may_vote=False, disk=DiskCondition()), peer("n3", is_there=False)),
+        "n1 reaches 1 of 3 votes and needs 2: nothing can be changed and nothing runs here; start the missing node or mend "
+        "its links: n3; n2 may not vote now: it lost its data, and has to be admitted again",
+    ),
+    "one is there with a full disk": (
+        status(peer("n1"), peer("n2", may_vote=False)),
+        "n1 reaches 1 of 2 votes and needs 2: nothing can be changed and nothing runs here; n2 may not vote now: its disk "
+        "is full: No space left on device (ENOSPC)",
+    ),
+    "the only one, by itself": (
+        status(peer("n1", may_vote=False), peer("n2", has_vote=False)),
+        "n1 reaches 0 of 1 vote and needs 1: nothing can be changed and nothing runs here; n1 may not vote now: its disk is "
+        "full: No space left on device (ENOSPC)",
+    ),
+    "nobody votes, as far as it knows": (
+        status(peer("n1", has_vote=False)),
+        "n1 knows of no voter yet: nothing can be changed and nothing runs here; it waits until the others have admitted "
+        "it: are they running, and are their links up?",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_what_is_said_of_the_votes(name: str) -> None:
+    asked, said = TABLE[name]
+    assert no_quorum_text(asked) == said
+
+
+def test_who_was_never_heard_is_known() -> None:
+    never = PeerStatus(NodeId("n2"), True, False)
+    late = PeerStatus(NodeId("n3"), True, False, 9000)
+    me = PeerStatus(NodeId("n1"), True, True)
+    assert status(me, never, late).unheard == ("n2",)
