@@ -12,7 +12,27 @@ fail() {
 }
 
 clusterctl --lab "$lab" lab up || fail "the lab did not come up; see above."
-if ! clusterctl --lab "$lab" apply -f deploy/demo/web.yaml --wait; then
+lab_folder=$(clusterctl --lab "$lab" lab status -o json | python -c 'import json, sys; print(json.load(sys.stdin)["dir"])')
+# The port that it serves already, or else the first one that is free.
+port=$(clusterctl --lab "$lab" resource show web-server -o json 2>/dev/null | python -c '
+import json, socket, sys
+try:
+    print(json.load(sys.stdin)["resources"][0]["properties"]["ready"]["tcp"])
+except (ValueError, LookupError, TypeError):
+    for port in range(8081, 8181):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            print(port)
+            break
+') || fail "no port from 8081 to 8180 is free for the demo's web server."
+[ "$port" = 8081 ] || echo "port 8081 is taken: the demo's web server listens on $port"
+manifest=$lab_folder/web.yaml
+sed -e "s|8081|$port|g" -e "s|\${MANIFEST_DIR}|$PWD/deploy/demo|g" deploy/demo/web.yaml >"$manifest"
+if ! clusterctl --lab "$lab" apply -f "$manifest" --wait; then
     # What failed for good in an earlier run, for a port that was taken then, is tried again only when somebody says so.
     echo "once more:"
     clusterctl --lab "$lab" group online web || fail "the demo group did not come online; see above, and 'clusterctl status'."
@@ -25,7 +45,7 @@ if command -v qemu-system-x86_64 >/dev/null && command -v nasm >/dev/null; then
     if clusterctl --lab "$lab" vm show "$machine" >/dev/null 2>&1; then
         clusterctl --lab "$lab" vm start "$machine" >/dev/null || fail "the demo machine did not start; see above."
     else
-        folder=$(clusterctl --lab "$lab" lab status -o json | python -c 'import json, sys; print(json.load(sys.stdin)["dir"])')/machines
+        folder=$lab_folder/machines
         if [ -f "$folder/$machine.toml" ]; then # of an earlier lab
             clusterctl --lab "$lab" vm protect "$machine" --definition "$folder/$machine.toml" --yes
         else
@@ -37,15 +57,12 @@ else
 fi
 echo
 clusterctl --lab "$lab" status || fail "the status could not be read; see above."
-address=$(python -c '
-import sys
-from clusterd.lab.layout import find_lab
-lab = find_lab(sys.argv[1])
-print(f"{lab.nodes[0].api_url}/#token={lab.token()}")
-' "$lab")
+address=$(clusterctl --lab "$lab" console) || fail "no node answers; see 'clusterctl lab status'."
 cat <<END
 
 console:  $address
+          lets one page in, once, within ten minutes; for another: clusterctl console
+web page: http://127.0.0.1:$port/
 
 Try, with PATH=$PWD/.venv/bin:\$PATH
   clusterctl status                     where everything runs

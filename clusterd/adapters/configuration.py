@@ -5,11 +5,12 @@ else lives in the cluster database. The file is checked as a whole: an error nam
 """
 
 import difflib
+import ipaddress
 import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -156,9 +157,31 @@ def _problems(configuration: NodeConfiguration) -> list[str]:
         for key, value in _addresses(configuration)
         if not _is_address(value)
     ]
+    found += [f"{key} is {value!r}: {problem}" for key, value, problem in _peer_problems(configuration)]
     if problem := socket_path_problem(configuration.run_dir):
         found.append(problem)
     return found + _member_problems(configuration)
+
+
+def _peer_problems(configuration: NodeConfiguration) -> Iterator[tuple[str, str, str]]:
+    """Addresses that are well formed and at which no peer would ever be heard: key, value and why."""
+    peers = [(f"nodes[{index}].peer", each.peer) for index, each in enumerate(configuration.nodes)]
+    for key, value in [("peer_listen", configuration.peer_listen), *peers]:
+        if not _is_address(value):
+            continue
+        host = value.rpartition(":")[0]
+        try:
+            address = ipaddress.IPv4Address(host)
+        except ValueError:
+            kind = "IPv6 addresses" if host.startswith("[") else "host names"
+            yield (
+                key,
+                value,
+                f"peers reach each other at IPv4 addresses, as 10.0.0.1:7501; {kind} are not supported yet",
+            )
+            continue
+        if key != "peer_listen" and (address.is_unspecified or address.is_multicast):
+            yield key, value, "no node can be reached there: give the address at which the others reach it"
 
 
 def _addresses(configuration: NodeConfiguration) -> list[tuple[str, str]]:

@@ -21,6 +21,7 @@ from clusterd.model.states import Wanted
 
 BODY_MAX_BYTES = (1 << 20) + (64 << 10)
 BODY_WITHIN_S = 30.0
+NAME_SHOWN_MAX = 80
 TIMEOUT_DEFAULT_MS = 10_000
 TIMEOUT_MAX_MS = 60_000
 
@@ -127,7 +128,7 @@ async def body(request: web.Request, allowed: Iterable[str]) -> dict[str, Json]:
     """The JSON object in the body; an empty body is an empty object. Unknown keys are refused."""
     text = await body_text(request)
     try:
-        found = json.loads(text) if text.strip() else {}
+        found = json.loads(text, object_pairs_hook=_without_repetition) if text.strip() else {}
     except (ValueError, RecursionError) as error:
         raise BadInput(f"the body is not JSON: {error}") from error
     if not isinstance(found, dict):
@@ -136,6 +137,16 @@ async def body(request: web.Request, allowed: Iterable[str]) -> dict[str, Json]:
     for key in found:
         if key not in names:
             raise BadInput(f"there is no {key!r} in this request: {nearest(key, names)}")
+    return found
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of a key that is there twice nobody knows which one was meant."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise BadInput(f"the body has the key {twice[:NAME_SHOWN_MAX]!r} twice")
     return found
 
 
@@ -190,8 +201,10 @@ def wanted_in(given: Mapping[str, Json]) -> Wanted | None:
     return Wanted(value)
 
 
-def json_answer(document: Any, *, status: int = 200) -> web.Response:
-    return document_answer(msgspec.json.encode(document), status=status)
+def json_answer(document: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    answer = document_answer(msgspec.json.encode(document), status=status)
+    answer.headers.update(headers or {})
+    return answer
 
 
 def document_answer(data: bytes, *, status: int = 200) -> web.Response:

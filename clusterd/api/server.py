@@ -11,6 +11,8 @@ from aiohttp.typedefs import Middleware
 
 from clusterd.api.access import Access
 from clusterd.api.clearing import Clearing
+from clusterd.api.console_door import POLICY, ConsoleDoor
+from clusterd.api.console_pass import ConsolePass
 from clusterd.api.desk import BesideTheDaemon, Desk, OnTheSpot
 from clusterd.api.doors import Doors, GuardedSite, Limits, know, limits_here
 from clusterd.api.events import Events
@@ -27,21 +29,20 @@ from clusterd.api.stream import Streams
 from clusterd.api.turnstile import Turnstile
 from clusterd.api.validating import REPORTS, Validating
 from clusterd.api.writing import Writing
-from clusterd.model.errors import CODES, Busy, ClusterError, Refused
+from clusterd.model.errors import CODES, ClusterError, Refused
 from clusterd.model.events import REQUEST_FAILED
 from clusterd.model.manifest import BadManifest
 
-PAGE_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
+    "Content-Security-Policy": POLICY.format(others=""),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-RETRY_AFTER_S = 1
+_HEADERS_OF_CODE = {
+    "busy": {"Retry-After": "1"},
+    "unauthorized": {"WWW-Authenticate": 'Bearer realm="clusterd"'},
+}
 _CODE_OF_STATUS = {404: "not-found", 405: "bad-input", 408: "bad-input", 413: "too-large", 400: "bad-input"}
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -57,7 +58,8 @@ def create_app(port: ClusterPort, token: str, reports: Path | None = None, desk:
     """
     desk = desk or OnTheSpot(port)
     streams = Streams(desk)
-    access = Access(token)
+    console_pass = ConsolePass(token)
+    access = Access(token, console_pass)
     app = web.Application(middlewares=[_surround(access)], client_max_size=BODY_MAX_BYTES)
     app[STREAMS] = streams
     app[PLANS] = KeptPlans(port.node)
@@ -71,7 +73,7 @@ def create_app(port: ClusterPort, token: str, reports: Path | None = None, desk:
     app.add_routes(Validating(desk).routes())
     app.add_routes(Protecting(desk).routes())
     app.add_routes(Machines(port).routes())
-    app.add_routes(_page_routes())
+    app.add_routes(ConsoleDoor(port, console_pass).routes())
     app.on_response_prepare.append(_add_headers)
     app.on_shutdown.append(_let_clients_go)
     app[DESK] = desk
@@ -170,14 +172,14 @@ def _surround(access: Access) -> Middleware:
                 expected_revision(request)  # where it is not honoured it is refused
             return await handler(request)
         except ClusterError as error:
-            answer = json_answer(error_document(error), status=CODES[error.code].http_status)
-            if error.code == Busy.code:
-                answer.headers["Retry-After"] = str(RETRY_AFTER_S)
-            return answer
+            return json_answer(
+                error_document(error), status=CODES[error.code].http_status, headers=_HEADERS_OF_CODE.get(error.code)
+            )
         except web.HTTPException as error:
             code = _CODE_OF_STATUS.get(error.status, "error")
             message = f"{request.method} {request.path}: {error.reason}"
-            return json_answer(_error(code, message, _hint(code)), status=error.status)
+            allowed = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+            return json_answer(_error(code, message, _hint(code)), status=error.status, headers=allowed)
         except Exception as error:  # the boundary of one request: it must not take the daemon with it
             log.exception(REQUEST_FAILED.name, method=request.method, path=request.path, error=repr(error))
             message = f"the daemon failed on this request: {error!r}"
@@ -191,24 +193,6 @@ def _hint(code: str) -> str:
         "not-found": "paths begin with /v1, as in /v1/status or /v1/groups/NAME",
         "too-large": f"a body has at most {BODY_MAX_BYTES} bytes",
     }.get(code, "")
-
-
-def _page_routes() -> list[web.RouteDef]:
-    """The console's files, read once."""
-    folder = Path(__file__).parent / "console"
-    routes: list[web.RouteDef] = []
-    for path in sorted(folder.iterdir()):
-        if path.suffix in PAGE_TYPES:
-            name = "/" if path.name == "index.html" else f"/{path.name}"
-            routes.append(web.get(name, _file_handler(path.read_bytes(), PAGE_TYPES[path.suffix])))
-    return routes
-
-
-def _file_handler(data: bytes, content_type: str) -> Handler:
-    async def handle(request: web.Request) -> web.StreamResponse:
-        return web.Response(body=data, content_type=content_type, charset="utf-8")
-
-    return handle
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:

@@ -40,10 +40,16 @@ class Client:
     def __init__(self, doors: Doors) -> None:
         self._doors = doors
         self._first = 0
+        self._answered = 0
 
     @property
     def doors(self) -> Doors:
         return self._doors
+
+    @property
+    def answered(self) -> Endpoint:
+        """The door that answered last."""
+        return self._doors.endpoints[self._answered]
 
     def read(self, path: str, **query: str) -> dict[str, Any]:
         """A GET. Of several nodes, one that has quorum is preferred; without any, the first answer counts."""
@@ -203,6 +209,7 @@ class Client:
             data = response.read()
         finally:
             connection.close()
+        self._answered = number
         if response.status >= 400:
             raise Answered(_error_in(data))
         return response.status, data

@@ -1,6 +1,7 @@
 """Where does `clusterctl` begin, and how does it end? I/O. Commands are imported only when they are asked for."""
 
 import importlib
+import io
 import itertools
 import sys
 from collections.abc import Sequence
@@ -125,6 +126,9 @@ def hoist_global_options(arguments: Sequence[str]) -> list[str]:
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command. Returns its exit code; errors are shown on standard error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # after the work was done, its telling must not fail
     hoisted = hoist_global_options(arguments)
     output = "json" if "json" in _values_of("--output", hoisted) else "table"
     try:

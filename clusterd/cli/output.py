@@ -61,9 +61,11 @@ def show_document(document: Any, output: str) -> None:
     if output == "yaml":
         import yaml
 
-        print(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), end="")
+        is_utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+        print(yaml.safe_dump(document, sort_keys=False, allow_unicode=is_utf8), end="")
     else:
-        print(json.dumps(document, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+        is_utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+        print(json.dumps(document, ensure_ascii=not is_utf8, indent=2 if sys.stdout.isatty() else None))
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, indent: str = "") -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from clusterd.cli.client import Client
 from clusterd.cli.output import ago_text, fit, moment, paint, plain, table
 from clusterd.cli.session import (
     WAIT_DEFAULT,
@@ -141,18 +142,25 @@ def wait(ctx: click.Context, conditions: tuple[str, ...], timeout: int) -> None:
 @click.command()
 @click.pass_context
 def console(ctx: click.Context) -> None:
-    """The address of the web page, with the token behind the '#', which browsers send to nobody.
+    """The address of the web page, at a node that answers. What stands behind the '#' lets one page in, once, within ten
+    minutes; it reads only.
 
     \b
     clusterctl console
     xdg-open "$(clusterctl console)"
     """
     client = client_of(ctx)
-    found = client.read("/v1/quorum")
-    doors = client.doors
-    endpoint = next((str(each) for each in doors.endpoints if each.scheme != "unix"), "")
-    url = f"{endpoint}/#token={doors.token}" if doors.token else f"{endpoint}/"
-    show(ctx, {"schema": 1, "url": url, "node": found["as_of"]["node"]}, lambda document: [document["url"]])
+    found = client.read("/v1/console-code")
+    endpoint = client.answered
+    address = str(endpoint) if endpoint.scheme != "unix" else _address_of(client, str(found["node"]))
+    url = f"{address}/#code={found['code']}"
+    show(ctx, {"schema": 1, "url": url, "node": found["node"]}, lambda document: [document["url"]])
+
+
+def _address_of(client: Client, node: str) -> str:
+    """Where the node that was asked on its socket listens for others."""
+    nodes = client.read("/v1/nodes")["nodes"]
+    return f"http://{next(str(each['api_address']) for each in nodes if each['name'] == node)}"
 
 
 __all__ = ["console", "moment", "status", "wait"]

@@ -9,7 +9,7 @@ import click
 
 from clusterd.cli.client import Client
 from clusterd.cli.connection import find_doors
-from clusterd.cli.failures import PENDING_EXIT, GivenUp, WaitRanOut
+from clusterd.cli.failures import PENDING_EXIT, GivenUp, Unreachable, WaitRanOut
 from clusterd.cli.foreseen import foreseen_lines
 from clusterd.cli.output import plain, show_document
 from clusterd.model.durations import parse_duration
@@ -18,6 +18,7 @@ WAIT_DEFAULT = "60s"
 WAIT_STEP_MS = 10_000
 READ_STEP_MS = 1_000
 PROGRESS_STEP_MS = 250
+ASK_AGAIN_MS = 250
 PROGRESS_LENGTH_MAX = 110
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -155,13 +156,19 @@ def wait_for(
     after_revision: int,
     show_progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
-    """Ask again and again, at whatever node answers, until it is true, impossible or late."""
-    client = client_of(ctx)
+    """Ask again and again, at whatever node answers, until it is true, impossible or late. A node that does not answer yet
+    may be starting, so it is waited for as well."""
     until_ms = _now_ms() + longest_ms
     while True:
         left_ms = until_ms - _now_ms()
         step_ms = max(0, min(left_ms, WAIT_STEP_MS if show_progress is None else PROGRESS_STEP_MS))
-        found = client.wait(conditions, longest_ms=step_ms, after_revision=after_revision)
+        try:
+            found = client_of(ctx).wait(conditions, longest_ms=step_ms, after_revision=after_revision)
+        except Unreachable:
+            if left_ms <= 0:
+                raise
+            time.sleep(min(left_ms, ASK_AGAIN_MS) / 1000)
+            continue
         is_over = found["reached"] or found["impossible"] or left_ms <= step_ms
         if show_progress is not None:
             show_progress("" if is_over else _nows(found, "open"))

@@ -19,7 +19,9 @@ from clusterd.model.errors import BadInput, ClusterError, Refused
 from clusterd.model.ids import name_problem
 
 BUILD_WITHIN_S = 300.0
-GUESTS = Path(__file__).parents[2] / "deploy" / "guests"
+INSTALLED_GUESTS = Path(__file__).parent / "guests"
+GUESTS = INSTALLED_GUESTS if INSTALLED_GUESTS.is_dir() else Path(__file__).parents[2] / "deploy" / "guests"
+"""In a wheel they lie beside this file, in a checkout where they are kept."""
 MEMORY_LEAST_MIB = 1
 _NOTHING_STORED = frozenset({"refused", "bad-input", "not-found", "too-large"})
 

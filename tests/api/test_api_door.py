@@ -15,7 +15,7 @@ from pretend_cluster import MANIFEST, TOKEN, PretendCluster
 async def test_nothing_is_answered_without_the_token(client: TestClient, path: str, header: str | None) -> None:
     headers = {"Authorization": header or "none"}
     response = await client.get(path, headers=headers)
-    assert response.status == 401
+    assert (response.status, response.headers["WWW-Authenticate"]) == (401, 'Bearer realm="clusterd"')
     found = await response.json()
     assert found["error"]["code"] == "unauthorized"
     assert TOKEN not in await response.text()
@@ -52,6 +52,8 @@ async def test_bodies_are_bounded(client: TestClient) -> None:
         ("/v1/groups", "[1]", "not a JSON object"),
         ("/v1/groups", b"\xff", "not UTF-8"),
         ("/v1/groups", '{"nam": "x"}', "did you mean name?"),
+        ("/v1/groups", '{"name": "x", "name": "y"}', "has the key 'name' twice"),
+        ("/v1/groups", '{"name": "x", "properties": {"priority": "high", "priority": "low"}}', "'priority' twice"),
         ("/v1/groups", '{"name": 7}', "a name is text"),
         ("/v1/groups", '{"name": "../x"}', "letters, digits"),
         ("/v1/groups", '{"name": "<script>"}', "letters, digits"),
@@ -91,4 +93,6 @@ async def test_what_does_not_exist_names_the_nearest(client: TestClient) -> None
     assert (await get(client, "/v1/nothing"))["error"]["code"] == "not-found"
     assert (await get(client, "/v1/explain/cat/x"))["error"]["code"] == "not-found"
     response = await client.put("/v1/groups/web")
-    assert response.status == 405
+    assert (response.status, response.headers["Allow"]) == (405, "DELETE,GET,HEAD,PATCH")
+    response = await client.delete("/v1/status")
+    assert (response.status, response.headers["Allow"]) == (405, "GET,HEAD")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +13,8 @@ from pretend_cluster import TOKEN, PretendCluster
 from clusterd.api import doors, requests
 from clusterd.api.doors import Limits
 from clusterd.api.server import ApiServer
+from clusterd.cli.client import Client
+from clusterd.cli.connection import Doors, parse_endpoint
 
 HEAD = f"Host: x\r\nAuthorization: Bearer {TOKEN}\r\n"
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -138,6 +141,23 @@ async def test_the_local_socket_has_no_strangers(cluster: PretendCluster, tmp_pa
             writer.write(b"GET /v1/quorum HTTP/1.1\r\nHost: x\r\n\r\n")
             assert b"200 OK" in await asyncio.wait_for(reader.readline(), 10)
             writer.close()
+
+
+async def test_it_listens_at_an_ipv6_address_too(cluster: PretendCluster) -> None:
+    with socket.socket(socket.AF_INET6) as probe:
+        try:
+            probe.bind(("::1", 0))
+        except OSError:
+            pytest.skip("this machine has no IPv6")
+    served = ApiServer(cluster, token=TOKEN, host="::1", tcp_port=0)
+    await served.start()
+    try:
+        endpoint = parse_endpoint(f"http://[::1]:{served.address[1]}")
+        assert str(endpoint) == f"http://[::1]:{served.address[1]}"
+        client = Client(Doors((endpoint,), TOKEN, "here"))
+        assert (await asyncio.to_thread(client.read, "/v1/quorum"))["quorate"] is True
+    finally:
+        await served.stop()
 
 
 def test_descriptors_are_kept_for_others(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,13 @@ class Served:
 
         return asyncio.run_coroutine_threadsafe(act(), self.loop).result(10)
 
+    def start_door(self, number: int) -> None:
+        """Another door at the address of one that was stopped."""
+        host, _, port = self.urls[number].removeprefix("http://").rpartition(":")
+        server = ApiServer(self.cluster, token=TOKEN, host=host, tcp_port=int(port))
+        asyncio.run_coroutine_threadsafe(server.start(), self.loop).result(10)
+        self.servers[number] = server
+
     def stop_door(self, number: int) -> None:
         asyncio.run_coroutine_threadsafe(self.servers[number].stop(), self.loop).result(10)
 

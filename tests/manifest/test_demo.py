@@ -9,6 +9,8 @@ import time
 import urllib.request
 from pathlib import Path
 
+import pytest
+
 from clusterd.model.manifest import parse_manifest
 
 DEMO = Path(__file__).parents[2] / "deploy" / "demo"
@@ -56,6 +58,27 @@ def test_the_script_prepares_and_checks(tmp_path: Path) -> None:
     assert call("online") == 0
     assert [call(entry) for entry in ("looks_alive", "is_alive", "offline", "close", "terminate", "open")] == [0] * 6
     assert call("dance") == 3
+
+
+@pytest.mark.parametrize("planted", ["a link", "a link inside", "a file"])
+def test_the_script_writes_nowhere_that_somebody_else_prepared(tmp_path: Path, planted: str) -> None:
+    """Its folder's name can be foreseen, and others may write to /tmp."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    base = tmp_path / f"clusterd-demo-{os.getuid()}"
+    match planted:
+        case "a link":
+            base.symlink_to(elsewhere)
+        case "a link inside":
+            base.mkdir()
+            (base / "demo").symlink_to(elsewhere)
+        case _:
+            base.write_text("")
+    command = [str(DEMO / "prepare"), "online"]
+    done = subprocess.run(command, env=environment(tmp_path), capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "is no directory of ours: remove it" in done.stderr
+    assert not list(elsewhere.iterdir())
 
 
 def test_the_page_says_node_generation_and_process(tmp_path: Path) -> None:

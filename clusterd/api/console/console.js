@@ -5,7 +5,9 @@
 const EVENTS_SHOWN_MAX = 60;
 const RETRY_MIN_MS = 500;
 const RETRY_MAX_MS = 5000;
-const SILENCE_MAX_MS = 8000;
+const SILENCE_MAX_MS = 5000; // the status comes every two seconds at least
+const CODE_EVERY_MS = 240000; // a code for the way to another node lives for ten minutes
+const OTHER_WITHIN_MS = 2000;
 const COLOURS = {
   online: "good", up: "good", failed: "bad", down: "bad", unknown: "bad", offline: "", initializing: "busy",
   pending: "busy", "partial-online": "busy", "online-pending": "busy", "offline-pending": "busy", joining: "busy",
@@ -13,12 +15,15 @@ const COLOURS = {
 };
 
 const byId = (id) => document.getElementById(id);
-let token = tokenFromAddress() || sessionStorage.getItem("token") || "";
+let session = sessionStorage.getItem("session") || "";
 let lastSequence = 0;
+let lastStatus = null;
+let heardAt = 0; // of this page's own clock: when the node said something last
 let otherDoors = [];
+let wayOut = { code: "", madeAt: 0 }; // lets this page in at another node when its own is gone
 
-function tokenFromAddress() {
-  const found = new URLSearchParams(location.hash.slice(1)).get("token");
+function codeFromAddress() {
+  const found = new URLSearchParams(location.hash.slice(1)).get("code");
   if (found) history.replaceState(null, "", location.pathname);
   return found;
 }
@@ -55,9 +60,25 @@ function showStatus(status) {
   fill(byId("groups"), status.groups.length ? status.groups.map(groupCard) : [make("p", "quiet", "No groups yet.")]);
   fill(byId("nodes"), status.nodes.map((each) => nodeCard(each, status.as_of.node)));
   const { as_of: asOf } = status;
-  byId("freshness").textContent =
-    `As ${asOf.node} sees it, revision ${asOf.revision}, ${asOf.age_ms} ms old. clusterd ${cluster.version}.`;
+  lastStatus = status;
+  showAge();
   otherDoors = status.nodes.filter((each) => each.name !== asOf.node && each.api_address);
+}
+
+function showAge() {
+  if (!lastStatus) return;
+  const { as_of: asOf, cluster } = lastStatus;
+  const silentMs = performance.now() - heardAt;
+  byId("freshness").textContent =
+    `As ${asOf.node} sees it, revision ${asOf.revision}, ${rough(Math.round(asOf.age_ms + silentMs))} old. ` +
+    `clusterd ${cluster.version}.`;
+  const isOld = silentMs > SILENCE_MAX_MS;
+  byId("board").classList.toggle("old", isOld);
+  if (isOld) {
+    document.title = `? ${cluster.name || "clusterd"}`;
+    byId("quorum").className = "badge";
+    showLink(`${asOf.node} has not answered for ${rough(Math.round(silentMs))}: what is shown is old${doorsText()}`, "bad");
+  }
 }
 
 function groupCard(group) {
@@ -171,16 +192,15 @@ function rough(ms) {
 
 async function follow() {
   let waitMs = RETRY_MIN_MS;
-  while (token) {
+  while (session) {
     const silence = new AbortController();
     let timer = setTimeout(() => silence.abort(), SILENCE_MAX_MS);
     try {
-      const headers = { Authorization: `Bearer ${token}` };
+      const headers = { Authorization: `Bearer ${session}` };
       if (lastSequence) headers["Last-Event-ID"] = String(lastSequence);
       const response = await fetch("/v1/stream", { headers, signal: silence.signal, cache: "no-store" });
-      if (response.status === 401) return askForToken("That token was not accepted.");
+      if (response.status === 401) return askForToken("This page's time is up.");
       if (!response.ok) throw new Error(`status ${response.status}`);
-      sessionStorage.setItem("token", token);
       byId("door").hidden = true;
       byId("board").hidden = false;
       showLink("live", "good");
@@ -188,14 +208,17 @@ async function follow() {
       await readParts(response.body, (kind, data) => {
         clearTimeout(timer);
         timer = setTimeout(() => silence.abort(), SILENCE_MAX_MS);
+        heardAt = performance.now();
         receive(kind, data);
+        keepAWayOut();
       });
     } catch (error) {
       console.warn("the stream ended:", error);
     } finally {
       clearTimeout(timer);
     }
-    showLink(doorsText(), "bad");
+    showAge();
+    if (performance.now() - heardAt > SILENCE_MAX_MS && (await goElsewhere())) return;
     await new Promise((done) => setTimeout(done, waitMs));
     waitMs = Math.min(RETRY_MAX_MS, waitMs * 2);
   }
@@ -235,12 +258,60 @@ function showLink(text, colour) {
 
 function doorsText() {
   const others = otherDoors.map((each) => `${each.name} at ${each.api_address}`).join(", ");
-  return others ? `this node does not answer · others: ${others}` : "this node does not answer";
+  return others ? ` · others: ${others}` : "";
+}
+
+// ---- another node, when this one is gone ----
+
+function keepAWayOut() {
+  if (wayOut.madeAt && performance.now() - wayOut.madeAt < CODE_EVERY_MS) return;
+  wayOut.madeAt = performance.now();
+  fetch("/v1/console-code", { headers: { Authorization: `Bearer ${session}` }, cache: "no-store" })
+    .then((response) => response.json())
+    .then(({ code }) => { wayOut.code = code || wayOut.code; })
+    .catch(() => { wayOut.madeAt = 0; });
+}
+
+async function goElsewhere() {
+  if (!wayOut.code) return false;
+  for (const { api_address: address } of otherDoors) {
+    const there = `${location.protocol}//${address}`;
+    try {
+      await fetch(`${there}/icon.svg`, {
+        mode: "no-cors", cache: "no-store", signal: AbortSignal.timeout(OTHER_WITHIN_MS),
+      });
+    } catch {
+      continue; // it does not answer either
+    }
+    location.replace(`${there}/#code=${wayOut.code}`);
+    return true;
+  }
+  return false;
+}
+
+// ---- the door ----
+
+async function enter(path, headers, body) {
+  const response = await fetch(path, { method: body ? "POST" : "GET", headers, body, cache: "no-store" });
+  return response.ok ? response.json() : {};
+}
+
+async function enterWithCode(code) {
+  const found = await enter("/console/session", { "Content-Type": "application/json" }, JSON.stringify({ code }));
+  session = found.session || "";
+  if (!session) return askForToken("The address was used before, or is too old: clusterctl console gives a new one.");
+  sessionStorage.setItem("session", session);
+  follow();
+}
+
+async function enterWithToken(token) {
+  const { code } = await enter("/v1/console-code", { Authorization: `Bearer ${token}` });
+  return code ? enterWithCode(code) : askForToken("That token was not accepted.");
 }
 
 function askForToken(refusal) {
-  token = "";
-  sessionStorage.removeItem("token");
+  session = "";
+  sessionStorage.removeItem("session");
   byId("board").hidden = true;
   byId("door").hidden = false;
   byId("refusal").textContent = refusal;
@@ -250,10 +321,13 @@ function askForToken(refusal) {
 
 byId("door").addEventListener("submit", (event) => {
   event.preventDefault();
-  token = byId("token").value.trim();
+  const token = byId("token").value.trim();
   byId("token").value = "";
-  follow();
+  enterWithToken(token).catch(() => askForToken("This node does not answer."));
 });
 
-if (token) follow();
+setInterval(showAge, 1000);
+const code = codeFromAddress();
+if (code) enterWithCode(code).catch(() => askForToken("This node does not answer."));
+else if (session) follow();
 else askForToken("");
