@@ -134,6 +134,13 @@ class Draft:
         return not (self._puts or self._deletes or self._events)
 
     @property
+    def size_bytes(self) -> int:
+        """About how large the transaction is, without what surrounds each of its parts."""
+        events = sum(len(codec.encode(each)) for each in self._events)
+        keys_length = sum(map(len, (*self._puts, *self._compares, *self._deletes)))
+        return sum(map(len, self._puts.values())) + events + keys_length
+
+    @property
     def touched(self) -> list[str]:
         return sorted(self._puts.keys() | self._deletes)
 

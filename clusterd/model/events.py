@@ -180,6 +180,20 @@ CONCERN_RAISED = _event(
     "because",
 )
 CONCERN_ENDED = _event("concern.ended", "info", "What needed a person is over.", "group", "resource")
+TYPE_VERSIONS_DIFFER = _event(
+    "type.versions-differ",
+    "warning",
+    "Resource hosts of one node offer different versions of a type.",
+    "type",
+    "versions",
+)
+PROPOSAL_REFUSED = _event(
+    "proposal.refused",
+    "error",
+    "What this node proposed can never be taken as it is, and is not offered again like that.",
+    "what",
+    "because",
+)
 HEALTH_UNKNOWN = _event(
     "health.unknown",
     "warning",

@@ -12,8 +12,8 @@ from typing import assert_never
 from clusterd.consensus import RaftSettings, Restored
 from clusterd.database import Database, DatabaseView, Draft
 from clusterd.model import keys
-from clusterd.model.errors import ClusterError
-from clusterd.model.events import LINK_BROKEN, LINK_OPENED, LOOP_LATE, Note, note
+from clusterd.model.errors import ClusterError, TooLarge, invariant
+from clusterd.model.events import LINK_BROKEN, LINK_OPENED, LOOP_LATE, PROPOSAL_REFUSED, Note, note
 from clusterd.model.ids import NodeId
 from clusterd.model.settings import ClusterSettings, cluster_settings
 from clusterd.node import events as happened
@@ -37,6 +37,11 @@ PROPOSAL_BYTES_MAX = 512 * 1024
 INTERNAL_PATIENCE_MS = 3_600_000
 LATE_MIN_MS = 100
 TRY_AGAIN_MS = 20
+HELD_BACK_MS = 10_000
+ROUNDS_MAX = 64
+"""Rounds of one step. Each needs a write, a message or time to go on, so that a few are enough; endless ones are a bug."""
+SHOWN_MAX, SHOWN_MOST = 200, 3
+REFUSED_TOO_LARGE = "too-large"
 
 
 @dataclass(slots=True)
@@ -83,6 +88,8 @@ class Node:
         self.owning = Owning(self)
         self.leading = Leading(self)
         self._next_request = 0
+        self._held_back: dict[str, int] = {}
+        """Decisions that were refused for good, until when they are not made again."""
         self._expected_tick_ms: int | None = None
         self._out = Outbox()
 
@@ -209,7 +216,8 @@ class Node:
             case "propose_reply":
                 reply = envelope.propose_reply
                 result = reply.result if reply.HasField("result") else None
-                self.replica.proposals.answered(reply.context, result, now_ms=now_ms)
+                is_too_large = reply.refused == REFUSED_TOO_LARGE
+                self.replica.proposals.answered(reply.context, result, now_ms=now_ms, is_too_large=is_too_large)
             case _:
                 pass
 
@@ -252,7 +260,7 @@ class Node:
     def _take_proposal(self, sender: NodeId, request: ProposeRequest, now_ms: int) -> None:
         purpose = ForPeer(sender, request.context)
         if not self.replica.is_leader or len(request.transaction) > PROPOSAL_BYTES_MAX:
-            refused = "too-large" if self.replica.is_leader else "not-leader"
+            refused = REFUSED_TOO_LARGE if self.replica.is_leader else "not-leader"
             reply = ProposeReply(context=request.context, refused=refused, leader=self.replica.raft.leader or "")
             self.send(sender, Envelope(propose_reply=reply), now_ms)
             return
@@ -342,30 +350,45 @@ class Node:
                 self.send(leader, Envelope(propose_request=request), now_ms)
 
     def _outcome(self, outcome: Outcome, now_ms: int) -> None:
+        refused = outcome.error.message if isinstance(outcome.error, TooLarge) else ""
         match outcome.purpose:
             case ForClient(context):
                 self.do(CommitDone(context, outcome.result, outcome.error))
             case ForPeer(peer, context):
                 reply = ProposeReply(context=context, result=outcome.result)
                 if outcome.result is None:
-                    reply.refused = "not-leader"
+                    reply.refused = REFUSED_TOO_LARGE if isinstance(outcome.error, TooLarge) else "not-leader"
                 self.send(peer, Envelope(propose_reply=reply), now_ms)
             case ForLeader(subject):
-                self.leading.settled(subject)
+                if refused:
+                    self._hold_back(subject, refused, now_ms)
+                else:
+                    self.leading.settled(subject)
             case ForOwner(proposal):
                 succeeded = outcome.result is not None and outcome.result.succeeded
                 revision = outcome.result.revision if outcome.result is not None else 0
-                self.owning.reported(proposal, has_succeeded=succeeded, revision=revision)
+                self.owning.reported(proposal, now_ms, has_succeeded=succeeded, revision=revision, refused=refused)
             case ForTypes():
-                self.owning.types_settled()
+                self.owning.types_settled(refused, now_ms)
             case _:
                 assert_never(outcome.purpose)
+
+    def _hold_back(self, subject: str, refused: str, now_ms: int) -> None:
+        """A decision that can never be taken as it is. What it rests on has to change, which takes a while."""
+        self.say(note(PROPOSAL_REFUSED, what=f"a decision about {subject}", because=refused))
+        self._held_back[subject] = now_ms + HELD_BACK_MS
+
+    def _let_go(self, now_ms: int) -> None:
+        for subject in [each for each, until_ms in self._held_back.items() if until_ms <= now_ms]:
+            del self._held_back[subject]
+            self.leading.settled(subject)
 
     # ---- thinking ----
 
     def _settle(self, now_ms: int) -> None:
         """Let everything react to everything until nothing is left to react to."""
-        for _ in range(64):
+        self._let_go(now_ms)
+        for _ in range(ROUNDS_MAX):
             is_moved = self._follow_log(now_ms)
             self._send_waiting(now_ms)
             self.replica.proposals.expire_in_log(now_ms, lambda _, until_ms: now_ms >= until_ms)
@@ -373,10 +396,13 @@ class Node:
             for outcome in outcomes:
                 self._outcome(outcome, now_ms)
             self.reads.serve(self.replica, self.do, now_ms)
-            is_moved |= self.leading.think(now_ms)
-            is_moved |= self.owning.think(now_ms)
-            if not (is_moved or outcomes):
+            has_decided, has_said = self.leading.think(now_ms), self.owning.think(now_ms)
+            if not (is_moved or outcomes or has_decided or has_said):
                 break
+        else:
+            busy = ", ".join(sorted({str(each.purpose)[:SHOWN_MAX] for each in outcomes})[:SHOWN_MOST])
+            text = f"log {is_moved}, leader {has_decided}, owner {has_said}, last settled: {busy or 'nothing'}"
+            invariant(False, f"{self.me} does not come to rest in {ROUNDS_MAX} rounds: {text}")
         self._follow_log(now_ms)
 
     def _follow_log(self, now_ms: int) -> bool:

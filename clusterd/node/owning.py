@@ -1,6 +1,7 @@
 """What does this node do with the groups it owns, its guard and its hosts? Pure. Feeds `owner.Owner` and the run lease."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
 from clusterd.model import keys
@@ -10,6 +11,7 @@ from clusterd.model.events import (
     INCARNATION_ENDED,
     LEASE_GAINED,
     LEASE_LOST,
+    PROPOSAL_REFUSED,
     note,
 )
 from clusterd.model.ids import GroupId, Incarnation
@@ -26,6 +28,16 @@ if TYPE_CHECKING:
     from clusterd.node.node import Node
 
 
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """What came of a proposal of the owner's, and from which revision on that can be seen here."""
+
+    revision: int
+    proposal: OwnerProposal
+    has_succeeded: bool
+    refused: str
+
+
 class Owning:
     """The owner's half of a node. It acts only while the run lease is held and the database was read since the start."""
 
@@ -38,7 +50,7 @@ class Owning:
         self._had_lease = False
         self._told_to_end = Incarnation("")
         self._publishing = Publishing(node)
-        self._settling: list[tuple[int, OwnerProposal, bool]] = []
+        self._settling: list[_Settled] = []
         self._leave_by_ms: int | None = None
         self._leave_because = ""
         self._has_left = False
@@ -86,6 +98,7 @@ class Owning:
             case happened.HostUp():
                 self._host_up(event, now)
             case HostEnd():
+                self._publishing.forget_host(event.host)
                 self.owner.host_ended(event, now)
             case happened.HostSilent():
                 self.owner.host_silent(event.host, event.because)
@@ -134,29 +147,41 @@ class Owning:
         if self._had_read:
             self.owner.take(self._node.replica.view, None if groups is None else sorted(groups))
 
-    def reported(self, proposal: OwnerProposal, *, has_succeeded: bool, revision: int) -> None:
-        """A report's outcome is known. The next one rests on it, so it waits until this node has applied that far."""
-        self._settling.append((revision, proposal, has_succeeded))
-        self._settle_reports()
+    def reported(
+        self, proposal: OwnerProposal, now_ms: int, *, has_succeeded: bool, revision: int, refused: str = ""
+    ) -> None:
+        """A report's outcome is known. The next one rests on it, so it waits until this node has applied that far.
 
-    def _settle_reports(self) -> None:
+        `refused`: why it can never be taken as it is.
+        """
+        if refused:
+            self._node.say(note(PROPOSAL_REFUSED, what=f"a report about {proposal.group}", because=refused))
+        self._settling.append(_Settled(revision, proposal, has_succeeded, refused))
+        self._settle_reports(now_ms)
+
+    def _settle_reports(self, now_ms: int) -> None:
         applied = self._node.replica.database.revision
-        ready = [each for each in self._settling if each[0] <= applied]
-        self._settling = [each for each in self._settling if each[0] > applied]
-        for _, proposal, has_succeeded in ready:
+        ready = [each for each in self._settling if each.revision <= applied]
+        self._settling = [each for each in self._settling if each.revision > applied]
+        for each in ready:
             self._is_due = True
-            self.owner.reported(proposal.group, has_succeeded=has_succeeded, proposal=proposal)
+            self.owner.reported(
+                each.proposal.group,
+                self._node.now(now_ms),
+                has_succeeded=each.has_succeeded,
+                proposal=each.proposal,
+                refused=each.refused,
+            )
 
     def _host_up(self, event: happened.HostUp, now: Now) -> None:
         """One of another incarnation was greeted before its end and answered after it: it is gone."""
         if event.incarnation != self._node.presence.incarnation:
             return
-        for record in event.types:
-            self._publishing.know_type(record)
+        self._publishing.know_types(event.host, event.types)
         self.owner.host_up(event.host, event.pid, event.hosted, now)
 
-    def types_settled(self) -> None:
-        self._publishing.settled()
+    def types_settled(self, refused: str, now_ms: int) -> None:
+        self._publishing.settled(refused, now_ms)
 
     def _measured(self, event: happened.MachineMeasured) -> None:
         """The load rides on heartbeats; only another size of the machine is worth a look."""
@@ -218,6 +243,7 @@ class Owning:
         self._node.presence.begin(incarnation)
         self._guard_deadline_ms = self._asked_deadline_ms = deadline_ms
         self._had_lease = self.holds_lease(now_ms)
+        self._publishing.forget_hosts()
         self.owner.begin(incarnation, hosts, is_inherited=bool(deadline_ms))
         if incarnation:
             self._take_groups()
@@ -246,7 +272,7 @@ class Owning:
         """Do what is due. True when something was proposed."""
         self._renew(now_ms)
         self._note_lease(now_ms)
-        self._settle_reports()
+        self._settle_reports(now_ms)
         if not self._had_read and self._node.reads.has_read:
             self._had_read, self._is_due = True, True
             self._take_groups()

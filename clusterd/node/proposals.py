@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from clusterd.model.errors import ClusterError, NoQuorum, UnknownOutcome
+from clusterd.model.errors import ClusterError, NoQuorum, TooLarge, UnknownOutcome
 from clusterd.model.ids import NodeId
 from clusterd.owner import OwnerProposal
 from clusterd.wire.records_pb2 import Transaction, TransactionResult
@@ -166,10 +166,18 @@ class Proposals:
         for context, waiting in self._waiting.items():
             self._waiting[context] = replace(waiting, send_again_ms=0)
 
-    def answered(self, context: int, result: TransactionResult | None, *, now_ms: int) -> None:
-        """The leader answered, or refused (`result` None): then it is sent again a little later."""
+    def answered(
+        self, context: int, result: TransactionResult | None, *, now_ms: int, is_too_large: bool = False
+    ) -> None:
+        """The leader answered, or refused (`result` None): then it is sent again a little later, unless it never can be
+        taken as it is."""
         waiting = self._waiting.get(context)
         if waiting is None:
+            return
+        if is_too_large:
+            del self._waiting[context]
+            size = waiting.transaction.ByteSize()
+            self._outcomes.append(Outcome(waiting.purpose, None, TooLarge(f"the leader takes no {size} bytes at once")))
             return
         if result is None:
             self._waiting[context] = replace(waiting, send_again_ms=now_ms + 50)

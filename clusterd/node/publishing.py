@@ -1,13 +1,28 @@
-"""What does this node tell the cluster about itself? Pure. Its resource types and what its machine has, when they differ."""
+"""What does this node tell the cluster about itself? Pure. Its resource types and what its machine has, when they differ.
 
+A type is what the hosts that run now offer. Where two of them offer different versions (a plug-in was updated after one
+of them had begun), the newest counts, and that is told once. What no host offers any more is taken back: by the word of
+the shared host, which every node has and which is started again whenever it ends, so that nothing comes and goes with
+it.
+"""
+
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from clusterd.database import Draft
 from clusterd.model import keys
-from clusterd.model.records import NodeFactsRecord, ResourceTypeRecord
+from clusterd.model.events import PROPOSAL_REFUSED, TYPE_VERSIONS_DIFFER, note
+from clusterd.model.ids import NodeId, key_of
+from clusterd.model.records import EventRecord, NodeFactsRecord, ResourceTypeRecord
+from clusterd.model.versions import version_rank
 from clusterd.node.proposals import ForTypes
+from clusterd.owner.commands import SHARED_HOST
 
 if TYPE_CHECKING:
     from clusterd.node.node import Node
+
+BATCH_BYTES_MAX = 256 * 1024
+REFUSED_AGAIN_MS = 60_000
 
 
 class Publishing:
@@ -15,13 +30,24 @@ class Publishing:
 
     def __init__(self, node: "Node") -> None:
         self._node = node
-        self._types: dict[tuple[str, str], ResourceTypeRecord] = {}
+        self._offers: dict[str, dict[str, ResourceTypeRecord]] = {}
+        """By host, in the order in which they came up: what it can run, by key."""
+        self._told: set[tuple[str, tuple[str, ...]]] = set()
+        """Of which types it was told that there are several versions, and which."""
         self._facts: NodeFactsRecord | None = None
         self._is_in_flight = False
+        self._not_before_ms = 0
 
-    def know_type(self, record: ResourceTypeRecord) -> None:
-        """A host of this node can run it."""
-        self._types[keys.resource_type(record.name, record.node), record.version] = record
+    def know_types(self, host: str, types: Iterable[ResourceTypeRecord]) -> None:
+        """A host of this node can run them."""
+        self._offers.pop(host, None)
+        self._offers[host] = {keys.resource_type(each.name, each.node): each for each in types}
+
+    def forget_host(self, host: str) -> None:
+        self._offers.pop(host, None)
+
+    def forget_hosts(self) -> None:
+        self._offers = {}
 
     def know_machine(self, *, memory_mib: int, cores: int) -> bool:
         """What the machine has. True when that is news."""
@@ -30,27 +56,71 @@ class Publishing:
         self._facts = facts
         return is_news
 
-    def settled(self) -> None:
+    def settled(self, refused: str, now_ms: int) -> None:
+        """`refused`: why it can never be taken as it is. It is not offered again before a while, and that is told."""
         self._is_in_flight = False
+        if refused:
+            self._not_before_ms = now_ms + REFUSED_AGAIN_MS
+            self._node.say(note(PROPOSAL_REFUSED, what="the resource types of this node", because=refused))
 
     def publish(self, now_ms: int) -> bool:
         """Tell the cluster when it knows something else. True when something was proposed."""
-        if self._is_in_flight:
+        if self._is_in_flight or now_ms < self._not_before_ms:
             return False
-        view = self._node.replica.view
-        news: list[ResourceTypeRecord | NodeFactsRecord] = [
-            record
-            for record in self._types.values()
-            if view.get(ResourceTypeRecord, keys.resource_type(record.name, record.node)) != record
-        ]
-        if self._facts is not None and view.facts(self._node.me) != self._facts:
-            news.append(self._facts)
-        if not news:
+        draft = self._node.draft()
+        names: list[str] = []
+        if self._facts is not None and self._node.replica.view.facts(self._node.me) != self._facts:
+            draft.put(self._facts)
+            names.append(self._facts.node)
+        if SHARED_HOST in self._offers:
+            self._publish_types(draft, names, now_ms)
+        if draft.is_empty:
             return False
         self._is_in_flight = True
-        draft = self._node.draft()
-        for record in news:
-            draft.put(record)
-        names = tuple(record.name if isinstance(record, ResourceTypeRecord) else record.node for record in news)
-        self._node.submit(ForTypes(names), draft.build(self._node.next_request_id()), now_ms)
+        self._node.submit(ForTypes(tuple(names)), draft.build(self._node.next_request_id()), now_ms)
         return True
+
+    def _publish_types(self, draft: Draft, names: list[str], now_ms: int) -> None:
+        view = self._node.replica.view
+        offered = self._newest()
+        for key, record in offered.items():
+            if view.get(ResourceTypeRecord, key) != record and draft.size_bytes < BATCH_BYTES_MAX:
+                draft.put(record)
+                names.append(record.name)
+        for key, known in view.items(ResourceTypeRecord):
+            if key_of(known.node) == key_of(self._node.me) and key not in offered:
+                draft.delete(key)
+                names.append(known.name)
+        self._tell_versions(draft, now_ms)
+
+    def _newest(self) -> dict[str, ResourceTypeRecord]:
+        """Of each type the newest version; of one version what the host says that came up last."""
+        found: dict[str, ResourceTypeRecord] = {}
+        for types in self._offers.values():
+            for key, record in types.items():
+                before = found.get(key)
+                if before is None or version_rank(record.version) >= version_rank(before.version):
+                    found[key] = record
+        return found
+
+    def _tell_versions(self, draft: Draft, now_ms: int) -> None:
+        hosts: dict[str, dict[str, str]] = {}
+        for host, types in self._offers.items():
+            for key, record in types.items():
+                hosts.setdefault(key, {})[host] = record.version
+        for key, versions in hosts.items():
+            several = tuple(sorted(set(versions.values()), key=version_rank))
+            if len(several) < 2 or (key, several) in self._told:
+                continue
+            self._told.add((key, several))
+            name = self._newest()[key].name
+            texts = ", ".join(f"{version or 'none'} in host {host}" for host, version in versions.items())
+            text = f"{self._node.me} has several versions of {name}: {texts}"
+            because = f"{several[-1]} counts; a host takes the newest when it is started again"
+            draft.event(_event(self._node.me, text, because, self._node.now(now_ms).wall_ms))
+            self._node.say(note(TYPE_VERSIONS_DIFFER, type=name, versions=", ".join(several)))
+
+
+def _event(node: NodeId, message: str, because: str, wall_ms: int) -> EventRecord:
+    kind = TYPE_VERSIONS_DIFFER
+    return EventRecord(wall_ms, kind.name, kind.level, node=node, message=message, because=because)

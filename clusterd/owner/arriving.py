@@ -269,7 +269,7 @@ def host_ended(desk: Desk, served: Iterable[str], because: str) -> None:
             arrival.failed = arrival.failed or f"its resource host ended: {because}"[:_TEXT_LENGTH_MAX]
 
 
-def said(desk: Desk, proposal: MigrationProposal, *, has_succeeded: bool) -> None:
+def said(desk: Desk, proposal: MigrationProposal, *, has_succeeded: bool, refused: str = "") -> None:
     """The outcome of what this node wanted to say is known."""
     arrival = desk.arrivals.get(key_of(proposal.group))
     if arrival is None or arrival.assignment.migration != proposal.record.number:
@@ -277,4 +277,6 @@ def said(desk: Desk, proposal: MigrationProposal, *, has_succeeded: bool) -> Non
     arrival.is_reporting = False
     if has_succeeded:
         arrival.said = proposal.record
+    elif refused:
+        arrival.failed = arrival.failed or f"what was prepared cannot be told: {refused}"[:_TEXT_LENGTH_MAX]
     desk.dirty.add(key_of(proposal.group))

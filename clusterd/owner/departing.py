@@ -20,7 +20,7 @@ from clusterd.owner.calling import ask, tell
 from clusterd.owner.commands import CallAnswer, CallOutcome, Verb
 from clusterd.owner.consequences import apply, kill_host_of
 from clusterd.owner.desk import Desk
-from clusterd.owner.group import Departure, OwnedGroup, users_of
+from clusterd.owner.group import Departure, OwnedGroup, users_by_provider
 from clusterd.owner.machine import Happening
 from clusterd.owner.plan import Now, OwnerPlan
 from clusterd.owner.steps import with_step
@@ -131,8 +131,9 @@ def _move_next(
 def _to_move(group: OwnedGroup, prepared: Collection[str]) -> list[str]:
     """Dependents first. What is used by something that cannot be moved stays until that has ended in good order."""
     found: list[str] = []
+    using = users_by_provider(group)
     for name in reversed(group.order):
-        users = (each for each in users_of(group, name) if group.held[each].may_run and each not in group.idle)
+        users = (each for each in using.get(name, ()) if group.held[each].may_run and each not in group.idle)
         if name in prepared and name in group.wanted and all(each in found for each in users):
             found.append(name)
     return found

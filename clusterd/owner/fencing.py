@@ -228,7 +228,7 @@ def host_ended(desk: Desk, lost: Iterable[HostCall]) -> None:
             desk.dirty.add(key_of(call.group))
 
 
-def said(desk: Desk, proposal: FenceProposal, *, has_succeeded: bool) -> None:
+def said(desk: Desk, proposal: FenceProposal, *, has_succeeded: bool, refused: str = "") -> None:
     """The outcome of what this node wanted to say is known."""
     fence = desk.fences.get(key_of(proposal.group))
     if fence is None or fence is not proposal.about:
@@ -236,4 +236,6 @@ def said(desk: Desk, proposal: FenceProposal, *, has_succeeded: bool) -> None:
     fence.is_reporting = False
     if has_succeeded:
         fence.said = proposal.report
+    elif refused:
+        fence.failed = fence.failed or f"what was fenced cannot be told: {refused}"[:_TEXT_LENGTH_MAX]
     desk.dirty.add(key_of(proposal.group))

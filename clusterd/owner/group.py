@@ -14,6 +14,7 @@ from clusterd.model.migrations import MigrationReport
 from clusterd.model.records import AssignmentRecord, GroupRecord, ReportRecord, ResourceRecord, Step
 from clusterd.model.settings import ResourceSettings
 from clusterd.model.states import PENDING_STATES, GroupStatus, Order, ResourceState, Wanted
+from clusterd.owner.bounds import Bounds
 from clusterd.owner.machine import Held
 
 
@@ -79,6 +80,10 @@ class OwnedGroup:
     """Resources for which nothing runs while they are online: nobody waits for them in a live migration."""
     may_continue: bool = False
     """What this node prepared for it is what arrived: it goes on instead of starting afresh."""
+    bounds: Bounds = Bounds()
+    """How much its reports say."""
+    report_not_before_ms: int = 0
+    """The last one was refused, and there is nothing to leave out."""
     warnings: list[tuple[str, str]] = field(default_factory=list)
     """What hosts warned of since the last report: resource and text."""
     warned: dict[str, Warned] = field(default_factory=dict)
@@ -157,6 +162,7 @@ def intend(group: OwnedGroup, *, is_node_stopping: bool) -> Intent:
     """Compare what is with what is wanted, for every resource of the group."""
     wanted = set() if is_node_stopping else group.wanted
     untouched = {name for name, held in group.held.items() if held.is_hands_off}
+    users, online = users_by_provider(group), group.online
     stays: set[str] = set()
     to_bring: list[str] = []
     to_cancel: list[str] = []
@@ -183,11 +189,11 @@ def intend(group: OwnedGroup, *, is_node_stopping: bool) -> Intent:
     to_take = {
         name: _why_offline(group, name, wanted, is_node_stopping)
         for name in reversed(group.order)
-        if group.held[name].state is ResourceState.ONLINE and name not in stays and not _is_needed(group, name)
+        if name in online and name not in stays and not _is_needed(group, name, users, online)
     }
     for name in group.unsettled - wanted:
         to_take.pop(name, None)
-    ready = tuple(name for name in to_bring if not _is_needed(group, name, but_for=untouched))
+    ready = tuple(name for name in to_bring if not _is_needed(group, name, users, online, but_for=untouched))
     return Intent(ready, to_take, tuple(to_cancel), frozenset(group.held) - wanted - untouched, waits)
 
 
@@ -214,13 +220,21 @@ def _is_down(held: Held) -> bool:
     return held.state in (ResourceState.OFFLINE, ResourceState.FAILED)
 
 
-def _is_needed(group: OwnedGroup, provider: str, but_for: set[str] | None = None) -> bool:
+def _is_needed(
+    group: OwnedGroup,
+    provider: str,
+    users: Mapping[str, list[str]],
+    online: set[str],
+    but_for: set[str] | None = None,
+) -> bool:
     """Whether something that cannot do without `provider` still runs (`but_for` what is not looked at). What stands still
     here because it has moved, or what nothing runs for, needs nothing any more of what moved as well, or of what nothing
     runs for."""
     still = group.departure.moved | group.idle if group.has_moved and group.departure is not None else frozenset()
-    without = group.online - {provider}
-    for name in users_of(group, provider):
+    if provider not in users:
+        return False
+    without = online - {provider}
+    for name in users[provider]:
         held = group.held[name]
         is_running = held.may_run or held.state is not ResourceState.OFFLINE
         is_done = held.state is ResourceState.FAILED and not held.may_run
@@ -230,13 +244,13 @@ def _is_needed(group: OwnedGroup, provider: str, but_for: set[str] | None = None
     return False
 
 
-def users_of(group: OwnedGroup, provider: str) -> list[str]:
-    """What names it in its dependency."""
-    return [
-        name
-        for name, dependency in group.dependencies.items()
-        if provider in {key_of(each) for each in dependency.providers}
-    ]
+def users_by_provider(group: OwnedGroup) -> dict[str, list[str]]:
+    """Of every provider: what names it in its dependency. Worked out once a pass: a group may have hundreds of resources."""
+    found: dict[str, list[str]] = {}
+    for name, dependency in group.dependencies.items():
+        for provider in {key_of(each) for each in dependency.providers}:
+            found.setdefault(provider, []).append(name)
+    return found
 
 
 def _why_offline(group: OwnedGroup, name: str, wanted: set[str], is_node_stopping: bool) -> str:

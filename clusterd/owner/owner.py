@@ -28,6 +28,7 @@ from clusterd.owner.plan import Now, OwnerPlan
 from clusterd.owner.planning import plan_group
 from clusterd.owner.reports import ReportProposal
 
+REFUSED_AGAIN_MS = 30_000
 OwnerProposal: TypeAlias = ReportProposal | arriving.MigrationProposal | fencing.FenceProposal
 
 
@@ -213,13 +214,15 @@ class Owner:
         place = {name: at for group in self._desk.groups.values() for at, name in enumerate(group.order)}
         return sorted(names, key=lambda name: (place.get(name, 0), name))
 
-    def reported(self, group: GroupId, *, has_succeeded: bool, proposal: OwnerProposal) -> None:
-        """The outcome of a report's commit is known."""
+    def reported(
+        self, group: GroupId, now: Now, *, has_succeeded: bool, proposal: OwnerProposal, refused: str = ""
+    ) -> None:
+        """The outcome of a report's commit is known. `refused`: why it can never be taken as it is."""
         if isinstance(proposal, arriving.MigrationProposal):
-            arriving.said(self._desk, proposal, has_succeeded=has_succeeded)
+            arriving.said(self._desk, proposal, has_succeeded=has_succeeded, refused=refused)
             return
         if isinstance(proposal, fencing.FenceProposal):
-            fencing.said(self._desk, proposal, has_succeeded=has_succeeded)
+            fencing.said(self._desk, proposal, has_succeeded=has_succeeded, refused=refused)
             return
         owned = self._desk.groups.get(key_of(group))
         if owned is None or owned.assignment.generation != proposal.report.generation:
@@ -228,6 +231,10 @@ class Owner:
         if has_succeeded:
             owned.last_report = proposal.report
             owned.is_confirmed = True
+        elif refused:
+            tighter = owned.bounds.tighter()
+            owned.bounds = tighter or owned.bounds
+            owned.report_not_before_ms = now.now_ms + (REFUSED_AGAIN_MS if tighter is None else 0)
         else:
             owned.warnings = [*proposal.warnings, *owned.warnings][:WARNINGS_MAX]
         self._desk.dirty.add(key_of(group))

@@ -18,7 +18,7 @@ from clusterd.owner.journeys import went_on
 from clusterd.owner.machine import Happening
 from clusterd.owner.plan import Now, OwnerPlan
 from clusterd.owner.policy import with_restart
-from clusterd.owner.reports import propose_report, report_of, says_the_same
+from clusterd.owner.reports import fitted_report
 from clusterd.owner.telling import heed, is_known, note_definitions
 
 
@@ -205,11 +205,13 @@ def _report(desk: Desk, view: DatabaseView, group: OwnedGroup, now: Now, plan: O
         return
     if not group.is_confirmed:
         _heed_predecessor(view, group)
-    report = report_of(group, desk.node, desk.incarnation)
-    if not says_the_same(report, group.last_report) or not group.is_confirmed or group.warnings:
-        group.is_reporting = True
-        plan.reports.append(propose_report(view, group, report, now.wall_ms))
-        group.warnings = []
+    if now.now_ms < group.report_not_before_ms:
+        desk.look_at(group, group.report_not_before_ms)
+        return
+    proposal = fitted_report(view, group, desk.node, desk.incarnation, now.wall_ms)
+    if proposal is not None:
+        group.is_reporting, group.warnings = True, []
+        plan.reports.append(proposal)
 
 
 def _heed_predecessor(view: DatabaseView, group: OwnedGroup) -> None:

@@ -40,6 +40,8 @@ class Dials:
     fence_ms: int = 15
     fails_fence_on: frozenset[str] = frozenset()
     never_fences: bool = False
+    says: str = "it refuses to start"
+    """What it says of an online that failed."""
     crashes_online: bool = False
     """Its plug-in ends the host that calls it to bring it online."""
     check_crash_ms: int = 0
@@ -284,7 +286,7 @@ class SimHost:
             return
         if dials.fails_online:
             hosted.state = ResourceState.FAILED
-            self.answer(call.call_id, CallAnswer(CallOutcome.FAILED, "it refuses to start"))
+            self.answer(call.call_id, CallAnswer(CallOutcome.FAILED, dials.says))
             return
         if call.type == DISK and not self._claim(hosted):
             hosted.state = ResourceState.FAILED

@@ -42,6 +42,8 @@ class Machine:
         self._wall_jump_ms = 0
         self.run_number = 0
         self.daemon_number = 0
+        self.types: dict[str, tuple[ResourceTypeRecord, ...]] = {}
+        """What hosts of these names can run from their next start on."""
         self.is_daemon_frozen = False
         self._kept: list[happened.Event] = []
         self._tick_at_ms: int | None = None
@@ -333,11 +335,15 @@ class Machine:
         self._host_up(host)
 
     def _host_up(self, host: SimHost) -> None:
+        types = self.types.get(host.name, self.usual_types())
+        self.feed(happened.HostUp(host.name, host.incarnation, host.pid, host.inventory(), types))
+
+    def usual_types(self) -> tuple[ResourceTypeRecord, ...]:
+        """What every host can run unless `types` says otherwise."""
         plain = tuple(ResourceTypeRecord(name, self.name, "1") for name in ("generic_service", "generic_script"))
         able = ResourceTypeRecord("virtual_machine", self.name, "1", abilities=("live-migration",))
         disk = ResourceTypeRecord(DISK, self.name, "1", abilities=("storage-fence",))
-        types = (*plain, able, disk)
-        self.feed(happened.HostUp(host.name, host.incarnation, host.pid, host.inventory(), types))
+        return (*plain, able, disk)
 
     def _kill_host(self, effect: KillHost) -> None:
         guard = self.guard

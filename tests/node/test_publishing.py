@@ -1,7 +1,11 @@
 """What a node says of itself: its machine once, its load with every heartbeat."""
 
+import pytest
+
+from clusterd.model import keys
+from clusterd.model.events import TYPE_VERSIONS_DIFFER
 from clusterd.model.ids import NodeId
-from clusterd.model.records import NodeFactsRecord
+from clusterd.model.records import NodeFactsRecord, ResourceTypeRecord
 from clusterd.model.settings import TypeSettings
 from clusterd.model.type_times import own_times
 from clusterd.node.events import MachineMeasured
@@ -60,3 +64,73 @@ def test_a_type_says_how_often_it_is_checked() -> None:
     assert (found.looks_alive_poll_interval_ms, found.is_alive_poll_interval_ms) == (100, 2000)
     for nonsense in (0, -1, True, "5s", None, 2.5):
         assert own_times({"x-looks-alive-poll-interval": nonsense}) == TypeSettings()
+
+
+def _service(cluster: SimCluster, version: str) -> ResourceTypeRecord:
+    return ResourceTypeRecord("generic_service", N2, version)
+
+
+def _known(cluster: SimCluster, name: str = "generic_service") -> str | None:
+    record = cluster.view().get(ResourceTypeRecord, keys.resource_type(name, "n2"))
+    return record.version if record is not None else None
+
+
+def _told(cluster: SimCluster) -> list[str]:
+    return [each.event.message for each in cluster.events if each.event.name == TYPE_VERSIONS_DIFFER.name]
+
+
+@pytest.mark.parametrize(("own", "counts"), [("1.10", "1.10"), ("1.9", "1.9"), ("0.9", "1")])
+def test_two_versions_of_a_type_settle_once_on_the_newest(own: str, counts: str) -> None:
+    """A plug-in was updated, and then a second host began."""
+    cluster = settled()
+    machine = cluster.machines[N2]
+    machine.types["own-server"] = (*machine.usual_types()[1:], _service(cluster, own))
+    cluster.add_group("web", {"server": ""}, preferred=("n2",), properties={"separate_monitor": True})
+    assert cluster.run_until(lambda: cluster.is_online("web", on="n2"))
+    cluster.run_for(2000)
+    assert _known(cluster) == counts
+    revision = cluster.view().revision
+    cluster.run_for(10_000)
+    assert cluster.view().revision == revision, "it is written again and again"
+    assert _told(cluster) == [f"n2 has several versions of generic_service: 1 in host shared, {own} in host own-server"]
+
+
+def test_what_no_host_offers_any_more_is_taken_back() -> None:
+    cluster = settled()
+    machine = cluster.machines[N2]
+    machine.types["shared"] = machine.usual_types()[1:]
+    assert _known(cluster) == "1"
+    machine.crash_host("shared")
+    assert cluster.run_until(lambda: _known(cluster) is None, patience_ms=5000)
+    assert _known(cluster, "generic_script") == "1"
+
+
+def test_types_do_not_come_and_go_with_a_host() -> None:
+    cluster = settled()
+    machine = cluster.machines[N2]
+    machine.types["own-server"] = machine.usual_types()[:1]
+    cluster.add_group("web", {"server": ""}, preferred=("n2",), properties={"separate_monitor": True})
+    assert cluster.run_until(lambda: cluster.is_online("web", on="n2"))
+    cluster.run_for(1000)
+    revision = cluster.view().revision_of(keys.resource_type("generic_script", "n2"))
+    for _ in range(3):
+        machine.crash_host("shared")
+        cluster.run_for(3000)
+    assert cluster.view().revision_of(keys.resource_type("generic_script", "n2")) == revision > 0
+
+
+def test_the_host_of_an_idle_node_is_started_again() -> None:
+    cluster = settled()
+    machine = cluster.machines[N2]
+    machine.crash_host("shared")
+    cluster.run_for(2000)
+    assert machine.guard is not None and "shared" in machine.guard.hosts
+
+
+def test_more_types_than_one_transaction_takes_are_told_in_several() -> None:
+    cluster = settled()
+    machine = cluster.machines[N2]
+    many = tuple(ResourceTypeRecord(f"type-{at}", N2, "1", {"title": "x" * 60_000}) for at in range(20))
+    machine.types["shared"] = (*machine.usual_types(), *many)
+    machine.crash_host("shared")
+    assert cluster.run_until(lambda: all(_known(cluster, each.name) for each in many), patience_ms=10_000)
