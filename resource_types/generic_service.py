@@ -6,6 +6,9 @@ failed, whatever it left behind, unless `forking` says that it goes into the bac
 systemd unit is run (systemd_unit.py); then `ready` and everything about the process are the unit's own affair.
 """
 
+import os
+import pwd
+
 from clusterd.resource_api import (
     CannotTell,
     Context,
@@ -17,6 +20,7 @@ from clusterd.resource_api import (
     ResourceType,
     StartRefused,
 )
+from resource_types.background import Background
 from resource_types.listeners import is_listening, listeners_of, owner_text
 from resource_types.notify import NotifySocket
 from resource_types.systemd_unit import SystemdUnit
@@ -76,6 +80,7 @@ class GenericService(ResourceType):
         Property(
             "forking", PropertyKind.BOOLEAN, "the started process ends and leaves the service behind", default=False
         ),
+        Property("pid_file", PropertyKind.TEXT, "with forking: where the service writes which process is the main one"),
         Property("health_command", PropertyKind.LIST, "IsAlive runs it: status 0 is healthy", minimum=1),
         Property(
             "health_timeout",
@@ -110,32 +115,41 @@ class GenericService(ResourceType):
         ),
     )
 
+    def __init__(self) -> None:
+        self._notify: NotifySocket | None = None
+        self._background = Background()
+
     def online(self, context: Context) -> None:
         if context.properties["unit"]:
             SystemdUnit(context).start()
             return
         if self._runs(context):
             return
+        if context.properties["pid_file"] is not None and not context.properties["forking"]:
+            raise ResourceFailed(
+                "pid_file is for a service that goes into the background: set forking: true, or leave it out"
+            )
         ready = context.properties["ready"]
         port = ready.get("tcp") if isinstance(ready, dict) else None
         if port is not None and (strangers := listeners_of(port, every_address=True)):
             raise ResourceFailed(
                 f"port {port} is in use by {owner_text(strangers)}: stop that, or give {context.resource} another port"
             )
-        notify = NotifySocket() if ready == "notify" else None
-        try:
-            self._start(context, notify)
-            if port is not None:
-                self._wait_for_port(context, port)
-            elif notify is not None:
-                self._wait_for_notice(context, notify)
-            elif isinstance(ready, dict):
-                self._wait_for_command(context, ready["command"])
-            else:
-                self._expect_running(context)
-        finally:
-            if notify is not None:
-                notify.close()
+        if ready == "notify":
+            self._notify = NotifySocket(context.processes.members, _users(context))
+        self._start(context)
+        if port is not None:
+            self._wait_for_port(context, port)
+        elif self._notify is not None:
+            self._wait_for_notice(context, self._notify)
+        elif isinstance(ready, dict):
+            self._wait_for_command(context, ready["command"])
+        else:
+            self._expect_running(context)
+
+    def close(self, context: Context) -> None:
+        if self._notify is not None:
+            self._notify.close()
 
     def offline(self, context: Context) -> None:
         properties = context.properties
@@ -158,7 +172,10 @@ class GenericService(ResourceType):
     def looks_alive(self, context: Context) -> Health:
         if context.properties["unit"]:
             return SystemdUnit(context).health()
-        return Health.of(self._runs(context))
+        runs = self._runs(context)
+        if context.properties["forking"] and self._background.settle(context.processes.members()):
+            context.concern("it left several processes behind, and any of them keeps it online: name its pid_file")
+        return Health.of(runs)
 
     def is_alive(self, context: Context) -> Health:
         health = self.looks_alive(context)
@@ -193,11 +210,11 @@ class GenericService(ResourceType):
 
     # ---- starting ----
 
-    def _start(self, context: Context, notify: NotifySocket | None) -> None:
+    def _start(self, context: Context) -> None:
         properties = context.properties
         environment = dict(properties["environment"])
-        if notify is not None:
-            environment["NOTIFY_SOCKET"] = notify.address
+        if self._notify is not None:
+            environment["NOTIFY_SOCKET"] = self._notify.address
         process = context.processes.start(
             [*properties["command"], *properties["startup_parameters"]],
             environment=environment,
@@ -211,11 +228,20 @@ class GenericService(ResourceType):
                 raise ResourceFailed(
                     f"{_shown(context)} {end or 'did not leave the service behind in time'}{_tail(context)}"
                 )
+            if (path := context.properties["pid_file"]) is not None:
+                self._wait_for_pid_file(context, path)
+
+    def _wait_for_pid_file(self, context: Context, path: str) -> None:
+        while not self._background.is_named(_inside(context, path), context.processes.members()):
+            if not context.processes.members() or context.remaining_ms() <= 0:
+                raise ResourceFailed(f"{_shown(context)} left no process behind that {path} names{_tail(context)}")
+            context.pause(min(POLL_MAX_MS, context.remaining_ms()))
 
     def _runs(self, context: Context) -> bool:
-        if context.properties["forking"]:
-            return bool(context.processes.members())
-        return context.processes.main_is_running()
+        if not context.properties["forking"]:
+            return context.processes.main_is_running()
+        path = context.properties["pid_file"]
+        return self._background.runs(context.processes.members(), _inside(context, path) if path is not None else None)
 
     def _expect_running(self, context: Context) -> None:
         """Called between two looks at readiness: what has ended will never be ready."""
@@ -243,11 +269,17 @@ class GenericService(ResourceType):
             pause_ms = min(pause_ms + 1, POLL_MAX_MS)
 
     def _wait_for_notice(self, context: Context, notify: NotifySocket) -> None:
-        while not notify.wait_ready(min(POLL_MAX_MS, context.remaining_ms()), set(context.processes.members())):
+        """A service that asks for more time gets it, as long as the call as a whole may last."""
+        while not notify.wait(min(POLL_MAX_MS, max(context.remaining_ms(), 1))):
             self._expect_running(context)
             context.pause(0)
-            if context.remaining_ms() <= 0:
-                raise ResourceFailed(f"{_shown(context)} never sent READY=1 to its NOTIFY_SOCKET{_tail(context)}")
+            if notify.extended_ms and context.longest_ms():
+                context.progress(f"{notify.said.status or 'starting'} ({notify.extended_ms} ms more were asked for)")
+            elif context.remaining_ms() <= 0:
+                status = f"; its last status: {notify.said.status}" if notify.said.status else ""
+                raise ResourceFailed(
+                    f"{_shown(context)} never sent READY=1 to its NOTIFY_SOCKET{status}{_tail(context)}"
+                )
 
     def _wait_for_command(self, context: Context, command: list[str]) -> None:
         """Asked again after short pauses. What cannot be run may be on its way back (it is being replaced), for a while."""
@@ -268,6 +300,19 @@ class GenericService(ResourceType):
             if context.remaining_ms() <= 0:
                 raise ResourceFailed(f"the ready command never ended with status 0: {said}{_tail(context)}")
             context.pause(pause_ms)
+
+
+def _users(context: Context) -> set[int]:
+    """Whom the service runs as, beside the host's own user."""
+    name = context.properties["user"]
+    try:
+        return {pwd.getpwnam(name).pw_uid} if name is not None else set()
+    except KeyError:  # its start will say so
+        return set()
+
+
+def _inside(context: Context, path: str) -> str:
+    return os.path.join(context.properties["working_directory"] or "/", path)
 
 
 def _said(finished: Finished) -> str:

@@ -200,6 +200,9 @@ class Context(Protocol):
     def remaining_ms(self) -> int:
         """Time left until this call counts as failed; `progress` starts it afresh."""
 
+    def longest_ms(self) -> int:
+        """Time left until this call counts as hung, whatever it says (deadlock time-out)."""
+
     def is_cancelled(self) -> bool: ...
     def pause(self, duration_ms: int) -> None:
         """Sleep, but wake and raise `CallCancelled` when the host gives the call up."""

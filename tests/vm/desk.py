@@ -133,6 +133,9 @@ class DeskContext:
     def remaining_ms(self) -> int:
         return max(int((self._until - time.monotonic()) * 1000), 0)
 
+    def longest_ms(self) -> int:
+        return self.remaining_ms()
+
     def is_cancelled(self) -> bool:
         return self.cancelled.is_set()
 
