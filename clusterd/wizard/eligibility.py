@@ -165,7 +165,8 @@ class _Judgement:
 
     def _check_others(self, readable: Mapping[str, DefinitionFacts]) -> None:
         """Two machines that write to one image destroy it, wherever they are; what both only rest on may be shared."""
-        mine = {path for facts in readable.values() for path in _own_images(facts)}
+        written = {path for facts in readable.values() for path in _own_images(facts)}
+        used = written | {path for facts in readable.values() for path in _own_images(facts, is_read_only=True)}
         for answer in self._told.values():
             for other in answer.definitions:
                 if other.path == self._path or other.path not in self._around.protected:
@@ -173,7 +174,7 @@ class _Judgement:
                 self._refusals += [
                     f"disk {path} belongs to {self._around.protected[other.path]} as well: two machines cannot "
                     "write to one disk"
-                    for path in sorted(mine & _own_images(other))
+                    for path in sorted(used & _own_images(other) | written & _own_images(other, is_read_only=True))
                 ]
 
     # ---- owners ----
@@ -216,6 +217,8 @@ class _Judgement:
         ]
         bridges = {name: node for node in owners for name in _bridges(self._facts.get(node))}
         self._refusals += [f"there is no bridge {name} on {node}" for name, node in sorted(bridges.items())]
+        lacks = [(text, node) for node in owners for text in _lacks(self._facts.get(node))]
+        self._refusals += [f"it cannot start on {node}: {text}" for text, node in sorted(lacks)]
         return found
 
     def _seen(self, path: str, owners: Sequence[str]) -> dict[str, FileFacts | None]:
@@ -340,17 +343,24 @@ def _of(told: NodeDefinitions, path: str) -> DefinitionFacts | None:
     return next((each for each in told.definitions if each.path == path), None)
 
 
-def _own_images(facts: DefinitionFacts) -> set[str]:
-    """Images, and disks of the cluster, that it alone writes to."""
+def _own_images(facts: DefinitionFacts, *, is_read_only: bool = False) -> set[str]:
+    """Images, and disks of the cluster, that it alone writes to; or those that it reads only."""
     return {
         each.path or each.served_by.casefold()
         for each in facts.files
-        if each.role.startswith("disk ") and not each.rests_under and not each.is_shared
+        if each.role.startswith("disk ")
+        and not each.rests_under
+        and not each.is_shared
+        and each.is_read_only is is_read_only
     }
 
 
 def _bridges(facts: DefinitionFacts | None) -> tuple[str, ...]:
     return facts.missing_bridges if facts is not None else ()
+
+
+def _lacks(facts: DefinitionFacts | None) -> tuple[str, ...]:
+    return facts.lacks if facts is not None else ()
 
 
 def _unfit(host: HostFacts, definition: DefinitionFacts) -> str:

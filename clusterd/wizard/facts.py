@@ -15,6 +15,8 @@ class FileFacts(msgspec.Struct, frozen=True):
     """Device and inode: the same file on one machine has the same, other files have another."""
     is_block: bool = False
     is_shared: bool = False
+    is_read_only: bool = False
+    """The machine does not write to it."""
     is_in_use: bool = False
     file_system: str = ""
     source: str = ""
@@ -43,6 +45,9 @@ class DefinitionFacts(msgspec.Struct, frozen=True):
     fingerprint: str = ""
     has_agent: bool = False
     missing_bridges: tuple[str, ...] = ()
+    """What a node of an older version says instead of `lacks`."""
+    lacks: tuple[str, ...] = ()
+    """What it would need there beside its files, and does not have: a bridge, the permission to use it, a folder."""
     files: tuple[FileFacts, ...] = ()
 
 

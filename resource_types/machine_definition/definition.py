@@ -10,6 +10,13 @@ QEMU_OWN_MEMORY_MIB = 64
 """What QEMU itself takes beside the guest's memory (measured: 41 MiB with the smallest guest, 60 with a Linux)."""
 
 
+SERIAL_SIZE_MAX = 20
+PCI_PLACES = 30
+"""What a machine has for devices of their own: 32 less those of the machine itself."""
+BRIDGE_NAME_SIZE_MAX = 15
+KERNEL_ARGUMENTS_SIZE_MAX = 2047
+
+
 class ImageFormat(StrEnum):
     RAW = "raw"
     QCOW2 = "qcow2"
@@ -124,6 +131,11 @@ def required_memory_mib(definition: Definition) -> int:
 
 def cores(definition: Definition) -> int:
     return definition.processors
+
+
+def serial_of(disk: Disk) -> str:
+    """What the guest sees: as much of the id as virtio and IDE have room for."""
+    return disk.id[:SERIAL_SIZE_MAX]
 
 
 def mac_of(network: Network, owner: str) -> str:

@@ -14,10 +14,15 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
-from resource_types.machine_definition.definition import Definition, Disk, NetworkKind, cores, fingerprint
+from resource_types.machine_definition.definition import Definition, Disk, cores, fingerprint
 from resource_types.machine_definition.definition import required_memory_mib as memory_of
 from resource_types.machine_definition.images import ImageTrouble, chain_of
-from resource_types.machine_definition.proof import DEFINITIONS_FOLDER, definition_path, read_definition
+from resource_types.machine_definition.proof import (
+    DEFINITIONS_FOLDER,
+    definition_path,
+    outside_problems,
+    read_definition,
+)
 from resource_types.machine_definition.volumes import mounted_at, volume_of
 
 DEFINITIONS_MAX = 256
@@ -63,14 +68,13 @@ def _examined(path: str, mounts: list[tuple[str, str, str, str]]) -> dict[str, A
     if not isinstance(found, Definition):
         return {**seen, "problems": [str(each) for each in found]}
     files = [_file("definition", path, mounts), *_files(found, mounts)]
-    bridges = [each.bridge for each in found.networks if each.kind is NetworkKind.BRIDGE]
     return {
         **seen,
         "memory_mib": memory_of(found),
         "cores": cores(found),
         "fingerprint": fingerprint(found),
         "has_agent": found.guest_agent != "none",
-        "missing_bridges": [each for each in bridges if not os.path.isdir(f"/sys/class/net/{each}/bridge")],
+        "lacks": [str(each) for each in outside_problems(found)],
         "files": files,
     }
 
@@ -89,7 +93,13 @@ def _files(definition: Definition, mounts: list[tuple[str, str, str, str]]) -> I
 def _disk_files(disk: Disk, mounts: list[tuple[str, str, str, str]]) -> Iterator[dict[str, Any]]:
     role, path = f"disk {disk.id}", disk.path
     if disk.resource:
-        yield {"role": role, "path": "", "served_by": disk.resource, "is_shared": disk.mode == "shared"}
+        yield {
+            "role": role,
+            "path": "",
+            "served_by": disk.resource,
+            "is_shared": disk.mode == "shared",
+            "is_read_only": disk.is_read_only,
+        }
         return
     if disk.relative_path:
         folder = mounted_at(disk.volume)
@@ -99,6 +109,7 @@ def _disk_files(disk: Disk, mounts: list[tuple[str, str, str, str]]) -> Iterator
             return
         path = os.path.join(folder, disk.relative_path)
     shown = {**_file(role, path, mounts), "wanted_volume": disk.volume, "is_shared": disk.mode == "shared"}
+    shown["is_read_only"] = disk.is_read_only
     if shown.get("trouble"):
         yield shown
         return
@@ -107,7 +118,8 @@ def _disk_files(disk: Disk, mounts: list[tuple[str, str, str, str]]) -> Iterator
     except ImageTrouble as trouble:
         yield {**shown, "trouble": str(trouble)}
         return
-    yield {**shown, "is_in_use": _is_in_use(path)}
+    # Who only reads it minds nobody else who does; who writes to it is told by QEMU's own locks.
+    yield {**shown, "is_in_use": not disk.is_read_only and _is_in_use(path)}
     for above, image in itertools.pairwise(chain):
         yield {**_file(role, image.path, mounts), "rests_under": above.path, "wanted_volume": disk.volume}
 

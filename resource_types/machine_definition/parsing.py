@@ -11,6 +11,10 @@ from typing import Any, TypeVar
 
 from clusterd.resource_api import Problem, Property, PropertyKind, effective, schema_of, validate
 from resource_types.machine_definition.definition import (
+    BRIDGE_NAME_SIZE_MAX,
+    KERNEL_ARGUMENTS_SIZE_MAX,
+    PCI_PLACES,
+    SERIAL_SIZE_MAX,
     Bus,
     Cache,
     Definition,
@@ -20,6 +24,7 @@ from resource_types.machine_definition.definition import (
     ImageFormat,
     Network,
     NetworkKind,
+    serial_of,
 )
 
 TEXT_SIZE_MAX = 256 << 10
@@ -144,16 +149,51 @@ def _machine_problems(definition: Definition) -> list[Problem]:
             problems.append(Problem(key, f"expected one of QEMU's names, without options, not {word!r}"))
     if not definition.kernel and (definition.initial_ramdisk or definition.kernel_arguments):
         problems.append(Problem("kernel", "is required where initial_ramdisk or kernel_arguments are given"))
+    if len(definition.kernel_arguments) > KERNEL_ARGUMENTS_SIZE_MAX:
+        text = f"a kernel reads at most {KERNEL_ARGUMENTS_SIZE_MAX} characters of it, not {len(definition.kernel_arguments)}"
+        problems.append(Problem("kernel_arguments", text))
     for at, disk in enumerate(definition.disks):
         problems += [Problem(f"disks[{at}].{each.path}", each.message) for each in _disk_problems(disk)]
     for at, network in enumerate(definition.networks):
         problems += [Problem(f"networks[{at}].{each.path}", each.message) for each in _network_problems(network)]
     problems += _repeated("disks", definition.disks) + _repeated("networks", definition.networks)
-    problems += _repeated_paths(definition.disks)
+    problems += _repeated_paths(definition.disks) + _alike(definition) + _crowding(definition)
     ide_count = sum(disk.bus is Bus.IDE for disk in definition.disks)
     if ide_count > 4:
         problems.append(Problem("disks", f"at most 4 are connected by ide, not {ide_count}; use virtio or scsi"))
     return problems
+
+
+def _alike(definition: Definition) -> list[Problem]:
+    """What the guest cannot tell apart although the definition does."""
+    problems: list[Problem] = []
+    firsts: dict[str, str] = {}
+    for at, disk in enumerate(definition.disks):
+        first = firsts.setdefault(serial_of(disk), disk.id)
+        if first != disk.id:
+            text = f"begins like {first}: the guest sees {SERIAL_SIZE_MAX} characters of it as the serial number"
+            problems.append(Problem(f"disks[{at}].id", text))
+    macs = [network.mac.lower() for network in definition.networks]
+    problems += [
+        Problem(f"networks[{at}].mac", f"{mac} is there twice")
+        for at, mac in enumerate(macs)
+        if mac and mac in macs[:at]
+    ]
+    return problems
+
+
+def _crowding(definition: Definition) -> list[Problem]:
+    """Every virtio disk and every adapter takes a place of its own, and so do what some of them are connected to."""
+    taken = sum(disk.bus is Bus.VIRTIO for disk in definition.disks) + len(definition.networks)
+    taken += any(disk.bus is Bus.SCSI for disk in definition.disks) + definition.display
+    taken += definition.guest_agent is GuestAgent.VIRTIO
+    if taken <= PCI_PLACES:
+        return []
+    return [
+        Problem(
+            "disks", f"disks and adapters take {taken} of {PCI_PLACES} places; connect disks by scsi, which shares one"
+        )
+    ]
 
 
 def _disk_problems(disk: Disk) -> list[Problem]:
@@ -182,6 +222,9 @@ def _network_problems(network: Network) -> list[Problem]:
         problems.append(Problem("bridge", f"expected the name of a bridge, not {network.bridge!r}"))
     if network.kind is not NetworkKind.BRIDGE and network.bridge:
         problems.append(Problem("bridge", f"has no meaning for a network of kind {network.kind}"))
+    elif len(network.bridge) > BRIDGE_NAME_SIZE_MAX:
+        text = f"no bridge has a name of more than {BRIDGE_NAME_SIZE_MAX} characters: {network.bridge}"
+        problems.append(Problem("bridge", text))
     if network.mac and not _MAC.fullmatch(network.mac):
         problems.append(Problem("mac", f"expected six bytes such as 52:54:00:12:34:56, not {network.mac!r}"))
     elif network.mac and int(network.mac[:2], 16) & 1:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from clusterd.resource_api import Problem
 from resource_types.machine_definition.definition import Definition, Disk, NetworkKind
 from resource_types.machine_definition.images import ImageTrouble, chain_of
+from resource_types.machine_definition.outside import bridge_problem, firmware_problem, log_problem
 from resource_types.machine_definition.parsing import TEXT_SIZE_MAX, parse_definition
 from resource_types.machine_definition.volumes import mounted_at, volume_of
 
@@ -48,12 +49,21 @@ def prove(definition: Definition, socket_of: Callable[[str], str]) -> Definition
     problems += _file_problems("initial_ramdisk", definition.initial_ramdisk)
     if definition.firmware != "bios":
         problems += _file_problems("firmware", definition.firmware)
-    if definition.serial_log and not os.path.isdir(os.path.dirname(definition.serial_log)):
-        problems.append(Problem("serial_log", f"there is no folder {os.path.dirname(definition.serial_log)}"))
-    for at, network in enumerate(definition.networks):
-        if network.kind is NetworkKind.BRIDGE and not os.path.isdir(f"/sys/class/net/{network.bridge}/bridge"):
-            problems.append(Problem(f"networks[{at}].bridge", f"there is no bridge {network.bridge} on this node"))
+    problems += outside_problems(definition)
     return problems or dataclasses.replace(definition, disks=tuple(disks))
+
+
+def outside_problems(definition: Definition) -> list[Problem]:
+    """What this node lacks beside the files. A firmware that cannot be read is told with these."""
+    problems: list[Problem] = []
+    if definition.firmware != "bios" and os.path.exists(definition.firmware):
+        problems.append(Problem("firmware", firmware_problem(definition.firmware)))
+    if definition.serial_log:
+        problems.append(Problem("serial_log", log_problem(definition.serial_log)))
+    for at, network in enumerate(definition.networks):
+        if network.kind is NetworkKind.BRIDGE:
+            problems.append(Problem(f"networks[{at}].bridge", bridge_problem(network.bridge)))
+    return [each for each in problems if each.message]
 
 
 def _placed(disk: Disk, socket_of: Callable[[str], str]) -> Disk | list[Problem]:

@@ -1,5 +1,6 @@
 """With which arguments does QEMU become the machine of a definition? Pure, but for what is passed in."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,10 +16,12 @@ from resource_types.machine_definition.definition import (
     Network,
     NetworkKind,
     mac_of,
+    serial_of,
 )
 
 QEMU = "qemu-system-x86_64"
 AGENT_PORT = "org.qemu.guest_agent.0"
+NODE_NAME_SIZE_MAX = 31
 AGENT_DEVICE = "agent-port"
 
 
@@ -123,16 +126,25 @@ def _block(disk: Disk, *, is_direct: bool) -> dict[str, Any]:
 
 
 def node_name(disk: Disk) -> str:
-    return f"disk-{disk.id}"[:31]
+    """QEMU has room for 31 characters, and no two may be alike: of a longer name the end tells whose it is."""
+    name = f"disk-{disk.id}"
+    if len(name) <= NODE_NAME_SIZE_MAX:
+        return name
+    digest = hashlib.sha256(disk.id.encode()).hexdigest()[:8]
+    return f"{name[: NODE_NAME_SIZE_MAX - 9]}-{digest}"
 
 
 def _disk_device(disk: Disk, at: int) -> str:
-    driver = {Bus.VIRTIO: "virtio-blk-pci", Bus.IDE: "ide-hd", Bus.SCSI: "scsi-hd,bus=scsi.0"}[disk.bus]
+    driver = {
+        Bus.VIRTIO: "virtio-blk-pci",
+        # Nothing but a CD-ROM can be read only there.
+        Bus.IDE: "ide-cd" if disk.is_read_only else "ide-hd",
+        Bus.SCSI: "scsi-hd,bus=scsi.0",
+    }[disk.bus]
     shared = ",share-rw=on" if disk.mode is DiskMode.SHARED else ""
     # Where there is no room the guest stands still: it can do nothing about it, and an error would harm its file system.
     errors = ",werror=enospc,rerror=report"
-    # 20 characters are what virtio and IDE have room for.
-    serial = f",serial={disk.id[:20]}"
+    serial = f",serial={serial_of(disk)}"
     return f"{driver},drive={node_name(disk)},id=device-{disk.id},bootindex={at + 1}{errors}{serial}{shared}"
 
 

@@ -40,14 +40,15 @@ class HeldDisks:
         except OSError as error:
             raise ResourceFailed(f"disk {disk.resource} cannot be held: {error.filename}: {error.strerror}") from error
         self._descriptors.append(descriptor)
-        kind = fcntl.LOCK_SH if disk.mode is DiskMode.SHARED else fcntl.LOCK_EX
+        is_harmless = disk.mode is DiskMode.SHARED or disk.is_read_only
+        kind = fcntl.LOCK_SH if is_harmless else fcntl.LOCK_EX
         try:
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError as error:
             other = os.pread(descriptor, NAME_BYTES_MAX, 0).decode(errors="replace") or "another machine"
             raise ResourceFailed(
                 f"disk {disk.resource} is used by {other}: a disk has one machine, unless each definition calls its mode "
-                "shared"
+                "shared, or each only reads it"
             ) from error
         with contextlib.suppress(OSError):  # the name is for the message only
             os.ftruncate(descriptor, 0)

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import signal
 import struct
 import time
@@ -276,3 +277,22 @@ def test_locked_image_does_not_use_up_the_saved_state(bench: Bench) -> None:
     assert desk.processes.members() == []
     desk.online()
     assert bench.console(desk).wait_line().nonce == nonce
+
+
+# ---- disks that are only read ----
+
+
+def cd(bench: Bench, path: Path) -> str:
+    return f'[[disks]]\nid = "{"cd" + "x" * 28}"\npath = "{path}"\nbus = "ide"\nis_read_only = true\n'
+
+
+def test_image_that_two_machines_only_read(bench: Bench) -> None:
+    """On a bus whose disks are all written to it is a CD-ROM; its long name is QEMU's, too."""
+    path = bench.folder / "install.iso"
+    path.write_bytes(bytes(1 << 20))
+    bench.define(disk=cd(bench, path))
+    bench.started()
+    shutil.copy(bench.image, bench.folder / "second.img")
+    bench.image = bench.folder / "second.img"
+    bench.define(disk=cd(bench, path))
+    bench.started(resource="other")

@@ -15,6 +15,7 @@ from resource_types.machine_definition import (
     required_memory_mib,
 )
 from resource_types.machine_definition.definition import mac_of
+from resource_types.virtual_machine.command_line import node_name
 
 WHOLE = """
 memory_mib = 512
@@ -55,6 +56,20 @@ def problems(text: str) -> list[str]:
     found = parse_definition(text)
     assert isinstance(found, list), f"it was taken: {found}"
     return [str(each) for each in found]
+
+
+def two_disks(first: str, second: str) -> str:
+    return f"memory_mib = 1\n[[disks]]\nid = '{first}'\npath = '/1'\n[[disks]]\nid = '{second}'\npath = '/2'"
+
+
+def two_adapters(first: str, second: str) -> str:
+    return f"memory_mib = 1\n[[networks]]\nid = 'a'\nmac = '{first}'\n[[networks]]\nid = 'b'\nmac = '{second}'"
+
+
+def many_disks(count: int, bus: str = "virtio") -> str:
+    return "memory_mib = 1\n" + "".join(
+        f"[[disks]]\nid = 'd{number}'\npath = '/{number}'\nbus = '{bus}'\n" for number in range(count)
+    )
 
 
 def definition(text: str) -> Definition:
@@ -138,6 +153,12 @@ def test_derived_address_is_stable_and_of_its_owner() -> None:
         (f"memory_mib = 1\n{NET}mac = '01:54:00:00:00:01'", "networks[0].mac", "a group address"),
         (f"memory_mib = 1\n{NET}allow_address_change = 'no'", "networks[0].allow_address_change", "true or false"),
         ("memory_mib = 1\n" + "a" * (256 << 10), "", "at most 262144 characters"),
+        (two_disks("a" * 20 + "1", "a" * 20 + "2"), "disks[1].id", f"begins like {'a' * 20}1: the guest sees 20"),
+        (f"memory_mib = 1\n{NET}kind = 'bridge'\nbridge = 'br0123456789abcd'", "networks[0].bridge", "15 characters"),
+        (f"memory_mib = 1\nkernel = '/k'\nkernel_arguments = '{'x' * 2048}'", "kernel_arguments", "at most 2047"),
+        (two_adapters("52:54:00:00:00:01", "52:54:00:00:00:01"), "networks[1].mac", "is there twice"),
+        (many_disks(31), "disks", "take 31 of 30 places"),
+        (f"{many_disks(30)}{NET}", "disks", "take 31 of 30 places"),
     ],
 )
 def test_what_is_refused(text: str, path: str, words: str) -> None:
@@ -152,3 +173,16 @@ def test_everything_wrong_is_told_at_once() -> None:
 
 def test_disk_defaults() -> None:
     assert definition(f"memory_mib = 1\n{DISK}").disks == (Disk("a", "/a"),)
+
+
+def test_many_disks_share_one_place() -> None:
+    assert len(definition(many_disks(64, "scsi")).disks) == 64
+    assert len(definition(many_disks(30)).disks) == 30
+
+
+@pytest.mark.parametrize(("first", "second"), [("a" * 31, "a" * 30 + "b"), ("system", "systen")])
+def test_no_two_disks_have_one_name_for_qemu(first: str, second: str) -> None:
+    """Also those that only a definition of an older version has: it was taken then."""
+    names = [node_name(Disk(each, "/a")) for each in (first, second)]
+    assert names[0] != names[1]
+    assert all(len(each) <= 31 for each in names)

@@ -74,7 +74,13 @@ def test_a_missing_image_is_told_with_its_path(tmp_path: Path) -> None:
 def test_a_disk_of_the_cluster_is_told_by_its_name(tmp_path: Path) -> None:
     (tmp_path / "shop.toml").write_text('memory_mib = 64\n[[disks]]\nid = "system"\nresource = "shop-disk"\n')
     (found,) = examined(folders=[str(tmp_path)])
-    assert found["files"][1] == {"role": "disk system", "path": "", "served_by": "shop-disk", "is_shared": False}
+    assert found["files"][1] == {
+        "role": "disk system",
+        "path": "",
+        "served_by": "shop-disk",
+        "is_shared": False,
+        "is_read_only": False,
+    }
 
 
 def test_a_bridge_that_is_not_here(tmp_path: Path) -> None:
@@ -82,7 +88,7 @@ def test_a_bridge_that_is_not_here(tmp_path: Path) -> None:
     path = write(tmp_path)
     path.write_text(path.read_text() + network)
     (found,) = examined(folders=[str(tmp_path)])
-    assert found["missing_bridges"] == ["br-none"]
+    assert found["lacks"] == ["networks[0].bridge: there is no bridge br-none on this node"]
 
 
 def test_a_chain_down_to_its_root(tmp_path: Path) -> None:

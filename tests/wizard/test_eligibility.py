@@ -27,6 +27,18 @@ def test_a_machine_on_shared_storage_is_eligible_everywhere() -> None:
     assert (found.memory_mib, found.cores, found.group, found.disks) == (512, 2, "", ())
 
 
+def with_till(mine: FileFacts, its: FileFacts) -> Eligibility:
+    """Two machines that name one image."""
+    both = (definition(file(PATH, "definition"), mine), definition(its, path="/srv/machines/till.toml"))
+    around = Surroundings(hosts()[:1], protected={"/srv/machines/till.toml": "till-configuration"})
+    return eligible(PATH, {"n1": NodeDefinitions("m", both)}, around, Wish())
+
+
+def test_two_machines_may_read_one_image() -> None:
+    reader = msgspec.structs.replace(file(), is_read_only=True)
+    assert with_till(reader, reader).refusals == ()
+
+
 REFUSED: list[tuple[str, Eligibility, str]] = [
     ("no node has it", judged(told(missing())), f"no node has the definition {PATH}"),
     ("it is not valid", judged(told(definition(problems=("memory_mib: is required",)))), "memory_mib: is required"),
@@ -82,6 +94,21 @@ REFUSED: list[tuple[str, Eligibility, str]] = [
             Surroundings(hosts(), (SHOP_DISK,)),
         ),
         f"{DISK} is on disk shop-disk and rests on /base/debian.qcow2",
+    ),
+    (
+        "what would fail at the start on one node",
+        judged(told(n2=definition(lacks=("serial_log: there is no folder /var/log/machines",)))),
+        "it cannot start on n2: serial_log: there is no folder /var/log/machines",
+    ),
+    (
+        "an image that another machine only reads",
+        with_till(file(), msgspec.structs.replace(file(), is_read_only=True)),
+        f"disk {DISK} belongs to till-configuration as well",
+    ),
+    (
+        "an image to read that another machine writes to",
+        with_till(msgspec.structs.replace(file(), is_read_only=True), file()),
+        f"disk {DISK} belongs to till-configuration as well",
     ),
     ("an unknown node", judged(wish=Wish(("n1", "n9"))), "there is no node n9"),
     ("an unknown disk", judged(wish=Wish(disks=("nix",))), "there is no disk nix"),
