@@ -19,6 +19,7 @@ from clusterd.api.checks import (
 from clusterd.api.edits_rules import forget_group
 from clusterd.api.finding import find_group, observe
 from clusterd.api.guarantees import sole_effect_notes
+from clusterd.api.left_behind import left_behind
 from clusterd.api.plans import Asked, Plan, Planner
 from clusterd.api.property_edits import merged, property_changes, refuse_name
 from clusterd.database import DatabaseView, Draft
@@ -113,6 +114,7 @@ def delete_group(view: DatabaseView, asked: Asked, plan: Plan, name: str) -> Non
     plan.draft.expect(keys.CLUSTER)  # whoever names the group in a rule or set puts the cluster's record
     for each in names:
         plan.draft.delete(keys.resource(each))
+    plan.notes += left_behind(each.record for each in group.resources)
     plan.add("delete", "group", record.name, *([f"with {', '.join(names)}"] if names else []))
     plan.event(asked, CONFIGURATION_APPLIED, f"group {record.name} deleted", group=record.name)
 

@@ -22,6 +22,7 @@ from clusterd.api.checks import (
     running_refusals,
 )
 from clusterd.api.finding import find_group, find_resource, observe
+from clusterd.api.left_behind import left_behind
 from clusterd.api.plans import Asked, Plan, Planner
 from clusterd.api.property_edits import merged, property_changes, refuse_name
 from clusterd.api.settings_view import type_times
@@ -133,6 +134,7 @@ def delete_resource(
         refusals = [f"it is wanted online; first: clusterctl resource offline {record.name}"]
     refuse(refusals, f"resource {record.name} cannot be deleted", rule="offline-first")
     plan.draft.delete(keys.resource(record.name))
+    plan.notes += left_behind([record])
     plan.draft.expect(keys.assignment(record.group)).expect(keys.report(record.group))
     plan.add("delete", "resource", record.name)
 

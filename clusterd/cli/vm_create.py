@@ -7,13 +7,14 @@ images are built by the project's own scripts (deploy/guests); a lab's nodes see
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from clusterd.cli.session import client_of, mutating
+from clusterd.cli.session import client_of, mutating, output_of
 from clusterd.cli.vm_protect import ask
 from clusterd.model.errors import BadInput, ClusterError, Refused
 from clusterd.model.ids import name_problem
@@ -23,6 +24,7 @@ INSTALLED_GUESTS = Path(__file__).parent / "guests"
 GUESTS = INSTALLED_GUESTS if INSTALLED_GUESTS.is_dir() else Path(__file__).parents[2] / "deploy" / "guests"
 """In a wheel they lie beside this file, in a checkout where they are kept."""
 MEMORY_LEAST_MIB = 1
+Say = Callable[[str], None]
 _NOTHING_STORED = frozenset({"refused", "bad-input", "not-found", "too-large"})
 
 
@@ -101,11 +103,18 @@ def create(
     if definition.exists():
         hint = f"clusterctl vm protect {name} --definition {definition}, or choose another name"
         raise Refused(f"there is a definition {definition} already", hint=hint)
+
+    def say(text: str) -> None:
+        """What takes its time is told to people."""
+        if output_of(ctx) == "table":
+            click.echo(text, err=True)
+
     kind = TEMPLATES[template]
     if has_display:
         kind = replace(kind, more="display = true\n" + kind.more.replace(*kind.shown))
-    made = _make(kind, name, place, memory_mib)
+    made = _make(kind, name, place, memory_mib, say)
     body = {"definition": str(definition), "name": name, **({"wanted": "offline"} if stays_offline else {})}
+    say(f"protecting {name} …" if stays_offline or plan else f"protecting and starting {name} …")
     try:
         ask(ctx, body, yes=True, report=None, plan=plan, **how)
     except ClusterError as error:
@@ -124,27 +133,31 @@ def _remove(made: list[Path]) -> None:
 
 def _usual_folder(ctx: click.Context) -> Path:
     """A lab's own folder. Elsewhere nobody but the operator knows what every node sees."""
-    from clusterd.lab.layout import running_labs
+    from clusterd.lab.layout import MACHINES_MARK, MACHINES_NAME, running_labs
 
     name = client_of(ctx).doors.name
     for record in running_labs():
         if name == f"lab {record.name}":
-            return Path(record.dir) / "machines"
+            place = Path(record.dir) / MACHINES_NAME
+            place.mkdir(exist_ok=True)
+            (place / MACHINES_MARK).touch()
+            return place
     raise BadInput("which folder does every node see?", hint="name it: --folder /srv/machines")
 
 
-def _make(template: Template, name: str, folder: Path, memory_mib: int | None) -> list[Path]:
+def _make(template: Template, name: str, folder: Path, memory_mib: int | None, say: Say) -> list[Path]:
     """The machine's own files; on failure none of them is left. Built parts are shared by all machines of the folder."""
     parts = folder / "templates"
     made: list[Path] = []
     try:
         parts.mkdir(parents=True, exist_ok=True)
-        _build(template, parts)
+        _build(template, parts, say)
         lines = [f"memory_mib = {memory_mib or template.memory_mib}", *template.more.splitlines()]
         lines += [f'{key} = "{parts / built}"' for key, built in template.shared]
         if template.disk:
             image = folder / f"{name}.img"
             made.append(image)
+            say(f"copying its disk to {image} …")
             shutil.copyfile(parts / template.disk, image)
             lines += ["", "[[disks]]", 'id = "system"', f'path = "{image}"', 'bus = "ide"']
         definition = folder / f"{name}.toml"
@@ -156,10 +169,11 @@ def _make(template: Template, name: str, folder: Path, memory_mib: int | None) -
         raise ClusterError(f"{error.filename or folder}: {error.strerror}", hint="choose another --folder") from error
 
 
-def _build(template: Template, parts: Path) -> None:
+def _build(template: Template, parts: Path, say: Say) -> None:
     wanted = [template.disk, *(built for _, built in template.shared)]
     if all((parts / each).is_file() for each in wanted if each):
         return
+    say(f"building the guest, once for all machines in {parts.parent} …")
     script = GUESTS / template.script
     if not script.is_file():
         hint = "run it from the project's folder, or write a definition yourself: docs/operations/virtual-machines.md"

@@ -19,6 +19,7 @@ import msgspec
 
 from clusterd.lab.foundation import LabOptions
 from clusterd.lab.layout import LabRecord, check_name, find_lab, lab_root, make_private
+from clusterd.lab.removal import sweep
 from clusterd.model.errors import ClusterError
 
 ORDER_WAIT_MAX_S = 30
@@ -60,6 +61,7 @@ def start_launcher(options: LabOptions) -> tuple[LabRecord, "subprocess.Popen[by
     check_name(options.name)
     root = lab_root()
     make_private(root)
+    sweep(root)
     with open(root / f"{options.name}.log", "wb") as log:
         watcher = subprocess.Popen(
             [sys.executable, "-m", "clusterd.lab.watcher", options.name],

@@ -6,6 +6,7 @@
       NAME/               the lab's folder, or a link to the one that `--dir` named
         lab.json          LabRecord: what others need to reach the lab
         token             what its API asks for
+        machines/         what `vm create` made for it
         n1/               node.toml, certificate, data/, logs of its processes
 
 Sockets lie beside lab.json where their paths are short enough for the kernel, else in a short folder of their own.
@@ -25,6 +26,8 @@ from clusterd.model.ids import name_problem
 
 ROOT_VARIABLE = "CLUSTERD_LAB_ROOT"
 RECORD_NAME = "lab.json"
+MACHINES_NAME, MACHINES_MARK = "machines", ".made-for-this-lab"
+"""Where `vm create` puts machines of a lab, and what says that they go with it."""
 
 
 class NodeEntry(msgspec.Struct, frozen=True):

@@ -1,12 +1,16 @@
 """How does a lab that has ended go for good? I/O. Its nodes with their data, its folder, its log and its name."""
 
 import os
+import shutil
+import time
 from pathlib import Path
 
 from clusterd.lab.foundation import remove_old
-from clusterd.lab.layout import LabRecord, lab_root, lock
+from clusterd.lab.layout import MACHINES_MARK, MACHINES_NAME, LabRecord, lab_root, lock
 from clusterd.lab.leftovers import mounts, take_away
 from clusterd.model.errors import Refused
+
+SWEPT_AFTER_S = 24 * 3600
 
 
 def remove_lab(record: LabRecord) -> None:
@@ -26,6 +30,7 @@ def remove_lab(record: LabRecord) -> None:
         if left:
             raise Refused(f"{left[0]} in lab {record.name} is still mounted", hint=f"umount {left[0]}, then once more")
         remove_old(folder)
+        _remove_machines(folder)
         _remove_if_empty(folder)
         named = root / record.name
         if named.is_symlink():
@@ -34,6 +39,30 @@ def remove_lab(record: LabRecord) -> None:
             file.unlink(missing_ok=True)
     finally:
         os.close(held)
+
+
+def sweep(root: Path) -> None:
+    """Forget labs of which nothing is left but a lock that nobody holds, and a log that nobody has looked into for long:
+    starts that failed, and folders that were deleted by hand."""
+    for lock_file in root.glob("*.lock"):
+        name = lock_file.name.removesuffix(".lock")
+        if (root / name).exists() or time.time() - lock_file.stat().st_mtime < SWEPT_AFTER_S:
+            continue
+        held = lock(lock_file)
+        if held is None:
+            continue
+        try:
+            for file in (root / f"{name}.log", lock_file):
+                file.unlink(missing_ok=True)
+        finally:
+            os.close(held)
+
+
+def _remove_machines(folder: Path) -> None:
+    """Those that were made for the lab (`vm create`), by the mark that is left with them."""
+    machines = folder / MACHINES_NAME
+    if (machines / MACHINES_MARK).is_file():
+        shutil.rmtree(machines)
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -131,9 +131,10 @@ class Pen:
         """Why no other live migration may begin between these nodes now; empty: it may."""
         most = self.sight.settings.maximum_parallel_migrations
         for node in (source, target):
-            count = sum(key_of(node) in ends for ends in self._migrations.values())
-            if count >= most:
-                return f"{node} takes part in {count} live migrations already (maximum_parallel_migrations {most})"
+            under_way = sorted(group for group, ends in self._migrations.items() if key_of(node) in ends)
+            if len(under_way) >= most:
+                told = f"{node} takes part in {len(under_way)} live migrations already: {', '.join(under_way)}"
+                return f"{told} (maximum_parallel_migrations {most})"
         return ""
 
     def leave(

@@ -244,6 +244,15 @@ async def test_a_machine_that_failed_and_was_left_alone_is_asked_too(
 
 
 @pytest.mark.usefixtures("nodes")
+async def test_deleting_a_machine_tells_what_stays(client: TestClient) -> None:
+    await post(client, "/v1/machines", {"name": "shop", "definition": PATH})
+    await post(client, "/v1/groups/shop/offline")
+    told = await (await client.delete("/v1/groups/shop")).json()
+    (note,) = [each for each in told["notes"] if "saved" in each]
+    assert f"stays in {PATH.rpartition('/')[0]}/shop.saved: remove it" in note
+
+
+@pytest.mark.usefixtures("nodes")
 async def test_what_is_repeated_is_done_once(client: TestClient, cluster: PretendCluster) -> None:
     """A protection whose answer was lost is no second one, and a reset button is not pressed twice."""
     headers = {"Request-Id": "asked-0001"}

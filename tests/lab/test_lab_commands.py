@@ -1,6 +1,7 @@
 """`clusterctl lab`: the exact shapes and exit codes that scripts rely on."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from clusterd.lab.commands import lab
-from clusterd.lab.layout import find_lab
-from clusterd.lab.removal import remove_lab
+from clusterd.lab.layout import MACHINES_MARK, MACHINES_NAME, find_lab, lock
+from clusterd.lab.removal import remove_lab, sweep
 from clusterd.model.errors import Refused
 from tests.lab.seen import PROGRAMS, LabSeen
 
@@ -91,6 +92,10 @@ def test_down_deletes_a_lab_for_good(lab_root: Path, tmp_path: Path) -> None:
     up = ("up", "--nodes", "1", "--dir", str(folder), "--programs", str(programs))
     assert call(*up).exit_code == 0
     record = find_lab("t")
+    machines = folder / MACHINES_NAME
+    machines.mkdir()
+    for each in (MACHINES_MARK, "tiny1.toml"):
+        (machines / each).touch()
     with pytest.raises(Refused):
         remove_lab(record)
     gone = call("down", "--delete")
@@ -101,3 +106,18 @@ def test_down_deletes_a_lab_for_good(lab_root: Path, tmp_path: Path) -> None:
     assert call("down", "--delete").exit_code == 0
     assert call(*up).exit_code == 0
     assert call("down", "--delete").exit_code == 0
+
+
+def test_locks_and_logs_of_labs_that_are_no_more_are_swept(tmp_path: Path) -> None:
+    for name in ("old", "young", "held", "there"):
+        for suffix in ("lock", "log"):
+            (tmp_path / f"{name}.{suffix}").touch()
+    for name in ("old", "held", "there"):
+        os.utime(tmp_path / f"{name}.lock", (0, 0))
+    (tmp_path / "there").mkdir()
+    held = lock(tmp_path / "held.lock")
+    assert held is not None
+    sweep(tmp_path)
+    os.close(held)
+    left = sorted(each.name for each in tmp_path.iterdir())
+    assert left == ["held.lock", "held.log", "there", "there.lock", "there.log", "young.lock", "young.log"]
