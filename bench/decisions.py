@@ -21,6 +21,7 @@ from clusterd.leader import Sight, decide
 from clusterd.leader.capacity import survives
 from clusterd.leader.crowd import Crowd
 from clusterd.leader.decide import Decisions, Memory
+from clusterd.leader.in_flight import BUNDLE_MAX
 from clusterd.leader.placement import PlacementCause, Request
 from clusterd.membership import Detector
 from clusterd.membership.detector import Heartbeat
@@ -159,7 +160,7 @@ def _measure_once(nodes: int, groups: int, figures: dict[str, list[float]]) -> N
     world.lose(lost)
     with _timed(figures, "full_pass_after_the_loss_of_a_node"):
         decisions = world.decide(sight)
-    assert len(decisions.proposals) >= groups // nodes // 2
+    assert sum(len(each.subjects) for each in decisions.proposals) >= min(BUNDLE_MAX, groups // nodes // 2)
     world.find_again(lost)
     world.decide(sight, set())
     with _timed(figures, "capacity_failures_1"):

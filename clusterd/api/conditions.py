@@ -19,15 +19,14 @@ from clusterd.api.port import NodeStatus
 from clusterd.api.resuming import still_to_come
 from clusterd.api.views import status_document
 from clusterd.database import DatabaseView
-from clusterd.leader.migration import GIVEN_UP
 from clusterd.leader.namesakes import held_names
-from clusterd.leader.placement import PlacementCause
 from clusterd.leader.standing import is_left
 from clusterd.model.dependencies import parse_dependency
 from clusterd.model.errors import BadInput
 from clusterd.model.ids import key_of
 from clusterd.model.settings_check import nearest
 from clusterd.model.states import (
+    DecisionCode,
     DrainState,
     GroupState,
     MembershipState,
@@ -41,7 +40,6 @@ HINT = (
     "write 'group web online', 'group web online on n2', 'resource db online', 'node n1 up', 'node n1 drained' "
     "or 'cluster healthy'"
 )
-RETURNED = f"placement: {PlacementCause.RETURN}"
 HANDS = ("hands-off", "hands-on")
 _WORDS: dict[str, tuple[str, ...]] = {
     "group": (*GroupState, "settled", "nowhere", "deleted", "moved", *HANDS),
@@ -363,9 +361,9 @@ def _moved(view: DatabaseView, status: NodeStatus, name: str, request_id: str) -
         return Answer(False, f"the move of {group.record.name} waits in the queue: {assignment.because.text}")
     if assignment is None or assignment.move_id != request_id or assignment.order in LEAVING:
         return Answer(False, migration_text(view, group) or _group_now(group))
-    if assignment.because.rule.startswith(("move: given up", GIVEN_UP)):
+    if assignment.because.code in (DecisionCode.MOVE_GIVEN_UP, DecisionCode.MIGRATION_GIVEN_UP):
         return Answer(False, assignment.because.text, is_impossible=True)
-    if assignment.because.rule == RETURNED:
+    if assignment.because.code is DecisionCode.RETURNED:
         return Answer(False, f"it is back on {assignment.owner}: {assignment.because.text}", is_impossible=True)
     if not group.is_settled:
         failed = failed_for_good(group, status)

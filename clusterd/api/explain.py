@@ -127,6 +127,7 @@ def _summary(group: ObservedGroup) -> str:
 def _decision(decision: Decision) -> Document:
     return {
         "rule": decision.rule,
+        "code": decision.code.value,
         "text": decision.text,
         "steps": _steps(decision.steps),
         "candidates": [

@@ -8,13 +8,12 @@ from clusterd.api.observed import ObservedGroup, ObservedResource
 from clusterd.api.port import NodeStatus
 from clusterd.api.times import time_text, wall_of
 from clusterd.database import DatabaseView
-from clusterd.leader.failover import LIMIT_REACHED, NO_OTHER_NODE
 from clusterd.model.dependencies import parse_dependency
 from clusterd.model.maintenance import HandsOff
 from clusterd.model.records import GroupRecord, Properties, ResourceReport
 from clusterd.model.settings import ResourceSettings, resource_settings
 from clusterd.model.settings_catalogue import Kind, Scope, setting, settings_of
-from clusterd.model.states import REST, GroupState, GroupStatus, Order, ResourceState, Wanted
+from clusterd.model.states import REST, DecisionCode, GroupState, GroupStatus, Order, ResourceState, Wanted
 
 Document: TypeAlias = dict[str, Any]
 
@@ -111,7 +110,7 @@ def because(group: ObservedGroup) -> str:
             return f"{each.record.name}: {each.cause}" if each.cause else f"{each.record.name} is {each.state}"
     if worry := concern(group):
         return worry
-    if group.assignment.because.rule in (LIMIT_REACHED, NO_OTHER_NODE):
+    if group.assignment.because.code in (DecisionCode.LIMIT_REACHED, DecisionCode.NO_OTHER_NODE):
         return f"it came online again on {group.owner} after it had been given up"
     return group.assignment.because.text
 

@@ -4,10 +4,9 @@ from typing import Any
 
 from clusterd.api.observed import ObservedGroup
 from clusterd.database import DatabaseView
-from clusterd.leader.moves import QUEUED_FOR_DRAIN
 from clusterd.model.migrations import MigrationReport
 from clusterd.model.records import AssignmentRecord
-from clusterd.model.states import GroupStatus, MigrationState, Order, ReleaseCause
+from clusterd.model.states import GroupStatus, MigrationState, Order, QueuedFor, ReleaseCause
 
 LEAVING = (Order.RELEASE, Order.MIGRATE)
 """Orders under which a group goes to another node."""
@@ -20,7 +19,7 @@ def is_leaving_for_a_move(assignment: AssignmentRecord | None) -> bool:
 def is_queued_move(assignment: AssignmentRecord | None) -> bool:
     """Whether a move that somebody asked for waits in the queue; a drain that waits there is no such move."""
     is_queued = assignment is not None and GroupStatus.WAITING_IN_QUEUE_FOR_MOVE in assignment.status
-    return is_queued and assignment is not None and assignment.because.rule != QUEUED_FOR_DRAIN
+    return is_queued and assignment is not None and assignment.queued_for is not QueuedFor.DRAIN
 
 
 def migration_view(view: DatabaseView, group: ObservedGroup) -> dict[str, Any] | None:

@@ -37,6 +37,10 @@ def lines_of(kind: str, found: Mapping[str, Any]) -> list[str]:
     return {"group": _group_lines, "node": _node_lines, "resource": _resource_lines}[kind](found)
 
 
+_RESTS = ("limit-reached", "no-other-node")
+"""Codes of decisions that name where it would go, and leave it where it is."""
+
+
 def _group_lines(found: Mapping[str, Any]) -> list[str]:
     lines = [paint(plain(found["summary"]), "bold")]
     lines += _standing_lines(found)
@@ -44,7 +48,7 @@ def _group_lines(found: Mapping[str, Any]) -> list[str]:
     decision = found["decision"]
     lines += _section("what happened", _step_lines(found["chain"]))
     if decision and any(each["is_chosen"] for each in decision["candidates"]):
-        word = "first" if decision["rule"].startswith("failover: given up") else "chosen"
+        word = "first" if decision.get("code") in _RESTS else "chosen"
         candidates = _candidate_lines(decision["candidates"], word)
         lines += _section(f"where it could go ({plain(decision['rule'])})", candidates)
     lines += _section("resources", _resource_table(found["resources"]))

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+from clusterd.database.guards import guards_of
 from clusterd.database.timeline import Signature, folded, is_foldable, said_again, signature_of
 from clusterd.database.view import PREFIX_OF_RECORD, DatabaseView
 from clusterd.model import codec, keys
 from clusterd.model.disk import DiskRecord
 from clusterd.model.drains import DrainRecord
+from clusterd.model.errors import invariant
 from clusterd.model.migrations import MigrationRecord
 from clusterd.model.records import (
     AssignmentRecord,
@@ -17,6 +19,7 @@ from clusterd.model.records import (
     GroupRecord,
     GroupSetRecord,
     GroupSetStateRecord,
+    GuardRecord,
     MembershipRecord,
     NodeFactsRecord,
     NodeRecord,
@@ -30,6 +33,9 @@ from clusterd.model.records import (
 )
 from clusterd.model.storage_fences import StorageFenceRecord, StorageFenceReport
 from clusterd.wire.records_pb2 import Compare, Put, Transaction
+
+EVENT_BYTES = 512
+"""What an event is counted as, before it is encoded."""
 
 
 def key_for(record: Record) -> str:
@@ -48,6 +54,7 @@ def key_for(record: Record) -> str:
             | GroupSetRecord()
             | GroupSetStateRecord()
             | TypeSettingsRecord()
+            | GuardRecord()
         ):
             return PREFIX_OF_RECORD[type(record)] + record.name.casefold()
         case ResourceTypeRecord():
@@ -83,6 +90,8 @@ class Draft:
         self._view = view
         self._compares: dict[str, int] = {}
         self._puts: dict[str, bytes] = {}
+        self.stored: dict[str, Record] = {}
+        """What is put, as records."""
         self._deletes: set[str] = set()
         self._events: list[EventRecord] = []
         self._foldable: dict[Signature, int] = {}
@@ -94,7 +103,15 @@ class Draft:
 
     def put(self, record: Record) -> "Draft":
         """Store a record, expecting nothing: call `expect` for what the decision rests on."""
-        self._puts[key_for(record)] = codec.encode(record)
+        key = key_for(record)
+        for guard in guards_of(self._view, key, record):
+            self.guard(guard)
+        self._puts[key], self.stored[key] = codec.encode(record), record
+        return self
+
+    def guard(self, key: str) -> "Draft":
+        """Exclude every transaction that expects this guard, without expecting it."""
+        self._puts[key] = codec.encode(GuardRecord(key.removeprefix(keys.GUARD)))
         return self
 
     def replace(self, record: Record) -> "Draft":
@@ -102,6 +119,8 @@ class Draft:
         return self.expect(key_for(record)).put(record)
 
     def delete(self, key: str) -> "Draft":
+        for guard in guards_of(self._view, key, None):
+            self.guard(guard)
         self._deletes.add(key)
         return self.expect(key)
 
@@ -128,6 +147,21 @@ class Draft:
             event = folded(event, key, before)
         self._events.append(event)
         return self
+
+    def join(self, other: "Draft") -> "Draft":
+        """Take in all of another draft of the same view: both hold, or neither."""
+        for key, revision in other._compares.items():
+            invariant(self._compares.setdefault(key, revision) == revision, f"two drafts saw another {key}")
+        self._puts.update(other._puts)
+        self.stored.update(other.stored)
+        self._deletes |= other._deletes
+        self._events += other._events
+        return self
+
+    @property
+    def size_bytes(self) -> int:
+        """About how large the transaction is."""
+        return sum(map(len, self._puts.values())) + EVENT_BYTES * len(self._events)
 
     @property
     def is_empty(self) -> bool:

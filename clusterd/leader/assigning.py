@@ -16,9 +16,8 @@ from clusterd.model import keys
 from clusterd.model.events import GROUP_ASSIGNED, GROUP_HELD, GROUP_PREEMPTED, GROUP_UNPLACED
 from clusterd.model.ids import Incarnation, NodeId
 from clusterd.model.records import AssignmentRecord, Decision, MembershipRecord, Step
-from clusterd.model.states import GroupStatus, Order, ReleaseCause
+from clusterd.model.states import DecisionCode, GroupStatus, Order, QueuedFor, ReleaseCause
 
-NOWHERE = "placement: no node can take it"
 _STAYS_OUT = frozenset({PlacementCause.MOVE, PlacementCause.DRAIN, PlacementCause.FAILBACK, PlacementCause.BALANCE})
 
 
@@ -68,6 +67,7 @@ class Assigning:
             text if wait is None else f"{text}; it does not start yet: {wait.text}",
             (*steps, self._pen.step(f"{sight.me} (leader of term {sight.term}) gave it to {owner}")),
             placement.candidates,
+            DecisionCode.RETURNED if cause is PlacementCause.RETURN else DecisionCode.UNSAID,
         )
         after = self._given(standing, before, member, wait, cause, because)
         if fence is not None:  # its disks may be claimed under that number
@@ -108,7 +108,7 @@ class Assigning:
     def set_aside(self, standing: Standing, assignment: AssignmentRecord, steps: tuple[Step, ...]) -> Proposal:
         """It made room for a more important group, and comes back when there is room again."""
         after = replace(
-            _without_owner(assignment),
+            _without_owner(standing, assignment),
             status=(GroupStatus.PREEMPTED,),
             because=Decision("pre-emption", assignment.because.text, steps),
             next_action="start again as soon as a node has room",
@@ -122,7 +122,7 @@ class Assigning:
     def lay_down(self, standing: Standing, assignment: AssignmentRecord, why: str, steps: tuple[Step, ...]) -> Proposal:
         """Its node stops while hands are kept off it: nobody takes it before that ends."""
         after = replace(
-            _without_owner(assignment),
+            _without_owner(standing, assignment),
             status=(GroupStatus.HANDS_OFF,),
             because=Decision("maintenance", why, (*steps, self._pen.step(why))),
             next_action="a node gets it when the maintenance ends",
@@ -142,7 +142,10 @@ class Assigning:
         is_by_wish = cause in (PlacementCause.MOVE, PlacementCause.RETRY)
         ignores_rules = is_by_wish and is_asked and move is not None and move.ignores_rules
         request = Request(standing.group, cause, current, target, ignores_rules)
-        placement = self._crowd.place(request)
+        homeless = self._crowd.homeless_with(standing.group) if standing.is_wanted else []
+        placement = self._crowd.place(replace(request, together=homeless))
+        if placement.chosen is None and homeless:  # no node has room for all: at least for this one
+            placement = self._crowd.place(request)
         if placement.chosen is None and cause in _STAYS_OUT:
             # It has been released already: where it was is better than nowhere.
             placement = self._crowd.place(replace(request, cause=PlacementCause.RETRY))
@@ -172,6 +175,7 @@ class Assigning:
             reset_id=group.reset_id,
             status=(wait.status,) if wait is not None else (),
             last_owner=(before.owner or before.last_owner) if before is not None else NodeId(""),
+            ran_on=ran_on(standing, before) if before is not None else NodeId(""),
             passed_over=runs_now(self._view, group),
             drained_from=before.drained_from if before is not None else NodeId(""),
             moved_from=before.moved_from if before is not None and before.moved_from != member.node else NodeId(""),
@@ -204,9 +208,15 @@ class Assigning:
             return proposals
         text = f"{why}; {placement.refusal}"
         after = replace(
-            _without_owner(before) if before is not None else _empty(standing),
+            _without_owner(standing, before) if before is not None else _empty(standing),
             status=status,
-            because=Decision(NOWHERE, text, (*steps, self._pen.step(placement.refusal)), placement.candidates),
+            because=Decision(
+                "placement: no node can take it",
+                text,
+                (*steps, self._pen.step(placement.refusal)),
+                placement.candidates,
+                DecisionCode.NOWHERE,
+            ),
             next_action="give it to a node as soon as one can take it",
             waits_since_cluster_ms=max(1, self._pen.sight.cluster_ms),
             since_wall_ms=self._pen.sight.wall_ms,
@@ -305,7 +315,15 @@ def _empty(standing: Standing) -> AssignmentRecord:
     )
 
 
-def _without_owner(before: AssignmentRecord) -> AssignmentRecord:
+def ran_on(standing: Standing, before: AssignmentRecord) -> NodeId:
+    """Where it was online last: at the owner that it had, if it came so far there, else where it was before."""
+    report = standing.report
+    if not before.owner:
+        return before.ran_on
+    return before.owner if report is not None and report.was_online else before.ran_on or before.owner
+
+
+def _without_owner(standing: Standing, before: AssignmentRecord) -> AssignmentRecord:
     """A request to start that was not heeded yet is heeded when a node has it."""
     return replace(
         before,
@@ -315,6 +333,8 @@ def _without_owner(before: AssignmentRecord) -> AssignmentRecord:
         target=NodeId(""),
         release_cause=ReleaseCause.NONE,
         last_owner=before.owner or before.last_owner,
+        ran_on=ran_on(standing, before),
+        queued_for=QueuedFor.NOTHING,
         next_action_cluster_ms=0,
         blocked_until_cluster_ms=0,
     )

@@ -10,15 +10,18 @@ from dataclasses import replace
 
 from clusterd.database import Database, DatabaseView
 from clusterd.leader.choice import Choice, choose, count_text
+from clusterd.leader.in_flight import InFlight
 from clusterd.leader.placement import Exclusion, Placement, Request
 from clusterd.leader.rooms import Room, Rooms
-from clusterd.leader.rules import rule_exclusions, rules_by_group
+from clusterd.leader.rules import awaited, rule_exclusions, rules_by_group, sets_by_group
 from clusterd.leader.seats import Needs, Seat, needs_of, seat_of
 from clusterd.leader.sight import Sight
+from clusterd.leader.standing import is_over
 from clusterd.leader.tally import Load, Tally
 from clusterd.model import keys
 from clusterd.model.ids import GroupId, NodeId, key_of
 from clusterd.model.records import (
+    AssignmentRecord,
     Candidate,
     ClusterRecord,
     GroupRecord,
@@ -30,6 +33,7 @@ from clusterd.model.settings import cluster_settings
 from clusterd.model.states import GroupStatus
 
 _SEATED = (keys.GROUP, keys.ASSIGNMENT, keys.REPORT)
+_NOTHING = InFlight()
 _SHARED_MAX = 1024
 _UNLIMITED = 1 << 62
 _NO_NODE = GroupStatus.NO_NODE
@@ -52,6 +56,7 @@ class Crowd:
         self._resources: dict[str, dict[str, ResourceRecord]] = {}
         self._group_of: dict[str, str] = {}
         self._rules: Mapping[str, tuple[RuleRecord, ...]] = {}
+        self._sets: Mapping[str, frozenset[str]] = {}
         self._installed: dict[str, set[str]] = {}
         self._shared: dict[object, dict[str, Exclusion]] = {}
         self._avoided: set[str] = set()
@@ -62,8 +67,8 @@ class Crowd:
 
     # ---- following the database ----
 
-    def refresh(self, view: DatabaseView, sight: Sight) -> None:
-        """See what the view shows now, and forget what was only `placed` or supposed."""
+    def refresh(self, view: DatabaseView, sight: Sight, in_flight: InFlight = _NOTHING) -> None:
+        """See what the view shows now and what is in flight; forget what was only `placed` or supposed."""
         self.forget()
         database = view.database
         changes = database.changes_since(self._revision) if database is self._database else None
@@ -73,6 +78,20 @@ class Crowd:
             self._follow(view, {key for _, key in changes})
         self._database, self._revision, self.settings = database, database.revision, sight.settings
         self._open(self._read_rooms.read(view, sight))
+        for key, after in in_flight.assignments():
+            self._expect(view, key, after)
+
+    def _expect(self, view: DatabaseView, key: str, after: AssignmentRecord) -> None:
+        """Count a group as it is, and as it will be when `after` is committed."""
+        before = self.seats.get(key)
+        if before is None:
+            return
+        self._before_placed.setdefault(key, before)
+        member = view.membership(after.owner) if after.owner else None
+        size = len(self._resources.get(key, {}))
+        report = view.get(ReportRecord, keys.REPORT + key)
+        will_be = seat_of(before.name, before.needs, after, report, size, is_over=is_over(after, member))
+        self._reseat(key, before.together_with(will_be))
 
     def _begin_again(self, view: DatabaseView) -> None:
         self.seats, self._tally = {}, Tally()
@@ -81,7 +100,7 @@ class Crowd:
         self._also.clear()
         for key, resource in view.items(ResourceRecord):
             self._keep_resource(key, resource)
-        self._rules = rules_by_group(view.rules())
+        self._take_rules(view)
         self._installed = _installed(view)
         self._tally.rank({}, is_reserving=False)
         for key, _ in view.items(GroupRecord):
@@ -96,15 +115,21 @@ class Crowd:
                 seated.add(key.removeprefix(prefix))
                 if prefix == keys.GROUP:
                     reshaped.add(key.removeprefix(prefix))
+            elif prefix == keys.MEMBERSHIP:
+                seated |= self._tally.holds.get(key.removeprefix(prefix), set())
             elif prefix == keys.RESOURCE:
                 reshaped |= self._keep_resource(key, view.get(ResourceRecord, key))
         if keys.RULE in prefixes:
-            self._rules = rules_by_group(view.rules())
+            self._take_rules(view)
         if keys.RESOURCE_TYPE in prefixes:
             self._installed = _installed(view)
             self._shared.clear()
         for group in sorted(seated | reshaped):
             self._seat(view, group, is_changed=group in reshaped)
+
+    def _take_rules(self, view: DatabaseView) -> None:
+        self._rules = rules_by_group(view.rules())
+        self._sets = sets_by_group(self._rules)
 
     def _keep_resource(self, key: str, record: ResourceRecord | None) -> set[str]:
         """Groups whose resources changed by this: it may have gone from one to another."""
@@ -133,7 +158,9 @@ class Crowd:
             needs = before.needs
         assignment = view.assignment_of(record)
         report = view.get(ReportRecord, keys.REPORT + key)
-        self._reseat(key, seat_of(record.name, needs, assignment, report, len(resources)))
+        member = view.membership(assignment.owner) if assignment is not None and assignment.owner else None
+        has_ended = assignment is not None and is_over(assignment, member)
+        self._reseat(key, seat_of(record.name, needs, assignment, report, len(resources), is_over=has_ended))
 
     def _reseat(self, key: str, seat: Seat | None) -> None:
         before = self.seats.pop(key, None)
@@ -173,7 +200,8 @@ class Crowd:
             return
         home = key_of(node)
         places = tuple(dict.fromkeys((*before.places, home)))
-        self._reseat(key, Seat(before.name, before.needs, before.owner, home, places, is_starting))
+        starts = tuple(dict.fromkeys((*before.starts, home))) if is_starting else ()
+        self._reseat(key, Seat(before.name, before.needs, before.owner, home, places, starts))
 
     def suppose_lost(self, nodes: Collection[NodeId]) -> None:
         """Answer from now on as if these nodes were lost, until the next refresh or `forget`."""
@@ -211,7 +239,7 @@ class Crowd:
         """The node for a group that needs one, and what there is to say about each of the others."""
         key = key_of(request.group.name)
         needs = self._needs(key, request.group)
-        barred = self._barred(key, needs, ignores_rules=request.ignores_rules)
+        barred = self.exclusions(request.group, ignores_rules=request.ignores_rules, together=request.together)
         choice = Choice(
             request,
             needs,
@@ -227,16 +255,82 @@ class Crowd:
         self._forget_told()
         return choose(choice, self._groups_at, self._also_able)
 
-    def why_not(self, group: GroupRecord, node: NodeId, *, ignores_rules: bool = False) -> Exclusion | None:
-        """Why `node` cannot take `group` now; None when it can."""
+    def why_not(
+        self,
+        group: GroupRecord,
+        node: NodeId,
+        *,
+        ignores_rules: bool = False,
+        together: Collection[str] = (),
+    ) -> Exclusion | None:
+        """Why `node` cannot take `group` now, with all that goes `together` with it; None when it can."""
         if key_of(node) not in self.rooms:
             return Exclusion(_NO_NODE, "there is no such node")
-        return self.exclusions(group, ignores_rules=ignores_rules).get(key_of(node))
+        return self.exclusions(group, ignores_rules=ignores_rules, together=together).get(key_of(node))
 
-    def exclusions(self, group: GroupRecord, *, ignores_rules: bool = False) -> Mapping[str, Exclusion]:
-        """By key of each node that cannot take `group` now: why."""
+    def exclusions(
+        self, group: GroupRecord, *, ignores_rules: bool = False, together: Collection[str] = ()
+    ) -> Mapping[str, Exclusion]:
+        """By key of each node that cannot take `group` now, with all that goes `together` with it: why."""
         key = key_of(group.name)
-        return self._barred(key, self._needs(key, group), ignores_rules=ignores_rules)
+        needs = self._needs(key, group)
+        if not together:
+            return self._barred(key, needs, ignores_rules=ignores_rules)
+        barred = dict(self._barred(key, needs, ignores_rules=ignores_rules, together=together))
+        others = [self.seats[each] for each in sorted(together) if each in self.seats]
+        for seat in others:
+            mates = {key, *together} - {key_of(seat.name)}
+            found = self._barred(key_of(seat.name), seat.needs, ignores_rules=ignores_rules, together=mates)
+            for node, exclusion in found.items():
+                reason = f"{seat.name}, which goes with it: {exclusion.reason}"
+                barred.setdefault(node, Exclusion(exclusion.status, reason))
+        memory_mib = needs.memory_mib + sum(seat.needs.memory_mib for seat in others)
+        cores = needs.cores + sum(seat.needs.cores for seat in others)
+        self._bar_by_capacity(barred, key, replace(needs, memory_mib=memory_mib, cores=cores))
+        return barred
+
+    def is_constrained(self, group: str) -> bool:
+        """Whether the group of this key shares a rule or a limit with others, so that where it goes bars them."""
+        seat = self.seats.get(group)
+        if seat is None or group in self._rules:
+            return True
+        needs = seat.needs
+        has_classes = bool(needs.classes) and self.settings.has_hard_anti_affinity
+        return has_classes or (bool(self._limits) and bool(needs.memory_mib or needs.cores))
+
+    def weighs_more(self, view: DatabaseView, after: AssignmentRecord) -> bool:
+        """Whether a group takes a place, or begins to start, by what is to be assigned."""
+        key = key_of(after.group)
+        before = self._before_placed.get(key) or self.seats.get(key)
+        if before is None:
+            return True
+        size = len(self._resources.get(key, {}))
+        seat = seat_of(before.name, before.needs, after, view.get(ReportRecord, keys.REPORT + key), size)
+        return not (set(seat.places) <= set(before.places) and set(seat.starts) <= set(before.starts))
+
+    def belonging(self, group: GroupRecord) -> frozenset[str]:
+        """Keys of the groups that rules want on the same node as this one."""
+        return self._sets.get(key_of(group.name), frozenset())
+
+    def staying_with(self, group: GroupRecord) -> list[str]:
+        """Of those that belong with it: the ones that are on its node, and are not bound for another."""
+        seat = self.seats.get(key_of(group.name))
+        mates = ((key, self.seats[key]) for key in sorted(self.belonging(group)) if key in self.seats)
+        home = seat.owner if seat is not None else ""
+        return [
+            key for key, each in mates if home and each.owner == home == each.home and each.places and not each.is_over
+        ]
+
+    def homeless_with(self, group: GroupRecord) -> list[str]:
+        """Of those that belong with it: the ones that are to run, and are nowhere."""
+        mates = ((key, self.seats[key]) for key in sorted(self.belonging(group)) if key in self.seats)
+        return [key for key, each in mates if each.needs.is_wanted and (not each.places or each.is_over)]
+
+    def awaited(self, group: GroupRecord, node: NodeId) -> str:
+        """Who belongs with the group and is still elsewhere, on its way to `node`; empty: nobody."""
+        key = key_of(group.name)
+        rules = self._rules.get(key, ())
+        return awaited(key, key_of(node), rules, self.seats, self.rooms) if rules else ""
 
     def rule_conflict(self, group: GroupRecord) -> Exclusion | None:
         """Whether it is where a hard rule forbids it. Such a change acts only when the group is moved or started again."""
@@ -257,13 +351,15 @@ class Crowd:
         seat = self.seats.get(key)
         return seat.needs if seat is not None else needs_of(group, self._resources.get(key, {}).values())
 
-    def _barred(self, key: str, needs: Needs, *, ignores_rules: bool) -> dict[str, Exclusion]:
+    def _barred(
+        self, key: str, needs: Needs, *, ignores_rules: bool, together: Collection[str] = ()
+    ) -> dict[str, Exclusion]:
         """Nodes that cannot take the group, by key; the first reason in the order of the filters."""
         barred = self._barred_for_all_like(needs)
         if not (needs.classes or needs.memory_mib or needs.cores or key in self._rules):
             return barred
         barred = dict(barred)
-        self._bar_by_rules(barred, key, needs, ignores_rules=ignores_rules)
+        self._bar_by_rules(barred, key, needs, ignores_rules=ignores_rules, together=together)
         if needs.memory_mib or needs.cores:
             self._bar_by_capacity(barred, key, needs)
         return barred
@@ -291,11 +387,17 @@ class Crowd:
         return f"resource type {missing[0]} is not installed there" if missing else ""
 
     def _bar_by_rules(
-        self, barred: dict[str, Exclusion], key: str, needs: Needs, *, ignores_rules: bool = False
+        self,
+        barred: dict[str, Exclusion],
+        key: str,
+        needs: Needs,
+        *,
+        ignores_rules: bool = False,
+        together: Collection[str] = (),
     ) -> None:
         rules = () if ignores_rules else self._rules.get(key, ())
         if rules:
-            for node, exclusion in rule_exclusions(key, rules, self.seats, self.rooms).items():
+            for node, exclusion in rule_exclusions(key, rules, self.seats, self.rooms, together).items():
                 barred.setdefault(node, exclusion)
         if self.settings.has_hard_anti_affinity:
             for node, reason in self._conflicts(key, needs).items():

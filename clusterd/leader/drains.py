@@ -10,18 +10,19 @@ from dataclasses import replace
 from clusterd.database import DatabaseView, Draft
 from clusterd.leader.choice import count_text
 from clusterd.leader.crowd import Crowd
-from clusterd.leader.moves import QUEUED_FOR_DRAIN, without_queue
+from clusterd.leader.moves import out_of_queue
 from clusterd.leader.pen import Pen
 from clusterd.leader.placement import PlacementCause, Request
 from clusterd.leader.proposal import Proposal
 from clusterd.leader.sight import Sight
 from clusterd.leader.standing import Standing
+from clusterd.leader.together import companions, keys_of, why_they_stay
 from clusterd.model import keys
 from clusterd.model.drains import DrainFailure, DrainRecord
 from clusterd.model.events import DRAIN_BEGUN, DRAIN_COMPLETED, DRAIN_FAILED, MOVE_QUEUED, Event
 from clusterd.model.ids import NodeId
 from clusterd.model.records import AssignmentRecord, Decision, EventRecord, NodeRecord, PauseRequest
-from clusterd.model.states import DrainState, GroupStatus, Order, ReleaseCause
+from clusterd.model.states import DrainState, GroupStatus, Order, QueuedFor, ReleaseCause
 
 _LEAVING = (Order.RELEASE, Order.MIGRATE)
 
@@ -43,12 +44,13 @@ def decide_drain(
         )
         text = f"{node.name} is to be emptied: it has {count_text(len(standings))}"
         return _write(view, sight, node, begun, DRAIN_BEGUN, text)
-    if record.state is not DrainState.IN_PROGRESS and not (record.state is DrainState.FAILED and pause.is_retried):
+    has_failed = record.state is DrainState.FAILED
+    if record.state is not DrainState.IN_PROGRESS and not (has_failed and (pause.is_retried or not standings)):
         return None
     failed = tuple(
         DrainFailure(each.group.name, reason)
         for each in standings
-        if (reason := obstacle(each, pause, crowd)) is not None
+        if (reason := obstacle(each, pause, view, crowd) or why_it_lingers(each)) is not None
     )
     if not standings:
         done = replace(record, state=DrainState.COMPLETED, failed=(), since_wall_ms=sight.wall_ms)
@@ -80,11 +82,11 @@ def drain_away(
     if node is None or pause is None or not pause.is_drain:
         return _leave_queue(standing, assignment, pen)
     record = view.drain(node.name)
-    if record is None or record.pause_id != pause.id or obstacle(standing, pause, crowd) is not None:
+    if record is None or record.pause_id != pause.id or obstacle(standing, pause, view, crowd) is not None:
         return None
     if record.state is not DrainState.IN_PROGRESS and not pause.is_retried:
         return None
-    placement = crowd.place(_request(standing, pause))
+    placement = crowd.place(_request(standing, pause, companions(standing, view, crowd)))
     text = f"{standing.group.name} leaves {node.name}, which is being drained by {pause.asked_by or 'an operator'}"
     target = placement.chosen or NodeId("")
     leaves = pen.leave(
@@ -113,7 +115,8 @@ def _queue(
     after = replace(
         assignment,
         status=(*assignment.status, GroupStatus.WAITING_IN_QUEUE_FOR_MOVE),
-        because=Decision(QUEUED_FOR_DRAIN, text, (*assignment.because.steps[-8:], pen.step(text))),
+        because=Decision("drain: waits", text, (*assignment.because.steps[-8:], pen.step(text))),
+        queued_for=QueuedFor.DRAIN,
         next_action=f"migrate live to {target} as soon as another migration has ended",
     )
     pause_id = node.pause.id if node.pause is not None else ""
@@ -130,30 +133,44 @@ def _queue(
 
 def _leave_queue(standing: Standing, assignment: AssignmentRecord, pen: Pen) -> Proposal | None:
     """Its node is not drained any more."""
-    if assignment.because.rule != QUEUED_FOR_DRAIN:
+    if assignment.queued_for is not QueuedFor.DRAIN:
         return None
     text = f"{standing.group.name} stays on {assignment.owner}, which is not drained any more"
     because = Decision("drain: called off", text, (*assignment.because.steps, pen.step(text)))
-    after = replace(assignment, status=without_queue(assignment), next_action="", because=because)
+    after = replace(out_of_queue(assignment), next_action="", because=because)
     return pen.write(standing, after, None, "", "", also=(keys.node(assignment.owner),))
 
 
-def obstacle(standing: Standing, pause: PauseRequest, crowd: Crowd) -> str | None:
+def obstacle(standing: Standing, pause: PauseRequest, view: DatabaseView, crowd: Crowd) -> str | None:
     """Why a group cannot leave now; None when it can, or is leaving already."""
     if standing.assignment is not None and standing.assignment.order in _LEAVING:
         return None
-    if standing.pinned_by is not None:
-        return standing.pinned_by.text
-    if pause.is_forced:
-        return None
-    if standing.settings.is_locked:
-        return "it is locked from moving"
-    placement = crowd.place(_request(standing, pause))
+    mates = companions(standing, view, crowd)
+    reason = _reason_to_stay(standing, pause) or why_they_stay(mates, lambda each: _reason_to_stay(each, pause))
+    if reason or pause.is_forced:
+        return reason or None
+    placement = crowd.place(_request(standing, pause, mates))
     return None if placement.chosen is not None else placement.refusal
 
 
-def _request(standing: Standing, pause: PauseRequest) -> Request:
-    return Request(standing.group, PlacementCause.DRAIN, current=standing.owner, target=pause.target or None)
+def why_it_lingers(standing: Standing) -> str | None:
+    """Why a group that was told to leave does not; None when it does, or was not told to."""
+    assignment, report = standing.assignment, standing.report
+    if assignment is None or assignment.order not in _LEAVING or report is None:
+        return None
+    stuck = [each for each in report.resources if each.may_run and each.evidence]
+    return f"{stuck[0].name} could not be stopped: {stuck[0].evidence}" if stuck else None
+
+
+def _reason_to_stay(standing: Standing, pause: PauseRequest) -> str | None:
+    if standing.pinned_by is not None:
+        return standing.pinned_by.text
+    return "it is locked from moving" if standing.settings.is_locked and not pause.is_forced else None
+
+
+def _request(standing: Standing, pause: PauseRequest, mates: Sequence[Standing]) -> Request:
+    target = pause.target or None
+    return Request(standing.group, PlacementCause.DRAIN, standing.owner, target, together=keys_of(mates))
 
 
 def _write(

@@ -2,26 +2,32 @@
 
 The group goes to the next node, until its failovers are used up or no other node can take it: then it rests where it is,
 and the owner's own timed retry, an operator or a node that returns ends that. A group that never came online after a move
-goes back to where it came from instead.
+goes back to where it came from instead. Groups that belong on its node go with it (`together`).
 """
 
 from dataclasses import replace
 
+from clusterd.database import DatabaseView
 from clusterd.leader.crowd import Crowd
 from clusterd.leader.pen import Pen
 from clusterd.leader.placement import Placement, PlacementCause, Request
-from clusterd.leader.proposal import Proposal
+from clusterd.leader.proposal import Proposal, joined
 from clusterd.leader.standing import Standing
+from clusterd.leader.together import companions, follow, keys_of, obstacle_to_follow, why_they_stay
 from clusterd.model import keys
 from clusterd.model.events import GROUP_BLOCKED
 from clusterd.model.records import AssignmentRecord, Decision, FailoverStamp, ReportRecord, Step
-from clusterd.model.states import ReleaseCause
+from clusterd.model.states import DecisionCode, ReleaseCause
 
-LIMIT_REACHED = "failover: given up, its limit is reached"
-NO_OTHER_NODE = "failover: given up until another node can take it"
+_RULES = {
+    DecisionCode.LIMIT_REACHED: "failover: given up, its limit is reached",
+    DecisionCode.NO_OTHER_NODE: "failover: given up until another node can take it",
+}
 
 
-def fail_over(standing: Standing, assignment: AssignmentRecord, crowd: Crowd, pen: Pen) -> Proposal | None:
+def fail_over(
+    standing: Standing, assignment: AssignmentRecord, view: DatabaseView, crowd: Crowd, pen: Pen
+) -> Proposal | None:
     """What to do about a group whose owner asks for another node, or has stopped asking."""
     report = standing.report
     if report is None or not report.failed_over_by:
@@ -37,15 +43,20 @@ def fail_over(standing: Standing, assignment: AssignmentRecord, crowd: Crowd, pe
         return None  # they were used up when it came to rest; time alone does not end that
     failed, because = report.failed_over_by, report.failed_over_because
     recent = recent_failovers(standing, assignment, pen.sight.cluster_ms)
-    placement = crowd.place(Request(standing.group, PlacementCause.RESOURCE_FAILED, current=assignment.owner))
+    mates = companions(standing, view, crowd)
+    held_by = why_they_stay(mates, obstacle_to_follow)
+    together = () if held_by else tuple(keys_of(mates))
+    cause = PlacementCause.RESOURCE_FAILED
+    placement = crowd.place(Request(standing.group, cause, current=assignment.owner, together=together))
     steps = (pen.step(f"{failed} failed on {assignment.owner} for good: {because}"),)
     if len(recent) >= most:
         spent = f"{most} of {most} failovers are used up" if most else "no failover is allowed (failover_threshold 0)"
         why = f"{failed}: {because}; {spent}"
-        return _block(standing, assignment, placement, LIMIT_REACHED, why, steps, pen)
+        return _block(standing, assignment, placement, DecisionCode.LIMIT_REACHED, why, steps, pen)
     if placement.chosen in (None, assignment.owner):
-        why = f"{failed}: {because}; no other node can take it"
-        return None if is_blocked else _block(standing, assignment, placement, NO_OTHER_NODE, why, steps, pen)
+        why = f"{failed}: {because}; no other node can take it" + (f"; {held_by}" if held_by else "")
+        code = DecisionCode.NO_OTHER_NODE
+        return None if is_blocked else _block(standing, assignment, placement, code, why, steps, pen)
     stamp = FailoverStamp(pen.sight.cluster_ms, failed, assignment.owner)
     after = replace(
         assignment,
@@ -53,7 +64,7 @@ def fail_over(standing: Standing, assignment: AssignmentRecord, crowd: Crowd, pe
         reset_id=standing.group.reset_id,
         blocked_until_cluster_ms=0,
     )
-    return pen.release(
+    leaves = pen.release(
         standing,
         after,
         ReleaseCause.FAILOVER,
@@ -65,6 +76,8 @@ def fail_over(standing: Standing, assignment: AssignmentRecord, crowd: Crowd, pe
         candidates=placement.candidates,
         rests_on_report=True,
     )
+    followers = (follow(each, standing, placement.chosen or assignment.owner, pen) for each in mates if together)
+    return joined([leaves, *(each for each in followers if each is not None)])
 
 
 def recent_failovers(standing: Standing, assignment: AssignmentRecord, cluster_ms: int) -> tuple[FailoverStamp, ...]:
@@ -100,12 +113,12 @@ def _block(
     standing: Standing,
     assignment: AssignmentRecord,
     placement: Placement,
-    rule: str,
+    code: DecisionCode,
     why: str,
     steps: tuple[Step, ...],
     pen: Pen,
 ) -> Proposal:
-    decision = Decision(rule, why, steps, placement.candidates)
+    decision = Decision(_RULES[code], why, steps, placement.candidates, code)
     after = replace(assignment, because=decision, blocked_until_cluster_ms=max(1, pen.sight.cluster_ms))
     message = f"{standing.group.name} rests in failure"
     also = (keys.report(standing.group.name),)

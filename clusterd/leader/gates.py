@@ -1,7 +1,7 @@
 """May a group start now, or what does it wait for? Pure. Every start passes here; the first gate that is shut says why.
 
-was it to start by itself at all? → are the sets that it depends on ready? → is its start delay over? → has its node a
-free place among those that start now?
+was it to start by itself at all? → are the sets that it depends on ready? → have those that belong with it left where they
+were? → is its start delay over? → has its node a free place among those that start now?
 """
 
 from dataclasses import dataclass
@@ -43,6 +43,7 @@ class Gates:
         return (
             self.start_disabled(standing, cause)
             or self._for_sets(standing, cause)
+            or self._for_those_that_belong_with_it(standing, owner)
             or self._for_delay(standing, cause)
             or self._for_place(standing, owner)
         )
@@ -91,6 +92,10 @@ class Gates:
         until = min([since + timeout_ms, *(each.ready_at_cluster_ms for each in unready if each.ready_at_cluster_ms)])
         text = "; ".join(each.text for each in unready)
         return Wait(GroupStatus.WAITING_FOR_DEPENDENCIES, text, until)
+
+    def _for_those_that_belong_with_it(self, standing: Standing, owner: NodeId) -> Wait | None:
+        awaited = self._crowd.awaited(standing.group, owner)
+        return Wait(GroupStatus.WAITING_TO_START, awaited) if awaited else None
 
     def _for_delay(self, standing: Standing, cause: PlacementCause | None) -> Wait | None:
         delay_ms = standing.settings.group_start_delay_ms

@@ -9,13 +9,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from clusterd.database import DatabaseView
-from clusterd.leader.assigning import Assigning
+from clusterd.leader.assigning import Assigning, ran_on
 from clusterd.leader.crowd import Crowd
 from clusterd.leader.drains import drain_away
 from clusterd.leader.failback import come_home, fail_back
 from clusterd.leader.failover import fail_over
 from clusterd.leader.gates import Gates
 from clusterd.leader.group_sets import GroupSets
+from clusterd.leader.in_flight import BUNDLE_BYTES, InFlight
 from clusterd.leader.migration import attend, has_moved
 from clusterd.leader.moves import carry_out, take_back
 from clusterd.leader.pen import Pen
@@ -27,7 +28,7 @@ from clusterd.leader.storage_fence import StorageFences, evidence_text
 from clusterd.leader.waiting import Waiting
 from clusterd.model import keys
 from clusterd.model.events import GROUP_HELD, GROUP_STARTED
-from clusterd.model.ids import NodeId
+from clusterd.model.ids import GroupId, NodeId, key_of
 from clusterd.model.records import AssignmentRecord, Decision, GroupRecord, Step
 from clusterd.model.states import EvidenceKind, GroupStatus, MembershipState, Order, ReleaseCause
 from clusterd.model.storage_fences import StorageFenceReport
@@ -48,7 +49,15 @@ _CAUSE_OF_RELEASE = {
 class GroupDecisions:
     """One pass over groups, most important first. What it places and starts counts for those that come after."""
 
-    def __init__(self, view: DatabaseView, sight: Sight, crowd: Crowd, waiting: Waiting, sets: GroupSets) -> None:
+    def __init__(
+        self,
+        view: DatabaseView,
+        sight: Sight,
+        crowd: Crowd,
+        waiting: Waiting,
+        sets: GroupSets,
+        in_flight: InFlight,
+    ) -> None:
         self._view = view
         self._sight = sight
         self._crowd = crowd
@@ -58,11 +67,45 @@ class GroupDecisions:
         self._assigning = Assigning(view, crowd, self._gates, self._pen, waiting)
         self._fences = StorageFences(view, self._pen)
         self._deadlines_cluster_ms: list[int] = []
+        self._in_flight = in_flight
+        self.deferred: set[GroupId] = set()
+        """Groups that constrain others, and for which the next transaction has no place left."""
 
     def decide(self, groups: Iterable[GroupRecord]) -> list[Proposal]:
-        standings = [standing_of(self._view, group, self._node_count) for group in groups]
+        standings = [standing_of(self._view, group, self._node_count) for group in self._free(groups)]
         ordered = sorted(standings, key=lambda each: (-each.settings.priority, each.group.name))
-        return [proposal for standing in ordered for proposal in self._decide(standing)]
+        proposals: list[Proposal] = []
+        decided: set[str] = set()
+        busy = self._in_flight.subjects
+        is_full, count, size_bytes = self._in_flight.is_guarded, 0, 0
+        for standing in ordered:
+            if f"group/{standing.group.name}" in decided:
+                continue
+            key = GroupId(key_of(standing.group.name))
+            if is_full and self._crowd.is_constrained(key):
+                self.deferred.add(key)
+                continue
+            for found in self._decide(standing):
+                is_held_up = found.is_guarded and self._in_flight.is_guarded
+                if is_held_up or not busy.isdisjoint(found.subjects):
+                    self.deferred.add(key)
+                    continue
+                proposals.append(found)
+                decided.update(found.subjects)
+                if found.is_guarded:
+                    count += len(found.subjects)
+                    size_bytes += found.draft.size_bytes
+                    is_full = count >= self._in_flight.bundle_max or size_bytes >= BUNDLE_BYTES
+        return proposals
+
+    def _free(self, groups: Iterable[GroupRecord]) -> Iterator[GroupRecord]:
+        """Those that need not wait for the transaction that is under way about others that bind them."""
+        for group in groups:
+            key = GroupId(key_of(group.name))
+            if self._in_flight.is_guarded and self._crowd.is_constrained(key):
+                self.deferred.add(key)
+            else:
+                yield group
 
     def deadlines_cluster_ms(self) -> Iterator[int]:
         """When groups that wait must be looked at again."""
@@ -103,7 +146,7 @@ class GroupDecisions:
         """The owner is well and keeps the group, unless one of these says otherwise; the first one wins."""
         view, crowd, pen = self._view, self._crowd, self._pen
         return (
-            fail_over(standing, assignment, crowd, pen)
+            fail_over(standing, assignment, view, crowd, pen)
             or carry_out(standing, assignment, view, crowd, pen)
             or drain_away(standing, assignment, view, crowd, pen)
             or come_home(standing, assignment, view, crowd, pen)
@@ -124,13 +167,17 @@ class GroupDecisions:
             return []
         since = f"it waited ({', '.join(assignment.status) or 'no node'})"
         steps = assignment.because.steps
-        cause = PlacementCause.RETRY if assignment.generation else PlacementCause.FIRST
         move = standing.group.move
-        if move is None or move.id == assignment.move_id:
-            return self._assigning.assign(standing, cause, since, steps=steps)
-        since += f", and {move.asked_by or 'an operator'} asked for a move"
-        before, target = replace(assignment, move_id=move.id), move.target or None
-        return self._assigning.assign(standing, cause, since, before=before, target=target, steps=steps)
+        if move is not None and move.id != assignment.move_id:
+            since += f", and {move.asked_by or 'an operator'} asked for a move"
+            before, target = replace(assignment, move_id=move.id), move.target or None
+            cause = PlacementCause.RETRY if assignment.generation else PlacementCause.FIRST
+            return self._assigning.assign(standing, cause, since, before=before, target=target, steps=steps)
+        if assignment.generation and self._is_cold(standing, assignment):
+            return self._start_cold(standing, assignment, since, steps)
+        cause = PlacementCause.RETRY if assignment.generation else PlacementCause.FIRST
+        kept_for = assignment.last_owner if standing.has_status(GroupStatus.HANDS_OFF) else None
+        return self._assigning.assign(standing, cause, since, target=kept_for, steps=steps)
 
     # ---- the owner is gone, or gave the group up ----
 
@@ -156,7 +203,10 @@ class GroupDecisions:
         if self._is_cold(standing, assignment):
             return self._start_cold(standing, assignment, why, steps)
         before = replace(assignment, moved_from=NodeId(""))
-        return self._assigning.assign(standing, PlacementCause.NODE_LOST, why, before=before, steps=steps)
+        # What nobody was to touch while its node was away goes on there, if the node has come back.
+        target = assignment.owner if standing.has_status(GroupStatus.HANDS_OFF) else None
+        cause = PlacementCause.NODE_LOST
+        return self._assigning.assign(standing, cause, why, before=before, target=target, steps=steps)
 
     def _keep_hands_off(
         self, standing: Standing, assignment: AssignmentRecord, why: str, steps: tuple[Step, ...]
@@ -183,17 +233,18 @@ class GroupDecisions:
         self, standing: Standing, assignment: AssignmentRecord, why: str, steps: tuple[Step, ...]
     ) -> list[Proposal]:
         """Wait a while for the node that it would rather be on, or was on last."""
-        home = standing.group.preferred_owners[0] if standing.group.preferred_owners else assignment.owner
+        home = self._home(standing, assignment)
         formation = self._view.formation()
         until = formation.began_cluster_ms + self._sight.settings.group_wait_delay_ms
         why = f"the whole cluster was down; {why}"
-        excluded = self._crowd.why_not(standing.group, home)
-        if not standing.is_wanted or excluded is None or self._sight.cluster_ms >= until:
+        room = self._crowd.rooms.get(key_of(home))
+        is_over = room is None or not room.refusal or self._sight.cluster_ms >= until
+        if not standing.is_wanted or is_over:
             return self._assigning.assign(standing, PlacementCause.COLD_START, why, target=home, steps=steps)
         self._deadlines_cluster_ms.append(until)
         if standing.has_status(GroupStatus.WAITING_FOR_NODE):
             return []
-        text = f"cold start: it waits for {home} ({excluded.reason})"
+        text = f"cold start: it waits for {home} ({room.refusal if room is not None else ''})"
         after = replace(
             assignment,
             status=(GroupStatus.WAITING_FOR_NODE,),
@@ -203,6 +254,11 @@ class GroupDecisions:
             next_action_cluster_ms=until,
         )
         return [self._pen.write(standing, after, GROUP_HELD, f"{standing.group.name} waits for {home}", text)]
+
+    def _home(self, standing: Standing, assignment: AssignmentRecord) -> NodeId:
+        """Where it starts after the whole cluster was down: the node that it likes best, else the one that had it."""
+        preferred = standing.group.preferred_owners
+        return preferred[0] if preferred else ran_on(standing, assignment) or assignment.last_owner
 
     def _hand_over(self, standing: Standing, assignment: AssignmentRecord) -> list[Proposal]:
         cause = assignment.release_cause

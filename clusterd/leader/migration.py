@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from clusterd.database import DatabaseView
 from clusterd.leader.crowd import Crowd
+from clusterd.leader.moves import why_not_wanted
 from clusterd.leader.pen import Pen
 from clusterd.leader.proposal import Proposal
 from clusterd.leader.standing import Standing
@@ -18,9 +19,8 @@ from clusterd.model.events import GROUP_ASSIGNED, MOVE_GIVEN_UP
 from clusterd.model.ids import Incarnation, NodeId, key_of
 from clusterd.model.migrations import MigrationReport
 from clusterd.model.records import AssignmentRecord, Decision
-from clusterd.model.states import GroupStatus, MoveKind, Order, ReleaseCause
+from clusterd.model.states import DecisionCode, GroupStatus, MoveKind, Order, ReleaseCause
 
-GIVEN_UP = "live migration: given up"
 _INTERRUPTS = frozenset({ReleaseCause.DRAIN, ReleaseCause.FAILBACK})
 """Moves that are worth an interruption when they cannot do without. Evening out the load is not."""
 
@@ -59,11 +59,10 @@ def is_expected_at(assignment: AssignmentRecord, incarnation: Incarnation) -> bo
 
 def _reason_to_stop(standing: Standing, assignment: AssignmentRecord, view: DatabaseView, crowd: Crowd) -> str:
     move = standing.group.move
-    if assignment.release_cause is ReleaseCause.MOVE:
-        if move is None:
-            return "the move was cancelled"
-        if move.id != assignment.move_id:
-            return f"{move.asked_by or 'an operator'} asked for another move"
+    if why := why_not_wanted(standing, assignment):
+        return why
+    if assignment.release_cause is ReleaseCause.MOVE and move is not None and move.id != assignment.move_id:
+        return f"{move.asked_by or 'an operator'} asked for another move"
     if standing.pinned_by is not None:
         return standing.pinned_by.text
     ignores_lock = move is not None and move.id == assignment.move_id and move.ignores_lock
@@ -108,7 +107,7 @@ def _fall_back(
         move_kind=MoveKind.UNSAID,
         migration_stop="",
         status=tuple(each for each in assignment.status if each != GroupStatus.MIGRATING),
-        because=Decision(GIVEN_UP, stays_text, steps),
+        because=Decision("live migration: given up", stays_text, steps, code=DecisionCode.MIGRATION_GIVEN_UP),
         since_wall_ms=pen.sight.wall_ms,
     )
     also = (keys.report(standing.group.name), keys.membership(assignment.owner))

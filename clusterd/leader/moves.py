@@ -4,6 +4,7 @@ A wish is carried out, given up with the reason, or, where the operator said so,
 and also a release that the owner has not finished: the group then goes on where it is, under the same generation.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from clusterd.database import DatabaseView
@@ -13,15 +14,12 @@ from clusterd.leader.pen import Pen
 from clusterd.leader.placement import Placement, PlacementCause, Request
 from clusterd.leader.proposal import Proposal
 from clusterd.leader.standing import Standing
+from clusterd.leader.together import companions, keys_of, why_they_stay
 from clusterd.model import keys
 from clusterd.model.events import GROUP_ASSIGNED, MOVE_GIVEN_UP, MOVE_QUEUED
 from clusterd.model.ids import NodeId, key_of
 from clusterd.model.records import AssignmentRecord, Decision, MoveRequest, Step
-from clusterd.model.states import GroupStatus, MoveKind, Order, ReleaseCause
-
-QUEUED = "move: waits"
-QUEUED_FOR_DRAIN = "drain: waits"
-"""The rule of a group that is to leave a drained node as soon as other live migrations have ended."""
+from clusterd.model.states import DecisionCode, GroupStatus, MoveKind, Order, QueuedFor, ReleaseCause
 
 
 def carry_out(
@@ -32,10 +30,11 @@ def carry_out(
     if move is None or move.id == assignment.move_id:
         return _leave_queue(standing, assignment, pen)
     asked = _asked(standing, move)
-    placement = crowd.place(_request(standing, move, assignment.owner))
+    mates = [each for each in companions(standing, view, crowd) if _moves_with(each, move)]
+    placement = crowd.place(_request(standing, move, assignment.owner, keys_of(mates)))
     if key_of(move.target) == key_of(assignment.owner):
         return _let_stay(standing, assignment, move, asked, pen)
-    problem = _problem(standing, move, placement, crowd)
+    problem = _problem(standing, move, placement, crowd, mates)
     if problem is not None:
         if move.is_queued:
             return _queue(standing, assignment, move, asked, placement, problem, pen)
@@ -70,36 +69,60 @@ def carry_out(
 
 
 def take_back(standing: Standing, assignment: AssignmentRecord, pen: Pen) -> Proposal | None:
-    """The owner is giving the group up for a move that nobody wants any more: it may keep it.
+    """The owner is giving the group up for a move or a drain that nobody wants any more: it may keep it.
 
     Where nothing of it runs it is held, and starts, if it is to, through the gates like any other.
     Safe with the same generation: the owner's release and this exclude each other, since each expects the other's record
     to be unchanged.
     """
-    is_move = assignment.release_cause is ReleaseCause.MOVE
-    if not is_move or standing.group.move is not None or not assignment.move_id:
+    why = why_not_wanted(standing, assignment)
+    if not why:
         return None
-    text = f"the move was cancelled: {standing.group.name} stays on {assignment.owner}"
+    text = f"{why}: {standing.group.name} stays on {assignment.owner}"
+    is_drain = assignment.release_cause is ReleaseCause.DRAIN
     goes_on = standing.is_wanted and standing.report is not None and not standing.is_at_rest
     after = replace(
         assignment,
         order=Order.RUN if goes_on else Order.HOLD,
         target=NodeId(""),
         release_cause=ReleaseCause.NONE,
-        because=Decision("move: cancelled", text, (*assignment.because.steps, pen.step(text))),
+        drained_from=NodeId("") if is_drain else assignment.drained_from,
+        because=Decision(
+            f"{assignment.release_cause}: cancelled",
+            text,
+            (*assignment.because.steps, pen.step(text)),
+            code=DecisionCode.MOVE_CANCELLED,
+        ),
         since_wall_ms=pen.sight.wall_ms,
     )
-    also = (keys.report(standing.group.name), keys.membership(assignment.owner))
+    also = (keys.report(standing.group.name), keys.membership(assignment.owner), keys.node(assignment.owner))
     return pen.write(standing, after, GROUP_ASSIGNED, text, "", node=assignment.owner, also=also)
 
 
-def _request(standing: Standing, move: MoveRequest, owner: NodeId) -> Request:
+def why_not_wanted(standing: Standing, assignment: AssignmentRecord) -> str:
+    """What was taken back of what a group is leaving its owner for; empty: nothing."""
+    if assignment.release_cause is ReleaseCause.MOVE:
+        return "the move was cancelled" if standing.group.move is None and assignment.move_id else ""
+    node = standing.owner_node
+    if assignment.release_cause is ReleaseCause.DRAIN and node is not None and node.pause is None:
+        return f"{node.name} is not drained any more"
+    return ""
+
+
+def _moves_with(mate: Standing, move: MoveRequest) -> bool:
+    """Whether the wish is about this one, too, and nothing was done about it yet."""
+    asked, assignment = mate.group.move, mate.assignment
+    return asked is not None and asked.id == move.id and assignment is not None and assignment.move_id != move.id
+
+
+def _request(standing: Standing, move: MoveRequest, owner: NodeId, together: Collection[str]) -> Request:
     return Request(
         standing.group,
         PlacementCause.MOVE,
         current=owner,
         target=move.target or None,
         ignores_rules=move.ignores_rules,
+        together=together,
     )
 
 
@@ -108,15 +131,22 @@ def _asked(standing: Standing, move: MoveRequest) -> Step:
     return Step(move.asked_wall_ms, f"{move.asked_by or 'an operator'} asked to move {standing.group.name} to {where}")
 
 
-def _problem(standing: Standing, move: MoveRequest, placement: Placement, crowd: Crowd) -> str | None:
-    if standing.pinned_by is not None:
-        return standing.pinned_by.text
-    if standing.settings.is_locked and not move.ignores_lock:
-        return "it is locked from moving"
+def _problem(
+    standing: Standing, move: MoveRequest, placement: Placement, crowd: Crowd, mates: Collection[Standing]
+) -> str | None:
+    problem = _reason_to_stay(standing, move) or why_they_stay(mates, lambda each: _reason_to_stay(each, move))
+    if problem:
+        return problem
     if move.target:
-        excluded = crowd.why_not(standing.group, move.target, ignores_rules=move.ignores_rules)
+        excluded = crowd.why_not(standing.group, move.target, ignores_rules=move.ignores_rules, together=keys_of(mates))
         return excluded.reason if excluded is not None else None
     return None if placement.chosen is not None else placement.refusal
+
+
+def _reason_to_stay(standing: Standing, move: MoveRequest) -> str | None:
+    if standing.pinned_by is not None:
+        return standing.pinned_by.text
+    return "it is locked from moving" if standing.settings.is_locked and not move.ignores_lock else None
 
 
 def _live_problem(standing: Standing, owner: NodeId, target: NodeId, view: DatabaseView) -> str:
@@ -131,7 +161,7 @@ def _let_stay(standing: Standing, assignment: AssignmentRecord, move: MoveReques
         f"{standing.group.name} stays on {assignment.owner}: {move.asked_by or 'an operator'} asked for it to be there"
     )
     because = Decision("move: there already", text, (asked, pen.step(text)))
-    after = replace(assignment, move_id=move.id, status=without_queue(assignment), because=because)
+    after = replace(out_of_queue(assignment), move_id=move.id, because=because)
     return pen.write(standing, after, GROUP_ASSIGNED, text, "", node=assignment.owner, caused_by=move.id)
 
 
@@ -146,10 +176,11 @@ def _give_up(
 ) -> Proposal:
     text = f"the move was given up: {move.target or 'best node'}: {problem}"
     after = replace(
-        assignment,
+        out_of_queue(assignment),
         move_id=move.id,
-        status=without_queue(assignment),
-        because=Decision("move: given up", text, (asked, pen.step(text)), placement.candidates),
+        because=Decision(
+            "move: given up", text, (asked, pen.step(text)), placement.candidates, DecisionCode.MOVE_GIVEN_UP
+        ),
     )
     return pen.write(standing, after, MOVE_GIVEN_UP, text, "", caused_by=move.id)
 
@@ -169,25 +200,25 @@ def _queue(
     after = replace(
         assignment,
         status=(*assignment.status, GroupStatus.WAITING_IN_QUEUE_FOR_MOVE),
-        because=Decision(QUEUED, text, (asked, pen.step(text)), placement.candidates),
+        because=Decision("move: waits", text, (asked, pen.step(text)), placement.candidates),
         next_action="move as soon as nothing forbids it",
+        queued_for=QueuedFor.MOVE,
     )
     return pen.write(standing, after, MOVE_QUEUED, f"{standing.group.name}: {text}", asked.text)
 
 
 def _leave_queue(standing: Standing, assignment: AssignmentRecord, pen: Pen) -> Proposal | None:
+    """Nobody wants the move any more that waits. What waits for a drain is for the drain to say."""
     is_queued = standing.has_status(GroupStatus.WAITING_IN_QUEUE_FOR_MOVE)
-    if not is_queued or assignment.because.rule == QUEUED_FOR_DRAIN:
+    if not is_queued or assignment.queued_for is QueuedFor.DRAIN:
         return None
     text = f"the move was cancelled: {standing.group.name} stays on {assignment.owner}"
-    after = replace(
-        assignment,
-        status=without_queue(assignment),
-        next_action="",
-        because=Decision("move: cancelled", text, (*assignment.because.steps, pen.step(text))),
-    )
+    steps = (*assignment.because.steps, pen.step(text))
+    because = Decision("move: cancelled", text, steps, code=DecisionCode.MOVE_CANCELLED)
+    after = replace(out_of_queue(assignment), next_action="", because=because)
     return pen.write(standing, after, MOVE_GIVEN_UP, text, "")
 
 
-def without_queue(assignment: AssignmentRecord) -> tuple[str, ...]:
-    return tuple(each for each in assignment.status if each != GroupStatus.WAITING_IN_QUEUE_FOR_MOVE)
+def out_of_queue(assignment: AssignmentRecord) -> AssignmentRecord:
+    status = tuple(each for each in assignment.status if each != GroupStatus.WAITING_IN_QUEUE_FOR_MOVE)
+    return replace(assignment, status=status, queued_for=QueuedFor.NOTHING)

@@ -13,7 +13,7 @@ from clusterd.model import keys
 from clusterd.model.events import GROUP_RELEASE_ORDERED, MIGRATION_ORDERED, Event
 from clusterd.model.ids import NodeId, key_of
 from clusterd.model.records import AssignmentRecord, Candidate, Decision, EventRecord, MembershipRecord, Step
-from clusterd.model.states import GroupStatus, MoveKind, Order, ReleaseCause
+from clusterd.model.states import GroupStatus, MoveKind, Order, QueuedFor, ReleaseCause
 
 if TYPE_CHECKING:
     from clusterd.leader.waiting import Waiting
@@ -50,6 +50,8 @@ class Pen:
         draft = Draft(self._view).replace(after).expect(keys.group(group))
         for key in also:
             draft.expect(key)
+        if self._crowd.weighs_more(self._view, after):
+            self._guard(draft, after)
         self._end_storage_fence(draft, after)
         if kind is not None:
             draft.event(
@@ -65,6 +67,12 @@ class Pen:
                 )
             )
         return Proposal(f"group/{group}", draft)
+
+    def _guard(self, draft: Draft, after: AssignmentRecord) -> None:
+        """It takes a place: only under the rules and limits that were seen, and beside nothing else that they bind."""
+        draft.expect(keys.GUARD_LIMITS)
+        if after.order is Order.MIGRATE or self._crowd.is_constrained(key_of(after.group)):
+            draft.expect(keys.GUARD_PLACEMENT).guard(keys.GUARD_PLACEMENT)
 
     def _end_storage_fence(self, draft: Draft, after: AssignmentRecord) -> None:
         """What was ordered about a generation that is over is forgotten with the next one, which is above its number."""
@@ -105,6 +113,7 @@ class Pen:
             because=decision,
             since_wall_ms=self.sight.wall_ms,
             status=standing.start_words,
+            queued_for=QueuedFor.NOTHING,
             next_action="",
             next_action_cluster_ms=0,
             waits_since_cluster_ms=0,
@@ -214,6 +223,7 @@ class Pen:
             because=because,
             since_wall_ms=self.sight.wall_ms,
             status=(GroupStatus.MIGRATING, *standing.start_words),
+            queued_for=QueuedFor.NOTHING,
             next_action="",
             next_action_cluster_ms=0,
             waits_since_cluster_ms=0,

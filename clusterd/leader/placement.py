@@ -50,6 +50,8 @@ class Request:
     current: NodeId | None = None
     target: NodeId | None = None
     ignores_rules: bool = False
+    together: Collection[str] = ()
+    """Keys of the groups that go where it goes."""
 
 
 @dataclass(frozen=True, slots=True)

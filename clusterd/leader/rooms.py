@@ -28,6 +28,8 @@ class Room:
     refusal: str
     runs_nothing: bool = False
     """It is agreed that nothing runs there, whatever was assigned to it."""
+    is_left: bool = False
+    """Everything leaves it: it is being stopped or emptied."""
 
     @property
     def domain(self) -> Domain:
@@ -49,7 +51,8 @@ class Rooms:
             member = view.membership(record.name)
             is_gone = member is None or member.state in (MembershipState.DOWN, MembershipState.JOINING)
             settings, refusal = self._settings_of(key, record, view, sight), _refusal(record, member, sight)
-            rooms[key] = Room(record.name, key, index, settings, refusal, runs_nothing=is_gone)
+            is_left = _is_left(record, sight)
+            rooms[key] = Room(record.name, key, index, settings, refusal, runs_nothing=is_gone, is_left=is_left)
         for key in [each for each in self._settings if each not in rooms]:
             del self._settings[key]
         return rooms
@@ -83,6 +86,12 @@ def _refusal(record: NodeRecord, member: MembershipRecord | None, sight: Sight) 
     if record.maintenance is not None:
         return _in_maintenance(record.maintenance)
     return ""
+
+
+def _is_left(record: NodeRecord, sight: Sight) -> bool:
+    heartbeat = sight.detector.last(record.name)
+    is_drained = record.pause is not None and record.pause.is_drain
+    return is_drained or (heartbeat is not None and heartbeat.is_leaving)
 
 
 def _paused(pause: PauseRequest) -> str:

@@ -51,7 +51,24 @@ class Seat:
     owner: str = ""
     home: str = ""
     places: tuple[str, ...] = ()
-    is_starting: bool = False
+    starts: tuple[str, ...] = ()
+    """Where it is coming online."""
+    is_live: bool = False
+    """It goes from its owner to its home while it runs."""
+    is_over: bool = False
+    """The run of its owner that had it has ended: nothing of it runs. It still counts there, for it may well go back."""
+
+    @property
+    def reserved(self) -> str:
+        """Where it is bound for, and nothing of it runs yet; empty: nowhere."""
+        return self.home if self.home != self.owner else ""
+
+    def together_with(self, after: "Seat") -> "Seat":
+        """Both: as it is, and as it will be if what is proposed commits."""
+        places = tuple(dict.fromkeys((*self.places, *after.places)))
+        starts = tuple(dict.fromkeys((*self.starts, *after.starts)))
+        is_live = self.is_live or after.is_live
+        return Seat(self.name, self.needs, self.owner, after.home or self.home, places, starts, is_live)
 
 
 def needs_of(group: GroupRecord, resources: Iterable[ResourceRecord]) -> Needs:
@@ -90,9 +107,15 @@ def settings_of(group: GroupRecord) -> GroupSettings:
 
 
 def seat_of(
-    name: str, needs: Needs, assignment: AssignmentRecord | None, report: ReportRecord | None, size: int
+    name: str,
+    needs: Needs,
+    assignment: AssignmentRecord | None,
+    report: ReportRecord | None,
+    size: int,
+    *,
+    is_over: bool = False,
 ) -> Seat:
-    """Where the group is, that has `size` resources."""
+    """Where the group is, that has `size` resources. `is_over`: its owner's run has ended."""
     if assignment is None or not assignment.owner:
         return Seat(name, needs)
     owner = key_of(assignment.owner)
@@ -101,13 +124,16 @@ def seat_of(
         report = None
     is_moving = assignment.order in (Order.RELEASE, Order.MIGRATE) and bool(target) and target != owner
     weighs = () if _rests(needs, assignment) or _has_stopped(assignment, report) else (owner,)
+    is_starting = size > 0 and needs.is_wanted and _is_starting(assignment, report)
     return Seat(
         name,
         needs,
         owner=owner,
         home=target if is_moving else owner,
         places=(*weighs, target) if is_moving else weighs,
-        is_starting=size > 0 and needs.is_wanted and _is_starting(assignment, report),
+        starts=(owner,) if is_starting else (),
+        is_live=is_moving and assignment.order is Order.MIGRATE,
+        is_over=is_over,
     )
 
 

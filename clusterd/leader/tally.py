@@ -65,8 +65,9 @@ class Tally:
         if seat.home:
             load = self.load(seat.home)
             load.groups += sign
-            load.starting += sign if seat.is_starting else 0
             self._moved(seat.home)
+        for node in seat.starts:
+            self.load(node).starting += sign
         for node in {seat.owner, seat.home, *seat.places} - {""}:
             _note(self.holds, node, key, sign)
         needs = seat.needs

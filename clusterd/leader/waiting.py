@@ -9,11 +9,14 @@ from collections.abc import Mapping
 
 from clusterd.database import DatabaseView
 from clusterd.leader.failback import became_active
+from clusterd.leader.in_flight import InFlight
 from clusterd.leader.seats import settings_of
 from clusterd.model import keys
 from clusterd.model.ids import GroupId, key_of
 from clusterd.model.records import AssignmentRecord
 from clusterd.model.states import Order, ReleaseCause
+
+_NOTHING = InFlight()
 
 
 class Waiting:
@@ -26,14 +29,21 @@ class Waiting:
         self._away: set[GroupId] = set()
         """Groups that may fail back, and are not on the node that they like best."""
         self._migrations: dict[str, tuple[str, str]] = {}
+        self._proposed: dict[str, AssignmentRecord] = {}
 
     @property
     def migrations(self) -> Mapping[str, tuple[str, str]]:
-        """By group: the keys of the two nodes between which it is migrating."""
-        return self._migrations
+        """By group: the keys of the two nodes between which it is migrating, or will be if what is in flight commits."""
+        proposed = {
+            key: (key_of(each.owner), key_of(each.target))
+            for key, each in self._proposed.items()
+            if each.order is Order.MIGRATE
+        }
+        return {**proposed, **self._migrations}
 
-    def refresh(self, view: DatabaseView) -> None:
-        """Take in what changed since the last call."""
+    def refresh(self, view: DatabaseView, in_flight: InFlight = _NOTHING) -> None:
+        """Take in what changed since the last call, and what is in flight."""
+        self._proposed = dict(in_flight.assignments())
         if view.revision == self._revision:
             return
         changes = view.database.changes_since(self._revision) if 0 <= self._revision < view.revision else None
@@ -66,12 +76,12 @@ class Waiting:
     @property
     def is_making_room(self) -> bool:
         """Whether a group is being taken offline for another: until that is done, no more are."""
-        return bool(self._preempted)
+        return bool(self.preempted)
 
     @property
     def preempted(self) -> frozenset[GroupId]:
         """The groups that are being taken offline for another."""
-        return frozenset(self._preempted)
+        return frozenset(self._preempted | {GroupId(key) for key, each in self._proposed.items() if _makes_room(each)})
 
     def _look(self, view: DatabaseView, name: GroupId) -> None:
         """What is deleted waits for nothing; what took its place waits until that is given up."""
@@ -85,11 +95,7 @@ class Waiting:
             or view.storage_fence(name) is not None
         )
         is_succeeding = group is not None and assignment is None and view.assignment(name) is not None
-        is_leaving = (
-            assignment is not None
-            and assignment.order is Order.RELEASE
-            and assignment.release_cause is ReleaseCause.PREEMPT
-        )
+        is_leaving = assignment is not None and _makes_room(assignment)
         self._migrations.pop(name, None)
         if assignment is not None and assignment.order is Order.MIGRATE:
             self._migrations[name] = (key_of(assignment.owner), key_of(assignment.target))
@@ -103,6 +109,10 @@ class Waiting:
                 groups.add(name)
             else:
                 groups.discard(name)
+
+
+def _makes_room(assignment: AssignmentRecord) -> bool:
+    return assignment.order is Order.RELEASE and assignment.release_cause is ReleaseCause.PREEMPT
 
 
 def _is_away(view: DatabaseView, name: GroupId) -> bool:

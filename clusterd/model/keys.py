@@ -16,6 +16,7 @@ from clusterd.model.records import (
     GroupRecord,
     GroupSetRecord,
     GroupSetStateRecord,
+    GuardRecord,
     MembershipRecord,
     NodeFactsRecord,
     NodeRecord,
@@ -49,6 +50,11 @@ DRAIN = "drain/"
 FORMATION = "formation"
 FACTS = "facts/"
 DISK = "disk/"
+GUARD = "guard/"
+GUARD_PLACEMENT = GUARD + "placement"
+"""Put with every placement of a group that shares a limit or a rule with others."""
+GUARD_LIMITS = GUARD + "limits"
+"""Put with every change to what placements rest on: rules, capacity, classes, pauses. All placements expect it."""
 EVENT = "event/"
 REQUEST = "request/"
 
@@ -73,6 +79,7 @@ RECORD_OF_PREFIX: dict[str, type[Record]] = {
     FORMATION: FormationRecord,
     FACTS: NodeFactsRecord,
     DISK: DiskRecord,
+    GUARD: GuardRecord,
     EVENT: EventRecord,
     REQUEST: RequestRecord,
 }

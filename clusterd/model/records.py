@@ -13,11 +13,13 @@ from clusterd.model.drains import DrainRecord
 from clusterd.model.ids import GroupId, Incarnation, NodeId, ResourceId
 from clusterd.model.migrations import MigrationRecord, MigrationReport
 from clusterd.model.states import (
+    DecisionCode,
     EvidenceKind,
     FailbackMode,
     MembershipState,
     MoveKind,
     Order,
+    QueuedFor,
     ReleaseCause,
     ResourceState,
     RuleKind,
@@ -206,6 +208,7 @@ class Decision:
     text: str
     steps: tuple[Step, ...] = ()
     candidates: tuple[Candidate, ...] = ()
+    code: DecisionCode = DecisionCode.UNSAID
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +274,16 @@ class AssignmentRecord:
     """Why the migration is to end, unless it has come to pass already: the source decides which, and says so."""
     group_id: str = ""
     """Which group of that name it is about: that of a deleted one is kept, for its owner and its generation."""
+    queued_for: QueuedFor = QueuedFor.NOTHING
+    ran_on: NodeId = NodeId("")
+    """Where it was online last, when it was given to others since that did not bring it online; empty: `last_owner`."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuardRecord:
+    """Put with every decision whose check spans records, so that two that exclude each other cannot both commit."""
+
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -446,6 +459,7 @@ Record: TypeAlias = (
     | GroupSetRecord
     | TypeSettingsRecord
     | AssignmentRecord
+    | GuardRecord
     | MembershipRecord
     | DrainRecord
     | FormationRecord

@@ -72,6 +72,29 @@ class MoveKind(StrEnum):
     TURN_OFF = "turn-off"
 
 
+class QueuedFor(StrEnum):
+    """What waits in a group's queue."""
+
+    NOTHING = ""
+    MOVE = "move"
+    """What an operator asked for."""
+    DRAIN = "drain"
+    """To leave a node that is being emptied."""
+
+
+class DecisionCode(StrEnum):
+    """What a decision was, as far as code goes by it. Its sentences are for people."""
+
+    UNSAID = ""
+    NOWHERE = "nowhere"
+    LIMIT_REACHED = "limit-reached"
+    NO_OTHER_NODE = "no-other-node"
+    RETURNED = "returned"
+    MOVE_GIVEN_UP = "move-given-up"
+    MOVE_CANCELLED = "move-cancelled"
+    MIGRATION_GIVEN_UP = "migration-given-up"
+
+
 class MigrationState(StrEnum):
     """How far the destination of a live migration has come."""
 

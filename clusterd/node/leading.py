@@ -1,18 +1,30 @@
 """What does this node do because it leads? Pure. Feeds `leader.decide` and carries its proposals to the log."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from clusterd.consensus import Step, next_change
 from clusterd.leader import FenceKnowledge, FenceWish, Memory, Sight, decide
+from clusterd.leader.in_flight import SETTLE_MS
 from clusterd.model import keys
-from clusterd.model.events import DIGEST_DIFFERED, FENCE_ANSWERED, FENCE_ASKED, VOTER_ADMITTED, VOTER_REMOVED, note
+from clusterd.model.events import (
+    DIGEST_DIFFERED,
+    FENCE_ANSWERED,
+    FENCE_ASKED,
+    PROPOSAL_REFUSED,
+    VOTER_ADMITTED,
+    VOTER_REMOVED,
+    note,
+)
 from clusterd.model.ids import GroupId, NodeId, key_of
 from clusterd.model.records import ResourceRecord
 from clusterd.node.effects import AskFence
 from clusterd.node.events import FenceAnswered
 from clusterd.node.handing_over import GivingWay
 from clusterd.node.proposals import ForLeader
+from clusterd.node.reading import LEADER_CONTEXT
 from clusterd.wire.peer_pb2 import Heartbeat
+from clusterd.wire.records_pb2 import TransactionResult
 
 if TYPE_CHECKING:
     from clusterd.node.node import Node
@@ -34,7 +46,6 @@ class Leading:
         self._node = node
         self._dirty: set[GroupId] = set()
         self._is_all_dirty = True
-        self._pending: set[str] = set()
         self._fence: dict[NodeId, FenceKnowledge] = {}
         self._fence_asked: dict[tuple[NodeId, str, str], int] = {}
         self._configuration: tuple[int, int] = (0, 0)
@@ -46,6 +57,7 @@ class Leading:
         self._hour = -1
         self._balance_at_ms: int | None = None
         self._was_leading = False
+        self._read_asked_ms: int | None = None
         self.is_due = True
         self.next_look_ms: int | None = None
 
@@ -74,13 +86,50 @@ class Leading:
                 else:
                     self._dirty.add(GroupId(key_of(record.group)))
 
-    def settled(self, subject: str) -> None:
-        """A proposal's outcome is known: its subject is looked at again."""
-        self._pending.discard(subject)
-        kind, _, name = subject.partition("/")
-        if kind == "group":
-            self._dirty.add(GroupId(key_of(name)))
-        self.is_due = True
+    def settled(self, number: int, result: TransactionResult | None, refused: str, now_ms: int) -> None:
+        """A proposal's outcome is known: its subjects are looked at again. `result` None: it was not even taken.
+
+        `refused`: why it can never be taken as it is. What it rests on has to change, which takes a while.
+        """
+        in_flight = self._memory.in_flight
+        if refused:
+            what = f"a decision about {', '.join(in_flight.subjects_of(number))}"
+            self._node.say(note(PROPOSAL_REFUSED, what=what, because=refused))
+            in_flight.held_back(number, now_ms)
+        elif result is None:
+            in_flight.refused(number, self._node.replica.database.revision, now_ms)
+        else:
+            self._look_at(in_flight.settled(number, has_succeeded=result.succeeded))
+
+    def _look_at(self, subjects: Collection[str]) -> None:
+        for subject in subjects:
+            kind, _, name = subject.partition("/")
+            if kind == "group":
+                self._dirty.add(GroupId(key_of(name)))
+        self.is_due |= bool(subjects)
+
+    def _look_after_flights(self, now_ms: int) -> None:
+        """What was refused rests; what ought to be settled and is not is looked up, so that it blocks nobody for ever."""
+        node, in_flight = self._node, self._memory.in_flight
+        self._look_at(in_flight.rested(node.replica.database.revision, now_ms))
+        overdue = in_flight.overdue(now_ms)
+        if not overdue:
+            self._read_asked_ms = None
+        elif self._read_asked_ms is None:
+            self._read_asked_ms = now_ms
+            node.reads.ask(LEADER_CONTEXT, now_ms + SETTLE_MS)
+        elif node.reads.leader_read_ms is not None and node.reads.leader_read_ms >= self._read_asked_ms:
+            self._read_asked_ms = None
+            in_log = node.replica.proposals.numbers_in_log()
+            for number in overdue:
+                # The log was read up to what was committed when it was asked: what is neither behind that nor in the
+                # log can never commit. What still is in the log counts on, until it does.
+                if number in in_log:
+                    in_flight.renew(number, now_ms)
+                else:
+                    self._look_at(in_flight.settled(number, has_succeeded=False))
+        elif now_ms >= self._read_asked_ms + SETTLE_MS:
+            self._read_asked_ms = None  # it was not answered, either: asked anew
 
     def fence_answered(self, event: FenceAnswered, now_ms: int) -> None:
         self._fence_asked.pop((event.node, event.run_id, event.verb), None)
@@ -105,7 +154,8 @@ class Leading:
             self._configuration_learned_ms = now_ms
         if not raft.is_leader_ready:
             self._was_leading = False
-            self._pending.clear()
+            self._memory.in_flight.clear()
+            self._read_asked_ms = None
             self.next_look_ms = None
             return False
         if not self._was_leading:
@@ -113,6 +163,7 @@ class Leading:
             self._leading_since_ms = now_ms
             self._balance_at_ms = now_ms + BALANCE_AGAIN_MS
             self._node.presence.promises.clear()
+        self._look_after_flights(now_ms)
         if not self.is_due and (self.next_look_ms is None or now_ms < self.next_look_ms):
             return False
         self.is_due = False
@@ -142,7 +193,8 @@ class Leading:
 
     def _decide(self, now_ms: int) -> bool:
         node = self._node
-        busy = {key_of(each.removeprefix("group/")) for each in self._pending if each.startswith("group/")}
+        in_flight = self._memory.in_flight
+        busy = in_flight.groups
         if self._is_all_dirty:
             # While a membership change is under way, groups are looked at when it is through: it makes all dirty again.
             self._dirty.update(GroupId(key_of(group.name)) for group in node.replica.view.groups())
@@ -153,17 +205,16 @@ class Leading:
         decisions = decide(node.replica.view, self.sight(now_ms), groups=groups, memory=self._memory)
         self._balanced(now_ms)
         next_look_ms = decisions.next_look_ms
-        # What is due already was proposed just now; its outcome says when to look again.
-        self.next_look_ms = next_look_ms if next_look_ms is not None and next_look_ms > now_ms else None
         for wish in decisions.fence_wishes:
             self._ask_fence(wish, now_ms)
         has_proposed = False
         for proposal in decisions.proposals:
-            if proposal.subject in self._pending:
-                continue
-            self._pending.add(proposal.subject)
             has_proposed = True
-            node.submit(ForLeader(proposal.subject), proposal.draft.build(node.next_request_id()), now_ms)
+            number = in_flight.add(proposal, now_ms)
+            node.submit(ForLeader(number), proposal.draft.build(node.next_request_id()), now_ms)
+        # What is due already was proposed just now; its outcome says when to look again.
+        times = [each for each in (next_look_ms, in_flight.next_deadline_ms()) if each is not None and each > now_ms]
+        self.next_look_ms = min(times, default=None)
         return has_proposed
 
     def sight(self, now_ms: int) -> Sight:
@@ -193,6 +244,8 @@ class Leading:
 
     def _is_balancing_due(self, now_ms: int) -> bool:
         is_on = self._node.settings.auto_balancer_mode != "off"
+        if self._memory.in_flight.is_guarded:
+            return False  # the moves would have to wait for it, and nobody would look again for half an hour
         return is_on and self._balance_at_ms is not None and now_ms >= self._balance_at_ms
 
     def _balanced(self, now_ms: int) -> None:

@@ -13,7 +13,7 @@ from clusterd.consensus import RaftSettings, Restored
 from clusterd.database import Database, DatabaseView, Draft
 from clusterd.model import keys
 from clusterd.model.errors import ClusterError, TooLarge, invariant
-from clusterd.model.events import LINK_BROKEN, LINK_OPENED, LOOP_LATE, PROPOSAL_REFUSED, Note, note
+from clusterd.model.events import LINK_BROKEN, LINK_OPENED, LOOP_LATE, Note, note
 from clusterd.model.ids import NodeId
 from clusterd.model.settings import ClusterSettings, cluster_settings
 from clusterd.node import events as happened
@@ -37,7 +37,6 @@ PROPOSAL_BYTES_MAX = 512 * 1024
 INTERNAL_PATIENCE_MS = 3_600_000
 LATE_MIN_MS = 100
 TRY_AGAIN_MS = 20
-HELD_BACK_MS = 10_000
 ROUNDS_MAX = 64
 """Rounds of one step. Each needs a write, a message or time to go on, so that a few are enough; endless ones are a bug."""
 SHOWN_MAX, SHOWN_MOST = 200, 3
@@ -88,7 +87,6 @@ class Node:
         self.owning = Owning(self)
         self.leading = Leading(self)
         self._next_request = 0
-        self._held_back: dict[str, int] = {}
         """Decisions that were refused for good, until when they are not made again."""
         self._expected_tick_ms: int | None = None
         self._out = Outbox()
@@ -359,11 +357,8 @@ class Node:
                 if outcome.result is None:
                     reply.refused = REFUSED_TOO_LARGE if isinstance(outcome.error, TooLarge) else "not-leader"
                 self.send(peer, Envelope(propose_reply=reply), now_ms)
-            case ForLeader(subject):
-                if refused:
-                    self._hold_back(subject, refused, now_ms)
-                else:
-                    self.leading.settled(subject)
+            case ForLeader(number):
+                self.leading.settled(number, outcome.result, refused, now_ms)
             case ForOwner(proposal):
                 succeeded = outcome.result is not None and outcome.result.succeeded
                 revision = outcome.result.revision if outcome.result is not None else 0
@@ -373,21 +368,10 @@ class Node:
             case _:
                 assert_never(outcome.purpose)
 
-    def _hold_back(self, subject: str, refused: str, now_ms: int) -> None:
-        """A decision that can never be taken as it is. What it rests on has to change, which takes a while."""
-        self.say(note(PROPOSAL_REFUSED, what=f"a decision about {subject}", because=refused))
-        self._held_back[subject] = now_ms + HELD_BACK_MS
-
-    def _let_go(self, now_ms: int) -> None:
-        for subject in [each for each, until_ms in self._held_back.items() if until_ms <= now_ms]:
-            del self._held_back[subject]
-            self.leading.settled(subject)
-
     # ---- thinking ----
 
     def _settle(self, now_ms: int) -> None:
         """Let everything react to everything until nothing is left to react to."""
-        self._let_go(now_ms)
         for _ in range(ROUNDS_MAX):
             is_moved = self._follow_log(now_ms)
             self._send_waiting(now_ms)

@@ -31,9 +31,9 @@ class ForPeer:
 
 @dataclass(frozen=True, slots=True)
 class ForLeader:
-    """A decision of this node as leader."""
+    """A decision of this node as leader, by its number."""
 
-    subject: str
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,11 @@ class Proposals:
     def in_log(self, index: int, term: int, purpose: Purpose, transaction: Transaction, until_ms: int) -> None:
         """This node, leading in `term`, appended the transaction at `index`."""
         self._in_log[index] = (term, purpose, transaction, until_ms)
+
+    def numbers_in_log(self) -> set[int]:
+        """The leader's decisions that are in this node's log and not applied yet."""
+        purposes = (purpose for _, purpose, _, _ in self._in_log.values())
+        return {purpose.number for purpose in purposes if isinstance(purpose, ForLeader)}
 
     def applied(self, index: int, term: int, result: TransactionResult) -> None:
         """The entry at `index` was applied; whether it is the one that was proposed there, its term tells."""

@@ -10,6 +10,8 @@ from clusterd.node.replica import Replica
 
 ASK_AGAIN_MS = 100
 OWN_CONTEXT = -1
+LEADER_CONTEXT = -2
+"""A read of the leader's own, to see what became of what it proposed."""
 FOREVER_MS = 1 << 62
 
 
@@ -32,6 +34,7 @@ class Reads:
         self._last_number = 1
         self._now_ms = 0
         self.has_read = False
+        self.leader_read_ms: int | None = None
 
     def ask(self, context: int, until_ms: int) -> None:
         self._last_number += 1
@@ -45,6 +48,7 @@ class Reads:
 
     def serve(self, replica: Replica, do: Callable[[Effect], None], now_ms: int) -> None:
         """Ask (again) where needed; answer what is applied far enough or waited too long."""
+        self._now_ms = now_ms
         for number, waiting in list(self._waiting.items()):
             if waiting.index is not None and replica.database.revision >= waiting.index:
                 del self._waiting[number]
@@ -56,7 +60,6 @@ class Reads:
             elif waiting.index is None and replica.raft.leader is not None and waiting.is_due(now_ms):
                 waiting.asked_ms = now_ms
                 replica.raft.read_index(number, now_ms)
-        self._now_ms = now_ms
 
     def next_deadline_ms(self) -> int | None:
         times = [
@@ -69,5 +72,7 @@ class Reads:
     def _done(self, waiting: _Waiting, do: Callable[[Effect], None], error: NoQuorum | None) -> None:
         if waiting.context == OWN_CONTEXT:
             self.has_read = True
+        elif waiting.context == LEADER_CONTEXT:
+            self.leader_read_ms = self._now_ms if error is None else self.leader_read_ms
         else:
             do(ReadDone(waiting.context, error))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from clusterd.checkers import Life, Overlap, overlaps
+from clusterd.checkers import Life, Overlap, PlacementJudge, overlaps
 from clusterd.consensus import Snapshot
 from clusterd.database import Database, DatabaseView, Draft
 from clusterd.leader import FenceWish
@@ -85,6 +85,7 @@ class SimCluster:
         self.ledger = Ledger()
         self.storage = Storage()
         self.takeovers = Takeovers(self.storage)
+        self.placements = PlacementJudge()
         self.dials: dict[str, Dials] = {}
         self.trace: list[NotedAt] = []
         self.events: list[EventAt] = []
@@ -347,7 +348,8 @@ class SimCluster:
 
     def breaches(self) -> list[str]:
         """What else was promised of the one copy, and was not kept."""
-        return [*self.ledger.outdated, *self.storage.intrusions, *self.takeovers.breaches, *self.disk_judge.breaches]
+        found = [*self.ledger.outdated, *self.storage.intrusions, *self.takeovers.breaches]
+        return [*found, *self.disk_judge.breaches, *self.placements.breaches]
 
     # ---- what machines ask of their surroundings ----
 
@@ -375,6 +377,7 @@ class SimCluster:
             if item is not None:
                 self.events.append(EventAt(self.timeline.now_us, revision, codec.decode(EventRecord, item.value)))
         self._seen_revision = database.revision
+        self.placements.look(view)
 
     def commit_done(self, name: NodeId, effect: do.CommitDone) -> None:
         mark = self._marks.pop(effect.context, None)

@@ -67,7 +67,7 @@ class RestlessOperator:
         return self._rng.choices([each for _, each in wishes], [weight for weight, _ in wishes])[0]()
 
     def put_right(self) -> bool:
-        """Resume every node, end every maintenance, delete what forbids. False: somebody must be asked again."""
+        """Resume every node, end every maintenance, delete what forbids; rules stay. False: somebody must be asked again."""
         at = self._cluster.leader()
         if at is None:
             return False
@@ -92,8 +92,6 @@ class RestlessOperator:
                 draft.replace(replace(group, maintenance=None, move=None, start_id=start_id, properties=properties))
             for resource in view.resources():
                 draft.replace(replace(resource, maintenance=None))
-            for rule in view.rules():
-                draft.delete(keys.rule(rule.name))
 
         result = self._cluster.commit(build, at=at)
         return result is not None and result.succeeded

@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from clusterd.checkers import dependency_breaches, limit_breaches, stop_breaches
+from clusterd.checkers import dependency_breaches, excuse, limit_breaches, stop_breaches
 from clusterd.model.dependencies import parse_dependency
 from clusterd.model.ids import GroupId, NodeId
 from clusterd.model.records import AssignmentRecord, GroupRecord, MoveRequest, Properties
@@ -415,6 +415,8 @@ class Storm:
     def _group_problem(self, group: GroupRecord) -> str:
         state, owner, generation = self.cluster.group_state(group.name)
         if group.wanted is Wanted.ONLINE and not self.cluster.is_online(group.name):
+            if not owner and excuse(self.cluster.view(), group):
+                return ""  # rules and limits leave it no node
             states = self.cluster.resource_states(group.name)
             return f"{group.name} is {state} on {owner} in generation {generation}: {states}"
         if group.wanted is Wanted.OFFLINE and any(

@@ -732,8 +732,11 @@ class Decision(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
     CANDIDATES_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
     rule: _builtins.str
     text: _builtins.str
+    code: _builtins.str
+    """see DecisionCode; empty: nothing goes by it"""
     @_builtins.property
     def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Step]:
         """the chain of causes, oldest first"""
@@ -747,10 +750,11 @@ class Decision(_message.Message):
         text: _builtins.str = ...,
         steps: _abc.Iterable[Global___Step] | None = ...,
         candidates: _abc.Iterable[Global___Candidate] | None = ...,
+        code: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "rule", b"rule", "steps", b"steps", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "code", b"code", "rule", b"rule", "steps", b"steps", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -834,6 +838,8 @@ class AssignmentRecord(_message.Message):
     MIGRATION_FIELD_NUMBER: _builtins.int
     MIGRATION_STOP_FIELD_NUMBER: _builtins.int
     GROUP_ID_FIELD_NUMBER: _builtins.int
+    QUEUED_FOR_FIELD_NUMBER: _builtins.int
+    RAN_ON_FIELD_NUMBER: _builtins.int
     group: _builtins.str
     owner: _builtins.str
     incarnation: _builtins.str
@@ -867,6 +873,10 @@ class AssignmentRecord(_message.Message):
     """why that is to end; empty: it is not"""
     group_id: _builtins.str
     """which group of that name: GroupRecord.id"""
+    queued_for: _builtins.str
+    """move, drain: what waits in the queue; empty: nothing"""
+    ran_on: _builtins.str
+    """where it was online last, if that was not `last_owner`"""
     @_builtins.property
     def because(self) -> Global___Decision: ...
     @_builtins.property
@@ -905,14 +915,38 @@ class AssignmentRecord(_message.Message):
         migration: _builtins.int = ...,
         migration_stop: _builtins.str = ...,
         group_id: _builtins.str = ...,
+        queued_for: _builtins.str = ...,
+        ran_on: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["because", b"because"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["because", b"because", "blocked_until_cluster_ms", b"blocked_until_cluster_ms", "drained_from", b"drained_from", "failovers", b"failovers", "generation", b"generation", "group", b"group", "group_id", b"group_id", "incarnation", b"incarnation", "last_owner", b"last_owner", "migration", b"migration", "migration_stop", b"migration_stop", "move_id", b"move_id", "move_kind", b"move_kind", "moved_from", b"moved_from", "next_action", b"next_action", "next_action_cluster_ms", b"next_action_cluster_ms", "order", b"order", "owner", b"owner", "passed_over", b"passed_over", "release_cause", b"release_cause", "reset_id", b"reset_id", "since_wall_ms", b"since_wall_ms", "start_id", b"start_id", "status", b"status", "target", b"target", "target_incarnation", b"target_incarnation", "waits_since_cluster_ms", b"waits_since_cluster_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["because", b"because", "blocked_until_cluster_ms", b"blocked_until_cluster_ms", "drained_from", b"drained_from", "failovers", b"failovers", "generation", b"generation", "group", b"group", "group_id", b"group_id", "incarnation", b"incarnation", "last_owner", b"last_owner", "migration", b"migration", "migration_stop", b"migration_stop", "move_id", b"move_id", "move_kind", b"move_kind", "moved_from", b"moved_from", "next_action", b"next_action", "next_action_cluster_ms", b"next_action_cluster_ms", "order", b"order", "owner", b"owner", "passed_over", b"passed_over", "queued_for", b"queued_for", "ran_on", b"ran_on", "release_cause", b"release_cause", "reset_id", b"reset_id", "since_wall_ms", b"since_wall_ms", "start_id", b"start_id", "status", b"status", "target", b"target", "target_incarnation", b"target_incarnation", "waits_since_cluster_ms", b"waits_since_cluster_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AssignmentRecord: _TypeAlias = AssignmentRecord  # noqa: Y015
+
+@_typing.final
+class GuardRecord(_message.Message):
+    """Changed with every decision whose check spans records. Its revision is what counts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """placement, limits"""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GuardRecord: _TypeAlias = GuardRecord  # noqa: Y015
 
 @_typing.final
 class Evidence(_message.Message):

@@ -10,7 +10,7 @@ from pretend_cluster import PretendCluster
 from clusterd.database import Draft
 from clusterd.model.ids import NodeId
 from clusterd.model.records import Decision, PauseRequest
-from clusterd.model.states import GroupStatus, MoveKind, Order, ReleaseCause, ResourceState
+from clusterd.model.states import DecisionCode, GroupStatus, MoveKind, Order, ReleaseCause, ResourceState
 
 MOVE = "/v1/groups/web/move"
 ID = {"Request-Id": "move-0001"}
@@ -144,19 +144,21 @@ async def test_a_move_under_way_may_be_taken_back_and_says_what_that_means(
 
 
 @pytest.mark.parametrize(
-    ("rule", "owner", "words"),
+    ("code", "owner", "words"),
     [
-        ("move: given up", "n1", "n2 is full"),
-        ("placement: it goes back to where it came from", "n1", "it is back on n1"),
-        ("placement: a resource failed", "n3", "it went to n3 instead"),
+        (DecisionCode.MOVE_GIVEN_UP, "n1", "n2 is full"),
+        (DecisionCode.MIGRATION_GIVEN_UP, "n1", "n2 is full"),
+        (DecisionCode.RETURNED, "n1", "it is back on n1"),
+        (DecisionCode.UNSAID, "n3", "it went to n3 instead"),
     ],
 )
 async def test_the_end_of_a_move_that_did_not_work_ends_the_wait(
-    client: TestClient, cluster: PretendCluster, rule: str, owner: str, words: str
+    client: TestClient, cluster: PretendCluster, code: DecisionCode, owner: str, words: str
 ) -> None:
     await apply(client)
     await post(client, MOVE, {"target": "n2"}, headers=ID)
-    cluster.decide("web", owner=NodeId(owner), incarnation=f"{owner}-i1", because=Decision(rule, "n2 is full"))
+    because = Decision("whatever it is called", "n2 is full", code=code)
+    cluster.decide("web", owner=NodeId(owner), incarnation=f"{owner}-i1", because=because)
     found = await post(client, "/v1/wait", {"for": "group web moved by move-0001"})
     assert (found["reached"], found["impossible"]) == (False, True)
     assert words in found["conditions"][0]["now"]

@@ -22,7 +22,7 @@ from clusterd.leader.preempt import victims
 from clusterd.model import codec, keys
 from clusterd.model.drains import DrainRecord
 from clusterd.model.ids import GroupId, NodeId
-from clusterd.model.records import AssignmentRecord, EventRecord, GroupRecord, MembershipRecord, Record
+from clusterd.model.records import AssignmentRecord, EventRecord, GroupRecord, GuardRecord, MembershipRecord, Record
 from clusterd.model.storage_fences import StorageFenceRecord
 from tests.decisions.snapshot import BadCase, Snapshot
 
@@ -200,6 +200,8 @@ def _change(before: Record | None, after: Record, key: str) -> Iterable[str]:
         case DrainRecord():
             left = ", ".join(f"{each.group} ({each.reason})" for each in after.failed)
             yield f"{key}: {after.state} of {', '.join(after.groups) or 'nothing'}{f'; left: {left}' if left else ''}"
+        case GuardRecord():
+            pass  # beside every decision about groups that share a limit
         case _:
             yield f"{key} is written"
 

@@ -24,7 +24,16 @@ from clusterd.model.records import (
     ResumeRequest,
     Step,
 )
-from clusterd.model.states import FailbackMode, GroupStatus, MembershipState, Order, ReleaseCause, ResourceState, Wanted
+from clusterd.model.states import (
+    DecisionCode,
+    FailbackMode,
+    GroupStatus,
+    MembershipState,
+    Order,
+    ReleaseCause,
+    ResourceState,
+    Wanted,
+)
 
 NOW_MS = 600_000
 """The cluster's own clock in every situation."""
@@ -33,6 +42,7 @@ CANDIDATES = (
     Candidate(NodeId("n2"), False, "web-server may not run there (possible owners: n1)"),
     Candidate(NodeId("n3"), False, "it is paused"),
 )
+LIMIT_REACHED = DecisionCode.LIMIT_REACHED
 _FAILED: dict[str, Any] = {"state": ResourceState.FAILED, "cause": "exit code 1"}
 _OFFLINE: dict[str, Any] = {"state": ResourceState.OFFLINE, "cause": "", "pid": 0}
 
@@ -285,7 +295,9 @@ def failovers_used_up(cluster: PretendCluster) -> None:
         FailoverStamp(NOW_MS - ago, cluster.view().resources()[0].name, NodeId("n2")) for ago in (400_000, 60_000)
     )
     candidates = (Candidate(NodeId("n2"), True, "it has 0 groups"), Candidate(NodeId("n3"), False, "it is down"))
-    because = Decision("failover: given up, its limit is reached", text, (Step(WALL_MS, text),), candidates)
+    because = Decision(
+        "failover: given up, its limit is reached", text, (Step(WALL_MS, text),), candidates, LIMIT_REACHED
+    )
     assignment(cluster, because=because, failovers=stamps, blocked_until_cluster_ms=NOW_MS)
     cluster.report("web", "web-data", **_FAILED, next_action="retry", next_action_cluster_ms=NOW_MS + 3_000_000)
     cluster.report("web", "web-server", **_OFFLINE)
@@ -294,7 +306,9 @@ def failovers_used_up(cluster: PretendCluster) -> None:
 @situation
 def online_again_after_it_was_given_up(cluster: PretendCluster) -> None:
     text = "web-data: exit code 1; 2 of 2 failovers are used up"
-    assignment(cluster, because=Decision("failover: given up, its limit is reached", text, (Step(WALL_MS, text),)))
+    steps = (Step(WALL_MS, text),)
+    because = Decision("failover: given up, its limit is reached", text, steps, code=LIMIT_REACHED)
+    assignment(cluster, because=because)
 
 
 @situation

@@ -118,7 +118,8 @@ def check_sums(crowd: Crowd) -> None:
     for seat in crowd.seats.values():
         if seat.home:
             groups[seat.home] += 1
-            starting[seat.home] += seat.is_starting
+        for place in seat.starts:
+            starting[place] += 1
         for place in seat.places:
             memory[place] += seat.needs.memory_mib
             cores[place] += seat.needs.cores

@@ -24,16 +24,23 @@ class Twin:
         expected = {each.key: each.revision for each in built.compares}
         if any(view.revision_of(key) != revision for key, revision in expected.items()):
             return  # an earlier one of this pass was about the same; this one will not be committed
+        together = view.fork()  # what holds together is seen together
+        together.database.apply(built, together.revision + 1)
         for put in built.puts:
             if keys.prefix_of(put.key) == keys.ASSIGNMENT:
                 after = codec.decode(AssignmentRecord, put.value)
                 before = view.assignment(after.group)
-                problems = list(_problems(view, sight, before, after, expected))
+                problems = list(_problems(view, together, sight, before, after, expected))
                 assert not problems, f"{after.group}: {problems} ({after.because.rule}: {after.because.text})"
 
 
 def _problems(
-    view: DatabaseView, sight: Sight, before: AssignmentRecord | None, after: AssignmentRecord, expected: dict[str, int]
+    view: DatabaseView,
+    together: DatabaseView,
+    sight: Sight,
+    before: AssignmentRecord | None,
+    after: AssignmentRecord,
+    expected: dict[str, int],
 ) -> Iterator[str]:
     group = view.group(after.group)
     if group is None:
@@ -46,7 +53,7 @@ def _problems(
     if after.order is Order.RUN and (before is None or before.order is not Order.RUN or before.owner != after.owner):
         is_kept = before is not None and before.order is Order.RELEASE and before.generation == after.generation
         if not is_kept:
-            yield from _may_run_there(view, sight, group, after)
+            yield from _may_run_there(together, sight, group, after)
     if after.order is Order.RUN and (before is None or before.order is Order.HOLD):
         lost = before is not None and before.generation != after.generation
         hands_off = None if lost else group_hands_off(view.cluster(), view.node(after.owner), group)
@@ -149,8 +156,18 @@ def _rules(view: DatabaseView, sight: Sight, group: GroupRecord, after: Assignme
         others = [place for each in rule.groups if each != group.name for place in _places(view, each)]
         if rule.kind is RuleKind.DIFFERENT_NODE and after.owner in others:
             yield f"rule {rule.name} is broken"
+        others = [
+            place
+            for each in rule.groups
+            if each != group.name and not _has_ended(view, each)
+            for place in _places(view, each)
+        ]
         # One that is on its way is where it leaves, too: where it arrives is judged when it does.
-        leaving = [each.owner for name in rule.groups if name != group.name and (each := view.assignment(name))]
+        leaving = [
+            each.owner
+            for name in rule.groups
+            if name != group.name and not _has_ended(view, name) and (each := view.assignment(name))
+        ]
         usable = {place for place in (*others, *leaving) if others and place and _is_usable(view, sight, place)}
         if rule.kind is RuleKind.SAME_NODE and usable and after.owner not in usable:
             yield f"rule {rule.name} is broken"
@@ -160,6 +177,13 @@ def _rules(view: DatabaseView, sight: Sight, group: GroupRecord, after: Assignme
             theirs = set(other.properties.get("anti_affinity_class_names", ()))  # type: ignore[arg-type]
             if other.name != group.name and mine & theirs and after.owner in _places(view, other.name):
                 yield f"{other.name} is of the same class"
+
+
+def _has_ended(view: DatabaseView, name: str) -> bool:
+    """The run that had it is over: nothing of it runs, so nobody has to be where it was."""
+    found = view.assignment(name)
+    member = view.membership(found.owner) if found is not None and found.owner else None
+    return found is not None and member is not None and member.incarnation != found.incarnation
 
 
 def _is_usable(view: DatabaseView, sight: Sight, name: str) -> bool:
