@@ -37,7 +37,7 @@ def test_one_that_is_only_slow_counts_until_it_commits() -> None:
     assert cluster.run_until(lambda: cluster.is_online("web"))
     for name in cluster.names:
         if name != node.me:
-            cluster.slow_disk(name, 800)
+            cluster.disks.slow(name, 800)
     book, longest = node.leading._memory.in_flight, 0
     for number in range(20):
         cluster.write_soon(node.me, lambda draft, number=number: draft.put(_group(f"g{number}")))  # type: ignore[misc]
