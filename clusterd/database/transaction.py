@@ -34,9 +34,6 @@ from clusterd.model.records import (
 from clusterd.model.storage_fences import StorageFenceRecord, StorageFenceReport
 from clusterd.wire.records_pb2 import Compare, Put, Transaction
 
-EVENT_BYTES = 512
-"""What an event is counted as, before it is encoded."""
-
 
 def key_for(record: Record) -> str:
     """Where a record lives. Events have no key of their own before they are committed."""
@@ -157,11 +154,6 @@ class Draft:
         self._deletes |= other._deletes
         self._events += other._events
         return self
-
-    @property
-    def size_bytes(self) -> int:
-        """About how large the transaction is."""
-        return sum(map(len, self._puts.values())) + EVENT_BYTES * len(self._events)
 
     @property
     def is_empty(self) -> bool:

@@ -17,6 +17,7 @@ from clusterd.model.ids import GroupId, key_of
 from clusterd.model.records import AssignmentRecord
 
 REFUSED_FOR_MS = 1000
+HELD_BACK_MS = 10_000
 SETTLE_MS = 5000
 BUNDLE_MAX = 256
 """Groups in one transaction. Those that are left wait for it."""
@@ -29,12 +30,14 @@ class _Flight:
     assignments: Mapping[str, AssignmentRecord]
     is_guarded: bool
     since_ms: int
-    revision: int = -1
-    """Of a refused one: what the database was at."""
+    until_ms: int = 0
+    """Of a refused one: until when it rests at most."""
+    revision: int | None = None
+    """Of a refused one that a commit may help: what the database was at."""
 
     @property
     def is_refused(self) -> bool:
-        return self.revision >= 0
+        return self.until_ms > 0
 
 
 class InFlight:
@@ -69,10 +72,19 @@ class InFlight:
         return flight.subjects
 
     def refused(self, number: int, revision: int, now_ms: int) -> None:
-        """It was not even taken: nothing of it will happen, and its subjects rest for a while."""
+        """It was not even taken: nothing of it will happen, and its subjects rest until a commit, or for a while."""
+        self._rest(number, now_ms + REFUSED_FOR_MS, revision)
+
+    def held_back(self, number: int, now_ms: int) -> None:
+        """It can never be taken as it is: its subjects rest, unless there were several. Fewer may do."""
+        is_one = len(self.subjects_of(number)) < 2
+        self._rest(number, now_ms + (HELD_BACK_MS if is_one else 1), None)
+
+    def _rest(self, number: int, until_ms: int, revision: int | None) -> None:
         flight = self._flights.get(number)
         if flight is not None:
-            flight.revision, flight.since_ms, flight.assignments = revision, now_ms, {}
+            flight.until_ms, flight.revision, flight.assignments = until_ms, revision, {}
+            flight.is_guarded = False
             self.bundle_max = max(1, min(self.bundle_max, len(flight.subjects)) // 2)
 
     def rested(self, revision: int, now_ms: int) -> list[str]:
@@ -80,7 +92,7 @@ class InFlight:
         over = [
             number
             for number, each in self._flights.items()
-            if each.is_refused and (revision > each.revision or now_ms >= each.since_ms + REFUSED_FOR_MS)
+            if each.is_refused and (now_ms >= each.until_ms or (each.revision is not None and revision > each.revision))
         ]
         return [subject for number in over for subject in self._flights.pop(number).subjects]
 
@@ -91,6 +103,10 @@ class InFlight:
     def clear(self) -> None:
         """This node leads no more: what becomes of them is for the next leader to see."""
         self._flights.clear()
+
+    def subjects_of(self, number: int) -> tuple[str, ...]:
+        flight = self._flights.get(number)
+        return flight.subjects if flight is not None else ()
 
     @property
     def subjects(self) -> set[str]:
@@ -117,5 +133,5 @@ class InFlight:
 
     def next_deadline_ms(self) -> int | None:
         """When a refused one has rested, or one is overdue."""
-        times = [each.since_ms + (REFUSED_FOR_MS if each.is_refused else SETTLE_MS) for each in self._flights.values()]
-        return min(times, default=None)
+        flights = self._flights.values()
+        return min((each.until_ms or each.since_ms + SETTLE_MS for each in flights), default=None)
