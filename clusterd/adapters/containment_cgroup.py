@@ -5,7 +5,9 @@ No controllers are switched on, so a group may hold processes and groups at once
 """
 
 import contextlib
+import errno
 import os
+from typing import TextIO
 
 from clusterd.adapters.containment_proc import process
 
@@ -61,6 +63,16 @@ def _own_path() -> str | None:
     return None
 
 
+def _open_procs(folder: str) -> TextIO:
+    """Raises FileNotFoundError for a group that is gone, also while it goes (ENODEV)."""
+    try:
+        return open(os.path.join(folder, "cgroup.procs"), encoding="ascii")
+    except OSError as error:
+        if error.errno == errno.ENODEV:
+            raise FileNotFoundError(folder) from error
+        raise
+
+
 class CgroupScope:
     """One control group and everything below it."""
 
@@ -76,7 +88,8 @@ class CgroupScope:
     def members(self) -> list[int]:
         found: list[int] = []
         for folder, _, _ in os.walk(self._path):
-            with contextlib.suppress(OSError), open(os.path.join(folder, "cgroup.procs"), encoding="ascii") as file:
+            gone = contextlib.suppress(FileNotFoundError, NotADirectoryError, ProcessLookupError)
+            with gone, _open_procs(folder) as file:
                 found += [int(line) for line in file]
         return sorted(pid for pid in found if process(pid) is not None)
 

@@ -19,6 +19,8 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from clusterd.adapters.process_limits import Rank, restore_descriptor_limit, take_oom_rank
+
 _CLONE3 = 435  # the same number on every architecture
 _CLONE_INTO_CGROUP = 0x2_0000_0000
 _SET_PARENT_DEATH_SIGNAL = 1
@@ -89,6 +91,9 @@ class Birth(NamedTuple):
     """Descriptors for standard input, output and error; None keeps the parent's."""
     kept: Sequence[int] = ()
     """Descriptors beside the standard ones that it is meant to get, under the same numbers."""
+    descriptor_limit: int | None = None
+    """Its soft limit; None keeps the parent's."""
+    oom_rank: Rank | None = None
 
 
 def bear(birth: Birth, report: int) -> int:
@@ -112,6 +117,10 @@ def _become(birth: Birth, report: int, parent_pid: int) -> None:
     try:
         at("session", os.setsid)
         at("signals", _default_signals)
+        if birth.descriptor_limit is not None:
+            restore_descriptor_limit(birth.descriptor_limit)
+        if birth.oom_rank is not None:
+            take_oom_rank(birth.oom_rank)
         if birth.standard is not None:
             for number, descriptor in enumerate(birth.standard):
                 os.dup2(descriptor, number, inheritable=True)

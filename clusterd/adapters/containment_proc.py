@@ -1,15 +1,19 @@
 """Which processes are there, and whose are they? I/O: reads /proc, signals what is proven ours.
 
+What cannot be looked at because this process holds too much already is no less there: that raises.
+
 A pid alone proves nothing: it may belong to somebody else by the time a signal arrives. A process is identified by its pid
 and start time, is signalled through a pidfd, and the start time is read again once that descriptor holds it.
 """
 
+import errno
 import os
 import signal
 from typing import NamedTuple
 
 TAG_VARIABLE = "CLUSTERD_NODE_TAG"
 _TAG = TAG_VARIABLE.encode() + b"="
+_WE_CANNOT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _DEAD = (b"Z", b"X", b"x")
 
 
@@ -24,7 +28,9 @@ def process(pid: int) -> ProcessSeen | None:
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             text = file.read()
-    except OSError:
+    except OSError as error:
+        if error.errno in _WE_CANNOT:
+            raise
         return None
     fields = text[text.rindex(b")") + 2 :].split()
     if fields[0] in _DEAD:
@@ -43,7 +49,9 @@ def tag_of(pid: int) -> str | None:
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
             environment = file.read()
-    except OSError:
+    except OSError as error:
+        if error.errno in _WE_CANNOT:
+            raise
         return None
     at = 0 if environment.startswith(_TAG) else environment.find(b"\0" + _TAG) + 1
     if not environment.startswith(_TAG, at):

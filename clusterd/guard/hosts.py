@@ -27,6 +27,8 @@ class NodeIdentity:
     run_dir: str
     run_id: str
     plugin_dirs: tuple[str, ...]
+    descriptor_limit: int | None = None
+    """What the node was started with, for its workloads."""
 
 
 @dataclass(slots=True)
@@ -100,7 +102,14 @@ def start_host(
         ours.setblocking(False)
         environment = {**os.environ, **containment.tag(incarnation, host_id, HOST_ITSELF)}
         argv = _argv(host_id, socket_path, identity, containment, incarnation, theirs.fileno())
-        birth = Birth(sys.executable, argv, environment, cgroup=scope.birthplace(), kept=(theirs.fileno(),))
+        birth = Birth(
+            sys.executable,
+            argv,
+            environment,
+            cgroup=scope.birthplace(),
+            kept=(theirs.fileno(),),
+            descriptor_limit=identity.descriptor_limit,
+        )
         pid = bear(birth, report_write)
     except OSError:
         ours.close()

@@ -34,6 +34,7 @@ from clusterd.adapters.disk_faults import SpoiltDisk
 from clusterd.adapters.link_cuts import LinkCuts
 from clusterd.adapters.log_lines import LogLines
 from clusterd.adapters.peer_links import PeerIdentity, PeerLinks
+from clusterd.adapters.process_limits import Rank, raise_descriptor_limit, take_oom_rank
 from clusterd.model.errors import ClusterError
 from clusterd.model.events import DAEMON_STARTED, DAEMON_STOPPED, note
 from clusterd.model.ids import NodeId
@@ -47,6 +48,8 @@ from clusterd.runtime.processes import NodeProcesses
 @click.option("--config", "config_path", required=True, type=click.Path(path_type=Path), help="The node's node.toml.")
 def run(config_path: Path) -> None:
     """Run one node of a cluster until it is told to stop (SIGTERM)."""
+    raise_descriptor_limit()
+    take_oom_rank(Rank.DAEMON)
     try:
         configuration = NodeConfiguration.load(config_path)
         log = LogLines(configuration.node, configuration.log_level)

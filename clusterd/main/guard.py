@@ -39,9 +39,12 @@ def main(arguments: Sequence[str]) -> int:
 def _guard(options: dict[str, list[str]], stop_budget_ms: int, watchdog_timeout_ms: int) -> int:
     # The shadow is forked before the rest is imported: it stays as small as a Python process can be.
     from clusterd.adapters.containment import NodeContainment
+    from clusterd.adapters.process_limits import Rank, raise_descriptor_limit, take_oom_rank
     from clusterd.guard.lock import AnotherGuard, lock
     from clusterd.guard.shadow import start_shadow
 
+    take_oom_rank(Rank.GUARD)
+    descriptor_limit = raise_descriptor_limit()
     run_dir = os.path.abspath(options["run-dir"][-1])
     try:
         os.makedirs(run_dir, mode=0o700, exist_ok=True)
@@ -69,7 +72,7 @@ def _guard(options: dict[str, list[str]], stop_budget_ms: int, watchdog_timeout_
         return 1
     cluster, node, run_id = (options[name][-1] for name in ("cluster", "node", "run-id"))
     bind(cluster=cluster, node=node, process="guard")
-    identity = NodeIdentity(cluster, node, run_dir, run_id, tuple(options.get("host-plugins", ())))
+    identity = NodeIdentity(cluster, node, run_dir, run_id, tuple(options.get("host-plugins", ())), descriptor_limit)
     Guard(Settings(identity, stop_budget_ms, watchdog), containment, shadow_pid=shadow_pid, lock=held).run()
     return 0
 

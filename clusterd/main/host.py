@@ -25,13 +25,16 @@ def run() -> None:
 
 def _host(options: dict[str, list[str]]) -> int:
     from clusterd.adapters.containment_fork import become_subreaper, die_with_parent
+    from clusterd.adapters.process_limits import Rank, raise_descriptor_limit, take_oom_rank
     from clusterd.reshost.spawning import start_spawner
 
     one = {name: values[-1] for name, values in options.items()}
     die_with_parent(int(one["guard-pid"]))
     become_subreaper()
     os.set_inheritable(int(one["lease-descriptor"]), False)
-    spawner, spawner_pid = start_spawner()
+    spawner, spawner_pid = start_spawner()  # with the limits that a workload is to have
+    raise_descriptor_limit()
+    take_oom_rank(Rank.HOST)
 
     import asyncio
 

@@ -21,6 +21,7 @@ if __name__ == "__main__":  # started with -I -S: nothing but the standard libra
 
 from clusterd.adapters.containment_fork import Birth, bear, die_with_parent
 from clusterd.adapters.frames import FrameBuffer, FrameTooLarge, framed
+from clusterd.adapters.process_limits import Rank, raise_descriptor_limit, take_oom_rank
 from clusterd.reshost.spawn_link import receive
 from clusterd.reshost.spawn_messages import Answer, BadMessage, Ended, Order, Refused, Started, answer_text, read_order
 
@@ -43,6 +44,7 @@ class Spawner:
         self._unborn: dict[int, _Unborn] = {}
         self._nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._poll = select.poll()
+        self._workload_descriptors = raise_descriptor_limit()
 
     def run(self) -> None:
         wake, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -75,7 +77,13 @@ class Spawner:
     def _start(self, request: int, order: Order, output: int) -> None:
         report, report_write = os.pipe2(os.O_CLOEXEC)
         try:
-            pid = bear(Birth(*order, standard=(self._nothing, output, output)), report_write)
+            birth = Birth(
+                *order,
+                standard=(self._nothing, output, output),
+                descriptor_limit=self._workload_descriptors,
+                oom_rank=Rank.WORKLOAD,
+            )
+            pid = bear(birth, report_write)
             pidfd = os.pidfd_open(pid)
         except OSError as error:
             os.close(report)
@@ -128,6 +136,7 @@ class Spawner:
 def run(link_descriptor: int, host_pid: int) -> None:
     die_with_parent(host_pid)
     os.set_inheritable(link_descriptor, False)
+    take_oom_rank(Rank.HOST)
     Spawner(socket.socket(fileno=link_descriptor), host_pid).run()
 
 

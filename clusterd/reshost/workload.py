@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from clusterd.adapters.containment import Scope
 from clusterd.adapters.containment_proc import process, signal_process
+from clusterd.adapters.process_limits import is_near_descriptor_limit
 from clusterd.reshost.output import OutputPipe, OutputTail
 from clusterd.reshost.place import Place
 from clusterd.reshost.spawn_messages import Ids, Order
@@ -144,7 +145,7 @@ class Workload:
         )
         scope.create()
         self._was_used = True
-        pipe = OutputPipe(self.output, *([also_to] if also_to is not None else []))
+        pipe = _output_pipe(self.output, *([also_to] if also_to is not None else []))
         try:
             child = await self._spawner.start(order, pipe.write)
         except NotStarted as error:
@@ -237,6 +238,22 @@ class Workload:
         """SIGKILL without looking: for the end of the lease."""
         if self._was_used:
             self._scope.kill()
+
+
+def _output_pipe(*tails: OutputTail) -> OutputPipe:
+    """Raises StartRefused before the host holds so much that it could not stop things any more."""
+    try:
+        pipe = OutputPipe(*tails)
+    except OSError as error:
+        raise StartRefused(f"this resource host cannot open more descriptors: {error.strerror}") from error
+    if not is_near_descriptor_limit(pipe.write):
+        return pipe
+    os.close(pipe.write)
+    pipe.close()
+    raise StartRefused(
+        "this resource host holds nearly as many descriptors as it may: raise the node's limit (LimitNOFILE, ulimit -Hn), "
+        "or give some of its resources separate_monitor"
+    )
 
 
 def _command_problem(command: Command) -> str:
