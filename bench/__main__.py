@@ -24,8 +24,9 @@ BENCHMARKS: Mapping[str, tuple[str, ...]] = {
     "moves": ("moves",),
     "failover": ("failover", "failover --leader", "failover --no-fence", "failover --leader --no-fence"),
     "many": ("many",),
-    "idle": ("idle",),
+    "idle": ("idle", "idle --nodes 16"),
     "doors": ("doors",),
+    "loss": ("loss",),
     "disks": ("disks",),
     "virtual_machines": ("virtual_machines",),
 }

@@ -1,6 +1,6 @@
 """What does an idle node cost? Prints JSON.
 
-    python -m bench.idle [--seconds 60]
+    python -m bench.idle [--seconds 60] [--nodes 3]
 
 Processor seconds per minute, and memory (proportional set size), of daemon, guard with its shadow, and shared host together.
 """
@@ -17,8 +17,8 @@ TICKS = os.sysconf("SC_CLK_TCK")
 SETTLE_S = 5
 
 
-def measure(seconds: float) -> dict[str, object]:
-    with lab() as running:
+def measure(seconds: float, nodes: int) -> dict[str, object]:
+    with lab(nodes=nodes) as running:
         running.ctl("wait", "--for", "cluster healthy")
         time.sleep(SETTLE_S)
         families = {node["name"]: _family(node) for node in running.nodes()}
@@ -30,6 +30,7 @@ def measure(seconds: float) -> dict[str, object]:
         resident = [sum(map(_rss_mib, pids)) for pids in families.values()]
     return {
         "figure": "an idle node: daemon, guard with shadow, shared host",
+        "nodes": nodes,
         "seconds_watched": seconds,
         "cpu_seconds_per_minute": summary(spent),
         "memory_pss_mib": summary(memory, 1),
@@ -73,4 +74,6 @@ def _rss_mib(pid: int) -> float:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
-    print(json.dumps(measure(parser.parse_args().seconds)))
+    parser.add_argument("--nodes", type=int, default=3)
+    given = parser.parse_args()
+    print(json.dumps(measure(given.seconds, given.nodes)))

@@ -110,10 +110,16 @@ def service_group(name: str, port: int, **resource: Any) -> dict[str, Any]:
 
 def ask(port: int) -> str | None:
     """The node that serves `port` now; None when nobody answers."""
+    answer = ask_run(port)
+    return answer.split()[0] if answer else None
+
+
+def ask_run(port: int) -> str | None:
+    """Node, generation and process that serve `port` now; None when nobody answers."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1.0) as connection:
-            return connection.recv(200).decode().split()[0] or None
-    except (OSError, IndexError):
+            return connection.recv(200).decode().strip() or None
+    except OSError:
         return None
 
 

@@ -1,4 +1,4 @@
-"""Which links of this node has a lab cut? I/O.
+"""Which links of this node has a lab cut, and which lose packets? I/O.
 
 The launcher writes the file whole (temporary file, then rename) and sends SIGHUP; the daemon reads it again. Install the
 handler first and read afterwards, so that no change falls between.
@@ -17,6 +17,8 @@ class LinkCuts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     drop_to: tuple[str, ...] = ()
     drop_from: tuple[str, ...] = ()
+    loss_percent: dict[str, int] = {}
+    """Of a hundred packets on the link to that peer, so many are lost, each way."""
 
     @classmethod
     def load(cls, path: Path) -> "LinkCuts":

@@ -14,6 +14,7 @@ import random
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 import grpc
 import grpc.aio
@@ -22,8 +23,9 @@ from clusterd.adapters import peers_pb2_grpc
 from clusterd.adapters.certificates import Credentials, dns_name, node_uri
 from clusterd.adapters.introductions import Introducer, NotIntroduced
 from clusterd.adapters.link_cuts import LinkCuts
+from clusterd.adapters.packet_loss import PacketLoss
 from clusterd.adapters.peer_options import SERVER_OPTIONS, client_options
-from clusterd.adapters.peer_packets import PeerPackets
+from clusterd.adapters.peer_packets import PeerPackets, endpoint
 from clusterd.adapters.peer_stream import PeerStream, Stream
 from clusterd.model.events import PEER_REFUSED, Note, note
 from clusterd.model.ids import NodeId
@@ -73,8 +75,8 @@ class PeerLinks(peers_pb2_grpc.PeersServicer):
         self._addresses = dict(addresses)
         self._listen = listen
         self._events = events
-        self.cuts = LinkCuts()
-        """What a lab has cut now; replaced as a whole when the lab says something else."""
+        self._cuts = LinkCuts()
+        self._loss = PacketLoss(endpoint(listen)[1], {endpoint(each): peer for peer, each in addresses.items()})
         self._streams: dict[NodeId, PeerStream] = {}
         self._runs: dict[NodeId, deque[str]] = {}
         """The runs of each peer that opened a stream here, the present one last."""
@@ -94,6 +96,16 @@ class PeerLinks(peers_pb2_grpc.PeersServicer):
         self._server: grpc.aio.Server | None = None
         self._dialers: list[asyncio.Task[None]] = []
         self._jitter = random.Random(identity.daemon_run)
+
+    @property
+    def cuts(self) -> LinkCuts:
+        """What a lab has cut now; replaced as a whole when the lab says something else."""
+        return self._cuts
+
+    @cuts.setter
+    def cuts(self, cuts: LinkCuts) -> None:
+        self._cuts = cuts
+        self._loss.set(cuts.loss_percent)
 
     async def start(self) -> None:
         """Listen and dial. Raises OSError when the address cannot be bound."""
@@ -123,6 +135,7 @@ class PeerLinks(peers_pb2_grpc.PeersServicer):
         if self._server is not None:
             await self._server.stop(grace=0.1)
         self._packets.stop()
+        await self._loss.stop()
 
     def know_members(self, members: Collection[NodeId]) -> None:
         self._packets.know_members(members)
@@ -194,6 +207,9 @@ class PeerLinks(peers_pb2_grpc.PeersServicer):
         if peer is None:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "this certificate is no peer's")
             return
+        kind, _, remote = context.peer().partition(":")
+        if kind.startswith("ipv"):
+            self._loss.accepted(endpoint(unquote(remote)), peer)
         with contextlib.suppress(grpc.aio.AioRpcError, grpc.aio.UsageError):
             await self._serve_stream(peer, context)
 
@@ -282,5 +298,5 @@ class PeerLinks(peers_pb2_grpc.PeersServicer):
             self._events.received(link, envelope)
 
     def _received_datagram(self, peer: NodeId, heartbeat: Heartbeat) -> None:
-        if peer not in self.cuts.drop_from:
+        if peer not in self.cuts.drop_from and not self._loss.drops_datagram_of(peer):
             self._events.received_datagram(peer, heartbeat)

@@ -173,6 +173,7 @@ def status(ctx: click.Context) -> None:
     ]
     header = ["NODE", "STATE", "DAEMON", "PID", "GUARD", "HOSTS", "WORKLOADS", "API"]
     cuts = "".join(f"\ncut: {cut['from']} -> {cut['to']}" for cut in found["cuts"])
+    cuts += "".join(f"\nloss: {' - '.join(each['between'])} {each['percent']} %" for each in found["losses"])
     cuts += "".join(_disk_line(node["name"], node["disk"]) for node in found["nodes"])
     title = (
         f"lab {found['name']}: {found['state']}, profile {found['profile']}, fence {'on' if found['fence'] else 'off'}"
@@ -305,6 +306,20 @@ def thaw(ctx: click.Context, node: str) -> None:
 
 
 @lab.command(
+    help="Lose so many of a hundred packets on every link of the nodes named, or on all; 0 ends it, and so does lab heal. "
+    "Streams and datagrams lose alike, both ways; no root needed.\n\n"
+    "clusterctl lab loss 40\n\nclusterctl lab loss 20 n1 n2"
+)
+@click.argument("percent", type=click.IntRange(0, 100))
+@click.argument("nodes", nargs=-1)
+@click.pass_context
+@_reported
+def loss(ctx: click.Context, percent: int, nodes: tuple[str, ...]) -> None:
+    where = f"the links of {' '.join(nodes)}" if nodes else "all links"
+    _order(ctx, "loss", f"{where}: {percent} % of the packets are lost", percent=percent, nodes=list(nodes))
+
+
+@lab.command(
     help="End what was put on links and disks: everything, or the cuts of one node, or those between two. Starts and thaws "
     "nothing: lab start and lab thaw do.\n\nclusterctl lab heal\n\nclusterctl lab heal n1 n2"
 )
@@ -345,7 +360,7 @@ def _status(name: str) -> dict[str, Any]:
         for each in record.nodes
     ]
     known = {"name": record.name, "dir": record.dir, "profile": record.profile, "fence": record.fence}
-    return {"schema": 1, **known, "state": "stopped", "pid": None, "cuts": [], "nodes": nodes}
+    return {"schema": 1, **known, "state": "stopped", "pid": None, "cuts": [], "losses": [], "nodes": nodes}
 
 
 def _disk_line(node: str, disk: dict[str, Any]) -> str:

@@ -114,6 +114,9 @@ class ControlDoor(Door):
             case "isolate":
                 lab.isolate(_text(order, "node"))
                 return {"ok": True}
+            case "loss":
+                lab.lose(_number(order, "percent"), [str(name) for name in order.get("nodes", [])])
+                return {"ok": True}
             case "slow-disk":
                 lab.slow_disk(_text(order, "node"), _number(order, "ms"))
                 return {"ok": True}

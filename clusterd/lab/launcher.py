@@ -62,6 +62,7 @@ class Lab:
             "profile": self.record.profile,
             "fence": self.record.fence,
             "cuts": [{"from": source, "to": target} for source, target in self._cuts.pairs],
+            "losses": [{"between": [one, other], "percent": percent} for one, other, percent in self._cuts.losses],
             "nodes": [node.status() for node in self.nodes.values()],
         }
 
@@ -86,6 +87,15 @@ class Lab:
     def fill_disk(self, name: str) -> None:
         node = self.node(name)
         node.set_disk(msgspec.structs.replace(node.disk, is_full=True))
+
+    def lose(self, percent: int, names: list[str]) -> None:
+        """Lose so many of a hundred packets on the links of these nodes, or on all."""
+        if not 0 <= percent <= 100:
+            raise BadInput(f"{percent} is no percentage", hint="expected 0 to 100; 0 loses nothing any more")
+        for name in names:
+            self.node(name)
+        self._cuts.lose(percent, names)
+        self._tell_nodes()
 
     def heal(self, names: list[str]) -> None:
         for name in names:

@@ -32,6 +32,8 @@ class Beating:
         self._next_ask_ms: int | None = None
         self._streamed_ms: dict[NodeId, int] = {}
         self._told_last = 0
+        self._is_waiting = True
+        """For its lease: then every answer counts at once."""
         self._members: tuple[NodeId, ...] = ()
 
     def next_deadline_ms(self) -> int:
@@ -45,6 +47,24 @@ class Beating:
             self._node.talking.know(members)
             self._node.do(KnowMembers(frozenset(members)))
 
+    def may_wait(self, sender: NodeId, heartbeat: Heartbeat) -> bool:
+        """Whether a heartbeat that came may be looked at with the next own one: nobody waits for what it says.
+
+        Its acknowledgement travels with that one anyway, and taking in one after the other would cost more than all else
+        that an idle node does.
+        """
+        raft, beat = self._node.replica.raft, heartbeat.beat
+        if heartbeat.wants_answer or self._is_waiting or self._next_ask_ms is not None:
+            return False
+        if sender in self._node.talking.broken_links or self._node.presence.is_news(sender, heartbeat):
+            return False
+        last = self._node.presence.detector.last(sender)
+        is_known_run = last is not None and last.daemon_run == heartbeat.daemon_run
+        is_known_log = not heartbeat.HasField("beat") or (
+            beat.term == raft.term and beat.beat.commit_index <= raft.commit_index
+        )
+        return is_known_run and is_known_log
+
     def beat_if_due(self, now_ms: int) -> bool:
         """Send what is due. True for a regular heartbeat, with which this node also looks around."""
         if now_ms >= self._next_beat_ms:
@@ -55,7 +75,8 @@ class Beating:
             self.know_members()
             self._node.writing.look(now_ms)
             peers = self._node.talking.peers
-            if self._node.owning.waits_for_lease(now_ms):
+            self._is_waiting = self._node.owning.waits_for_lease(now_ms)
+            if self._is_waiting:
                 self.beat(now_ms, peers, asks=peers, is_news=True)
             else:
                 missing = self._missing(now_ms)
@@ -104,7 +125,7 @@ class Beating:
         settings = self._node.settings
         passed_ms = now_ms - self._streamed_ms.get(peer, now_ms - settings.silence_max_ms)
         if self._node.talking.do_datagrams_pass(peer, now_ms, self._node.presence.quiet_max_ms):
-            return passed_ms >= settings.silence_max_ms // 2
+            return passed_ms >= settings.silence_max_ms * 3 // 4
         return passed_ms > settings.same_subnet_delay_ms // 2
 
     def _missing(self, now_ms: int) -> list[NodeId]:

@@ -29,10 +29,11 @@ class WallClock:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message arrived over the link to `link` (which relays it when it is not the sender)."""
+    """A message arrived over the link to `link` (which relays it when it is not the sender), at `at_ms` (None: now)."""
 
     link: NodeId
     envelope: Envelope
+    at_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class DatagramReceived:
 
     peer: NodeId
     heartbeat: Heartbeat
+    at_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,9 +144,9 @@ class Node:
             case happened.WallClock():
                 self.wall.offset_ms, self.wall.local_offset_ms = event.offset_ms, event.local_offset_ms
             case happened.Received():
-                self._receive(event.link, event.envelope, now_ms)
+                self._receive(event.link, event.envelope, now_ms, _arrival(event, now_ms))
             case happened.DatagramReceived():
-                self._hear_datagram(event.peer, event.heartbeat, now_ms)
+                self._hear_datagram(event.peer, event.heartbeat, now_ms, _arrival(event, now_ms))
             case happened.LinkOpened():
                 self.talking.opened(event.peer)
                 self.replica.raft.link_opened(event.peer, now_ms)
@@ -193,7 +193,7 @@ class Node:
             self.writing.discount(late_ms, now_ms)
             self.say(note(LOOP_LATE, late_ms=late_ms))
 
-    def _receive(self, link: NodeId, envelope: Envelope, now_ms: int) -> None:
+    def _receive(self, link: NodeId, envelope: Envelope, now_ms: int, at_ms: int) -> None:
         sender, receiver = NodeId(envelope.sender), NodeId(envelope.receiver)
         if receiver != self.me:
             if envelope.is_relayed and sender == link and receiver in self.talking.open_links:
@@ -201,10 +201,10 @@ class Node:
             return
         if sender != link and not envelope.is_relayed:
             return
-        self.presence.detector.carried(sender, now_ms, is_direct=sender == link)
+        self.presence.detector.carried(sender, at_ms, is_direct=sender == link)
         match envelope.WhichOneof("body"):
             case "heartbeat":
-                self._hear_stream(sender, envelope.heartbeat, is_direct=sender == link, now_ms=now_ms)
+                self._hear_stream(sender, envelope.heartbeat, is_direct=sender == link, now_ms=now_ms, at_ms=at_ms)
             case "consensus":
                 for message in envelope.consensus.messages:
                     self.replica.raft.receive(sender, message, now_ms)
@@ -219,19 +219,19 @@ class Node:
             case _:
                 pass
 
-    def _hear_stream(self, sender: NodeId, heartbeat: Heartbeat, *, is_direct: bool, now_ms: int) -> None:
+    def _hear_stream(self, sender: NodeId, heartbeat: Heartbeat, *, is_direct: bool, now_ms: int, at_ms: int) -> None:
         is_new_run = self._is_new_run(sender, heartbeat)
-        if self._hear(sender, heartbeat, is_direct=is_direct, by_stream=True, now_ms=now_ms):
+        if self._hear(sender, heartbeat, is_direct=is_direct, by_stream=True, now_ms=now_ms, at_ms=at_ms):
             self.talking.heard(sender)
             if is_new_run or (heartbeat.wants_answer and self.talking.may_answer(sender, now_ms)):
                 self.beat(now_ms, to=[sender])
 
-    def _hear_datagram(self, sender: NodeId, heartbeat: Heartbeat, now_ms: int) -> None:
+    def _hear_datagram(self, sender: NodeId, heartbeat: Heartbeat, now_ms: int, at_ms: int) -> None:
         is_new_run = self._is_new_run(sender, heartbeat)
-        if not self._hear(sender, heartbeat, is_direct=True, by_stream=False, now_ms=now_ms):
+        if not self._hear(sender, heartbeat, is_direct=True, by_stream=False, now_ms=now_ms, at_ms=at_ms):
             return
         has_outlived_link = self.talking.heard_datagram(
-            sender, now_ms, hears_datagrams=heartbeat.hears_datagrams, acknowledges=heartbeat.ack.sequence
+            sender, at_ms, hears_datagrams=heartbeat.hears_datagrams, acknowledges=heartbeat.ack.sequence
         )
         if has_outlived_link:
             self.replica.raft.peer_lives(sender, now_ms)
@@ -242,10 +242,12 @@ class Node:
         before = self.presence.detector.last(sender)
         return before is None or before.daemon_run != heartbeat.daemon_run
 
-    def _hear(self, sender: NodeId, heartbeat: Heartbeat, *, is_direct: bool, by_stream: bool, now_ms: int) -> bool:
-        """Take a heartbeat in. False: it comes from a run of the sender's daemon that is over."""
+    def _hear(
+        self, sender: NodeId, heartbeat: Heartbeat, *, is_direct: bool, by_stream: bool, now_ms: int, at_ms: int
+    ) -> bool:
+        """Take a heartbeat in that arrived at `at_ms`. False: it comes from a run of the sender's daemon that is over."""
         is_news = self.presence.is_news(sender, heartbeat)
-        if not self.presence.receive(sender, heartbeat, is_direct=is_direct, now_ms=now_ms, by_stream=by_stream):
+        if not self.presence.receive(sender, heartbeat, is_direct=is_direct, now_ms=at_ms, by_stream=by_stream):
             return False
         if sender == self.replica.raft.leader:
             self.cluster_clock.follow(heartbeat.cluster_ms, now_ms)
@@ -418,6 +420,11 @@ class Node:
         self.leading.database_changed(changed, is_restored=is_restored, now_ms=now_ms)
         self.owning.database_changed(changed, is_restored=is_restored, now_ms=now_ms)
         self.do(Applied(self.replica.database.revision))
+
+
+def _arrival(event: happened.Received | happened.DatagramReceived, now_ms: int) -> int:
+    """A heartbeat that waited counts from when it came: nobody is heard later, nor acknowledged later, than he spoke."""
+    return now_ms if event.at_ms is None else min(event.at_ms, now_ms)
 
 
 def _settings_in(restored: Restored) -> ClusterSettings:

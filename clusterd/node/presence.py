@@ -21,6 +21,7 @@ from clusterd.wire.peer_pb2 import Ack, Disk, Heard, Heartbeat, Refusal
 RUNS_KEPT = 16
 ENDED_KEPT = 8
 ENDED_KNOWN_MAX = 64
+_HEALTHY_DISK = DiskCondition()
 DISK_TEXT_MAX = 200
 
 
@@ -299,9 +300,9 @@ def _disk_message(disk: DiskCondition) -> Disk | None:
 
 def _disk_of(heartbeat: Heartbeat) -> DiskCondition:
     """A word that only a newer version knows says nothing here."""
-    found = heartbeat.disk
-    if found.state not in list(DiskState):
-        return DiskCondition()
+    found = heartbeat.disk if heartbeat.HasField("disk") else None
+    if found is None or found.state not in list(DiskState):
+        return _HEALTHY_DISK
     return DiskCondition(DiskState(found.state), found.took_ms, found.text)
 
 

@@ -194,11 +194,23 @@ class Daemon:
         self.post(happened.LinkBroken(peer))
 
     def _received(self, link: NodeId, envelope: Envelope) -> None:
-        if not self.clients.take_query(link, envelope):
-            self.post(happened.Received(link, envelope))
+        if self.clients.take_query(link, envelope):
+            return
+        event = happened.Received(link, envelope, now_ms())
+        if envelope.HasField("heartbeat") and envelope.sender == link:
+            self._post_heartbeat(event, link, envelope.heartbeat)
+        else:
+            self.post(event)
 
     def _received_datagram(self, peer: NodeId, heartbeat: Heartbeat) -> None:
-        self.post(happened.DatagramReceived(peer, heartbeat))
+        self._post_heartbeat(happened.DatagramReceived(peer, heartbeat, now_ms()), peer, heartbeat)
+
+    def _post_heartbeat(self, event: happened.Event, peer: NodeId, heartbeat: Heartbeat) -> None:
+        """One that says nothing new waits for the next own one; the timer is armed for that."""
+        if self.node.beating.may_wait(peer, heartbeat):
+            self._inbox.append(event)
+        else:
+            self.post(event)
 
     # ---- effects out ----
 

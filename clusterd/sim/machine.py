@@ -3,6 +3,7 @@
 import random
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clusterd.consensus import Persist
@@ -46,6 +47,8 @@ class Machine:
         """What hosts of these names can run from their next start on."""
         self.is_daemon_frozen = False
         self._kept: list[happened.Event] = []
+        self._waiting: list[happened.Event] = []
+        """Heartbeats that are looked at with the next own one."""
         self._tick_at_ms: int | None = None
         self._writes: deque[tuple[Node | None, Disk, Persist, int]] = deque()
         """What the disk has still to do, with how long each takes."""
@@ -84,7 +87,7 @@ class Machine:
 
     def kill_daemon(self) -> None:
         self.node = None
-        self.is_daemon_frozen, self._kept = False, []
+        self.is_daemon_frozen, self._kept, self._waiting = False, [], []
         self._tick_at_ms = None
         self.cluster.network.node_gone(self.name)
 
@@ -191,13 +194,17 @@ class Machine:
             if not isinstance(event, happened.Tick):
                 self._kept.append(event)
             return
+        if isinstance(event, happened.DatagramReceived) and self.node.beating.may_wait(event.peer, event.heartbeat):
+            self._waiting.append(replace(event, at_ms=self.clock_ms()))
+            return
         self._step([event])
 
     def _step(self, events: list[happened.Event]) -> None:
         node = self.node
         if node is None:
             return
-        for effect in node.step_all(events, self.clock_ms()):
+        waiting, self._waiting = self._waiting, []
+        for effect in node.step_all([*waiting, *events], self.clock_ms()):
             self._perform(effect)
         if self.node is node:
             self._schedule_tick(node)

@@ -2,8 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import grpc.aio
@@ -12,10 +12,12 @@ import pytest
 from clusterd.adapters import peers_pb2_grpc
 from clusterd.adapters.certificates import Credentials, create_authority, issue_node
 from clusterd.adapters.link_cuts import LinkCuts
+from clusterd.adapters.pair_keys import Purpose
 from clusterd.adapters.peer_links import PeerEvents, PeerIdentity, PeerLinks
 from clusterd.model.events import Note
 from clusterd.model.ids import NodeId
-from clusterd.wire.peer_pb2 import Envelope, Heartbeat, Hello
+from clusterd.wire.consensus_pb2 import ConsensusMessage
+from clusterd.wire.peer_pb2 import ConsensusBatch, Envelope, Heartbeat, Hello, Sealed
 
 AUTHORITY = create_authority("t")
 STRANGERS = create_authority("t")
@@ -29,13 +31,18 @@ class Heard:
     received: list[tuple[NodeId, Envelope]] = field(default_factory=list)
     datagrams: list[tuple[NodeId, Heartbeat]] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    on_receive: Callable[[NodeId, Envelope], None] = lambda link, envelope: None
+
+    def receive(self, link: NodeId, envelope: Envelope) -> None:
+        self.received.append((link, envelope))
+        self.on_receive(link, envelope)
 
     @property
     def events(self) -> PeerEvents:
         return PeerEvents(
             self.opened.append,
             self.broken.append,
-            lambda *each: self.received.append(each),
+            self.receive,
             lambda *each: self.datagrams.append(each),
             self.notes.append,
         )
@@ -43,11 +50,17 @@ class Heard:
 
 @asynccontextmanager
 async def links(
-    name: str, ports: dict[str, int], heard: Heard, *, credentials: Credentials | None = None, cluster_id: str = "c1"
+    name: str,
+    ports: dict[str, int],
+    heard: Heard,
+    *,
+    credentials: Credentials | None = None,
+    cluster_id: str = "c1",
+    run: str = "",
 ) -> AsyncIterator[PeerLinks]:
     peers = {NodeId(each): f"127.0.0.1:{port}" for each, port in ports.items() if each != name}
     own = credentials or issue_node(AUTHORITY, name)
-    identity = PeerIdentity("t", cluster_id, NodeId(name), f"run-{name}", own)
+    identity = PeerIdentity("t", cluster_id, NodeId(name), run or f"run-{name}", own)
     made = PeerLinks(identity, peers, f"127.0.0.1:{ports[name]}", heard.events)
     await made.start()
     try:
@@ -60,6 +73,14 @@ async def until(is_true: object) -> None:
     async with asyncio.timeout(WAIT_S):
         while not is_true():  # type: ignore[operator]
             await asyncio.sleep(0.005)
+
+
+async def settle(is_true: Callable[[], bool], repeat: Callable[[], None]) -> None:
+    """Do it again and again until it is so: what is lost is lost."""
+    async with asyncio.timeout(WAIT_S):
+        while not is_true():
+            repeat()
+            await asyncio.sleep(0.01)
 
 
 def free_ports(*names: str) -> dict[str, int]:
@@ -151,6 +172,160 @@ async def test_a_port_in_use_is_an_error_that_names_it() -> None:
         with pytest.raises(OSError, match=str(ports["n2"])):
             async with links("n2", ports, Heard()):
                 pass
+
+
+# ---- datagrams ----
+
+
+def beat(run: str, sent_ms: int = 1) -> bytes:
+    return Heartbeat(daemon_run=run, sent_ms=sent_ms).SerializeToString()
+
+
+async def test_a_datagram_goes_beside_the_stream_that_agreed_on_its_key() -> None:
+    ports, one, two = free_ports("n1", "n2"), Heard(), Heard()
+    async with links("n1", ports, one) as first, links("n2", ports, two) as second:
+        first.send_datagram(NodeId("n2"), beat("run-n1"))
+        await until(lambda: one.opened and two.opened)
+        await settle(lambda: bool(two.datagrams), lambda: first.send_datagram(NodeId("n2"), beat("run-n1", 7)))
+        await settle(lambda: bool(one.datagrams), lambda: second.send_datagram(NodeId("n1"), beat("run-n2", 8)))
+    assert {(peer, each.sent_ms) for peer, each in two.datagrams} == {("n1", 7)}, "nothing before there was a key"
+    assert {(peer, each.sent_ms) for peer, each in one.datagrams} == {("n2", 8)}
+
+
+async def test_a_datagram_outlives_its_stream_and_an_evicted_node_has_no_key() -> None:
+    ports, one, two = free_ports("n1", "n2"), Heard(), Heard()
+    async with links("n1", ports, one) as first, links("n2", ports, two) as second:
+        await until(lambda: one.opened and two.opened)
+        second._streams[NodeId("n1")].ended.set()
+        await until(lambda: two.broken)
+        await settle(lambda: bool(two.datagrams), lambda: first.send_datagram(NodeId("n2"), beat("run-n1")))
+        second.know_members([NodeId("n2")])
+        two.datagrams.clear()
+        for _ in range(5):
+            first.send_datagram(NodeId("n2"), beat("run-n1"))
+        second._packets._take_datagram(b"x" * 100)
+        await asyncio.sleep(0.05)
+    assert two.datagrams == []
+
+
+async def test_a_copied_or_changed_datagram_is_nobody_s_word() -> None:
+    ports, one, two = free_ports("n1", "n2"), Heard(), Heard()
+    async with links("n1", ports, one) as first, links("n2", ports, two) as second:
+        await until(lambda: one.opened and two.opened)
+        packet = first._packets._acquaintances.seal(NodeId("n2"), Purpose.DATAGRAM, beat("run-n1"))
+        other_run = first._packets._acquaintances.seal(NodeId("n2"), Purpose.DATAGRAM, beat("run-of-old"))
+        relayed = first._packets._acquaintances.seal(NodeId("n2"), Purpose.RELAY, beat("run-n1"))
+        assert packet is not None and other_run is not None and relayed is not None
+        for each in (
+            packet[:-1] + bytes([packet[-1] ^ 1]),
+            b"\0" * 8 + packet[8:],
+            packet[:20],
+            other_run,
+            relayed,
+            b"",
+        ):
+            second._packets._take_datagram(each)
+        assert two.datagrams == []
+        for _ in range(3):
+            second._packets._take_datagram(packet)
+            first._packets._take_datagram(packet)
+    assert len(two.datagrams) == 1, "taken once"
+    assert one.datagrams == [], "and by nobody else"
+
+
+async def test_what_a_lab_loses_is_lost_on_streams_and_as_datagrams_until_it_is_mended() -> None:
+    ports, one, two = free_ports("n1", "n2"), Heard(), Heard()
+    async with links("n1", ports, one) as first, links("n2", ports, two) as second:
+        await until(lambda: one.opened and two.opened)
+        first.cuts, second.cuts = LinkCuts(loss_percent={"n2": 100}), LinkCuts(loss_percent={"n1": 100})
+        await until(lambda: first._loss._filtered and second._loss._filtered)
+        for _ in range(10):
+            first.send(NodeId("n2"), Envelope(sender="n1", receiver="n2", heartbeat=Heartbeat(sent_ms=1)))
+            first.send_datagram(NodeId("n2"), beat("run-n1"))
+            await asyncio.sleep(0.01)
+        assert two.received == [] and two.datagrams == [] and two.broken == []
+        first.cuts = second.cuts = LinkCuts()
+        await until(lambda: len(two.received) == 10)
+        await settle(lambda: bool(two.datagrams), lambda: first.send_datagram(NodeId("n2"), beat("run-n1")))
+
+
+# ---- nobody speaks for another ----
+
+
+async def test_a_stream_does_not_bring_what_another_node_is_said_to_have_said() -> None:
+    """With n2's key, over n2's own stream, a message in the name of n1: plain, relayed, and relayed with n2's own proof."""
+    ports, two, three = free_ports("n1", "n2", "n3"), Heard(), Heard()
+    async with links("n2", ports, two) as second, links("n3", ports, three):
+        await until(lambda: two.opened and three.opened)
+        stream = second._streams[NodeId("n3")]
+        said = Envelope(sender="n1", receiver="n3", consensus=ConsensusBatch(messages=[ConsensusMessage(term=1000)]))
+        stream.send(said)
+        relayed = Envelope.FromString(said.SerializeToString())
+        relayed.is_relayed = True
+        stream.send(relayed)
+        packet = second._packets._acquaintances.seal(NodeId("n3"), Purpose.RELAY, said.SerializeToString())
+        stream.send(Envelope(sender="n1", receiver="n3", is_relayed=True, sealed=Sealed(packet=packet)))
+        introduction = Envelope(sender="n1", receiver="n3", is_relayed=True, introduction=second._packets.own)
+        stream.send(introduction)
+        stream.send(Envelope(sender="n2", receiver="n3", heartbeat=Heartbeat(sent_ms=5)))
+        await until(lambda: three.received)
+    assert [(link, each.sender, each.WhichOneof("body")) for link, each in three.received] == [
+        ("n2", "n2", "heartbeat")
+    ]
+
+
+async def test_what_a_third_node_relays_is_proven_by_its_sender() -> None:
+    """n1 and n3 have no link of their own and never had one: they agree on keys through n2."""
+    ports, heard = free_ports("n1", "n2", "n3"), {name: Heard() for name in ("n1", "n2", "n3")}
+    cut = {"n1": LinkCuts(("n3",), ("n3",)), "n2": LinkCuts(), "n3": LinkCuts(("n1",), ("n1",))}
+    async with AsyncExitStack() as stack:
+        all_links = {name: await stack.enter_async_context(links(name, ports, heard[name])) for name in heard}
+        for name, each in all_links.items():
+            each.cuts = cut[name]
+        heard["n2"].on_receive = lambda _, envelope: all_links["n2"].send(NodeId(envelope.receiver), envelope)
+        await until(lambda: len(heard["n2"].opened) == 2)
+        said = Envelope(
+            sender="n1", receiver="n3", is_relayed=True, heartbeat=Heartbeat(daemon_run="run-n1", sent_ms=9)
+        )
+        await settle(lambda: bool(heard["n3"].received), lambda: all_links["n1"].send(NodeId("n2"), said))
+        link, envelope = heard["n3"].received[0]
+        assert (link, envelope.sender, envelope.is_relayed, envelope.heartbeat.sent_ms) == ("n2", "n1", True, 9)
+        passed = [each for _, each in heard["n2"].received if each.WhichOneof("body") == "sealed"]
+        assert passed and b"run-n1" in passed[0].sealed.packet, "proven, not secret"
+        taken = len(heard["n3"].received)
+        all_links["n2"].send(NodeId("n3"), passed[0])
+        await asyncio.sleep(0.05)
+        assert len(heard["n3"].received) == taken, "what was taken once is not taken again"
+
+
+async def test_a_second_stream_of_the_same_run_takes_the_place_of_the_first() -> None:
+    ports, one, two = free_ports("n1", "n2"), Heard(), Heard()
+    async with links("n1", ports, one) as first, links("n2", ports, two) as second:
+        await until(lambda: one.opened and two.opened)
+        before = second._streams[NodeId("n1")]
+        again = asyncio.create_task(first._one_stream(NodeId("n2"), asyncio.Event()))
+        await until(lambda: len(two.opened) == 2 and len(one.opened) == 2)
+        assert before.ended.is_set() and second._streams[NodeId("n1")] is not before
+        second.send(NodeId("n1"), Envelope(sender="n2", receiver="n1", heartbeat=Heartbeat(sent_ms=2)))
+        first.send(NodeId("n2"), Envelope(sender="n1", receiver="n2", heartbeat=Heartbeat(sent_ms=1)))
+        await until(lambda: one.received and two.received)
+        assert one.broken == [] and two.broken == [], "one stream for another is no break"
+        again.cancel()
+        await asyncio.gather(again, return_exceptions=True)
+
+
+async def test_a_stream_of_an_earlier_run_is_refused() -> None:
+    ports, two = free_ports("n1", "n2"), Heard()
+    async with links("n2", ports, two):
+        for run in ("first", "second"):
+            async with links("n1", ports, Heard(), run=run):
+                await until(lambda: two.opened)
+            await until(lambda: two.broken)
+            two.opened.clear()
+            two.broken.clear()
+        async with links("n1", ports, Heard(), run="first"):
+            await until(lambda: two.notes)
+    assert "was followed by run second" in str(two.notes[0].get("because")) and two.opened == []
 
 
 class EndingStream:
