@@ -70,6 +70,8 @@ class CallAnswer:
     """Of a prepare: what the source must know. Of a fence: what was done."""
     since_ms: int = 0
     """Of a migrate: for how long it has stood still already. Of an online: for how long it runs."""
+    may_pass: bool = False
+    """Of what cannot run on this node: only for now, for what it needs may answer again at any moment."""
 
 
 @dataclass(frozen=True, slots=True)

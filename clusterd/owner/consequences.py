@@ -29,9 +29,13 @@ def online_answered(desk: Desk, group: OwnedGroup, name: str, answer: CallAnswer
         case CallOutcome.NOT_ON_THIS_NODE:
             # What it began before it said so is stopped first: only a confirmed stop clears `may_run`.
             apply(desk, group, name, Happening.NOT_ON_THIS_NODE, answer.message, now)
-            retry = retry_only(group.settings[name], now.cluster_ms)
+            count = group.held[name].not_now_count + 1 if answer.may_pass else 0
+            retry = retry_only(group.settings[name], now.cluster_ms, not_now_count=count)
             group.held[name] = replace(
-                group.held[name], next_action=retry.action, next_action_cluster_ms=retry.at_cluster_ms
+                group.held[name],
+                next_action=retry.action,
+                next_action_cluster_ms=retry.at_cluster_ms,
+                not_now_count=count,
             )
             _ask_for_other_node(group, group.held[name], answer.message)
         case CallOutcome.HUNG:
@@ -77,6 +81,8 @@ def apply(
         is_own = is_counted and what is not Happening.STOP_FAILED
         pause_ms = group.settings[name].restart_delay_ms if what is Happening.HOST_LOST else 0
         after = judge(desk, group, name, after, now, is_counted=is_own, pause_ms=pause_ms)
+    if after.state is ResourceState.ONLINE:
+        after = replace(after, not_now_count=0)
     if after.state is ResourceState.ONLINE and group.failed_over_by == after.name:
         group.failed_over_by, group.failed_over_because = ResourceId(""), ""
     if what is Happening.STOPPED_ITSELF:

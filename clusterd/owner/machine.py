@@ -148,6 +148,8 @@ class Held:
     """Maintenance is in force: it is watched, and not touched."""
     embedded_failure: str = ""
     concern: str = ""
+    not_now_count: int = 0
+    """How often in a row what it needs did not answer on this node. A daemon that restarts counts anew."""
     doubt: str = ""
     """Why its checks cannot tell whether it is well."""
     doubt_since_wall_ms: int = 0

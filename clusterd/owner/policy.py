@@ -18,6 +18,8 @@ EXPIRED_KEPT_MAX = 16
 """How many of them need not count any more: for people, and for a window that is made longer."""
 WINDOW_LEAST_MS = 1000
 """A shorter window is taken for this one: in one of no length nothing would ever count, and restarts would be a storm."""
+SOON_MS, SOON_DOUBLED_MAX = 10_000, 5
+"""What does not answer is tried again after 10 s, 20 s, 40 s … and at last every 5 min and 20 s."""
 NO_RESTARTS = "no restart is allowed (restart_threshold 0)"
 
 
@@ -53,13 +55,18 @@ def after_failure(
     return Verdict(retry, retry_at, True, used, limit, spent)
 
 
-def retry_only(settings: ResourceSettings, cluster_ms: int) -> Verdict:
-    """What follows when this node can never run it: another node, and the timed retry should none take it.
+def retry_only(settings: ResourceSettings, cluster_ms: int, *, not_now_count: int = 0) -> Verdict:
+    """What follows when this node cannot run it: another node, and the timed retry should none take it.
 
-    Without a retry period it is asked again after the reference's default hour, not at once and for ever.
+    Without a retry period it is asked again after the reference's default hour, not at once and for ever. What only does not
+    answer now, so often in a row, is tried again soon and then less and less often: an outage of its storage ends for all at
+    once, and nobody tells.
     """
     retry_ms = settings.retry_period_on_failure_ms
-    at_ms = cluster_ms + (retry_ms if retry_ms is not None else HOUR_MS)
+    after_ms = retry_ms if retry_ms is not None else HOUR_MS
+    if not_now_count:
+        after_ms = min(after_ms, SOON_MS << min(not_now_count - 1, SOON_DOUBLED_MAX))
+    at_ms = cluster_ms + after_ms
     return Verdict("retry", max(1, at_ms), True, 0, 0, "it cannot run on this node")
 
 

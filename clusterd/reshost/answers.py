@@ -1,7 +1,7 @@
 """How does what happened to a call become its answer? Pure."""
 
 from clusterd.reshost.plugin_call import CallHung, PendingTimedOut
-from clusterd.resource_api import CallCancelled, Health, NotOnThisNode, ResourceFailed, UnknownControl
+from clusterd.resource_api import CallCancelled, Health, NotOnThisNode, NotReachable, ResourceFailed, UnknownControl
 from clusterd.wire import host_pb2
 
 MESSAGE_LENGTH_MAX = 4000
@@ -27,6 +27,7 @@ def result(
     control_body: bytes = b"",
     prepared: str = "",
     since_ms: int = 0,
+    may_pass: bool = False,
 ) -> host_pb2.CallResult:
     return host_pb2.CallResult(
         outcome=outcome,
@@ -36,6 +37,7 @@ def result(
         control_body=control_body,
         prepared=prepared,
         since_ms=since_ms,
+        may_pass=may_pass,
     )
 
 
@@ -43,7 +45,8 @@ def failure_of(what: str, error: Exception, more: str = "") -> host_pb2.CallResu
     """The answer for a call that raised."""
     match error:
         case NotOnThisNode():
-            return result(host_pb2.OUTCOME_NOT_ON_THIS_NODE, f"{what}: {error}")
+            may_pass = isinstance(error, NotReachable)
+            return result(host_pb2.OUTCOME_NOT_ON_THIS_NODE, f"{what}: {error}", may_pass=may_pass)
         case CallHung():
             return result(host_pb2.OUTCOME_HUNG, f"{what}: {error}; the resource host must be killed")
         case CallCancelled():

@@ -25,6 +25,11 @@ class NotOnThisNode(Exception):
     """This node lacks what the resource needs; another may have it."""
 
 
+class NotReachable(NotOnThisNode):
+    """What the resource needs does not answer on this node now (a storage, a network). Another node may do better, and so
+    may this one in a moment: where none can, it is tried again soon."""
+
+
 class StartRefused(ResourceFailed):
     """A process could not be started: no such command, not executable, no such directory, no such user."""
 

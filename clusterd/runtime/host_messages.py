@@ -95,7 +95,7 @@ def examine_message(type_name: str, question: str, body: bytes) -> host_pb2.Reso
 def answer_of(result: host_pb2.CallResult) -> CallAnswer:
     """Whatever a host cannot do with a call is a failed call, with the host's words."""
     outcome = _OUTCOMES.get(result.outcome, CallOutcome.FAILED)
-    return CallAnswer(outcome, result.message, result.pid, result.prepared, result.since_ms)
+    return CallAnswer(outcome, result.message, result.pid, result.prepared, result.since_ms, result.may_pass)
 
 
 def happening_of(event: host_pb2.ResourceEvent) -> Happening | None:

@@ -24,6 +24,8 @@ class Dials:
     never_answers: bool = False
     ignores_stop: bool = False
     not_here_on: frozenset[str] = frozenset()
+    is_out_of_reach: bool = False
+    """What it needs does not answer, wherever it is tried."""
     dies_at_stop: bool = False
     """It does not stop in good order, but can be killed."""
     starts_late_ms: int = 0
@@ -283,6 +285,11 @@ class SimHost:
         if self.node in dials.not_here_on:
             del self.hosted[call.resource]
             self.answer(call.call_id, CallAnswer(CallOutcome.NOT_ON_THIS_NODE, "it cannot run on this node"))
+            return
+        if dials.is_out_of_reach:
+            del self.hosted[call.resource]
+            words = "its storage does not answer"
+            self.answer(call.call_id, CallAnswer(CallOutcome.NOT_ON_THIS_NODE, words, may_pass=True))
             return
         if dials.fails_online:
             hosted.state = ResourceState.FAILED

@@ -1040,6 +1040,7 @@ class CallResult(_message.Message):
     CONTROL_BODY_FIELD_NUMBER: _builtins.int
     PREPARED_FIELD_NUMBER: _builtins.int
     SINCE_MS_FIELD_NUMBER: _builtins.int
+    MAY_PASS_FIELD_NUMBER: _builtins.int
     outcome: Global___Outcome.ValueType
     message: _builtins.str
     """what happened and what to do"""
@@ -1050,6 +1051,8 @@ class CallResult(_message.Message):
     """of a prepare: what the source must know"""
     since_ms: _builtins.int
     """of a migrate: for how long it has stood still already; of an online: for how long it runs"""
+    may_pass: _builtins.bool
+    """of OUTCOME_NOT_ON_THIS_NODE: what is lacking does not answer now, and may at any moment"""
     def __init__(
         self,
         *,
@@ -1060,10 +1063,11 @@ class CallResult(_message.Message):
         control_body: _builtins.bytes = ...,
         prepared: _builtins.str = ...,
         since_ms: _builtins.int = ...,
+        may_pass: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["control_body", b"control_body", "health", b"health", "message", b"message", "outcome", b"outcome", "pid", b"pid", "prepared", b"prepared", "since_ms", b"since_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["control_body", b"control_body", "health", b"health", "may_pass", b"may_pass", "message", b"message", "outcome", b"outcome", "pid", b"pid", "prepared", b"prepared", "since_ms", b"since_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -15,6 +15,7 @@ from clusterd.resource_api import (
     Context,
     Health,
     NotOnThisNode,
+    NotReachable,
     ResourceFailed,
     ResourceType,
     UnknownControl,
@@ -239,7 +240,7 @@ class PhysicalDisk(ResourceType):
         while not link.is_there():
             if process.exit is not None:
                 why = context.processes.output(1)
-                raise NotOnThisNode(f"{described(context.properties)} cannot be used from {context.node}: {why}")
+                raise NotReachable(f"{described(context.properties)} cannot be used from {context.node}: {why}")
             context.pause(POLL_MS)
 
     def _claim(self, context: Context, link: SessionLink) -> None:
