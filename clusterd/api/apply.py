@@ -27,6 +27,7 @@ from clusterd.api.edits_groups import delete_group, group_differences, put_group
 from clusterd.api.edits_resources import put_resource
 from clusterd.api.edits_settings import put_cluster, put_node, put_type
 from clusterd.api.observed import ObservedGroup, observe_group
+from clusterd.api.outside_names import outside_problems
 from clusterd.api.plans import Asked, Plan, Planner
 from clusterd.api.waits import wait_problems
 from clusterd.database import DatabaseView, Draft
@@ -86,6 +87,7 @@ class _Application:
         self._refusals: list[str] = []
         self._held: Mapping[str, Sequence[AssignmentRecord]] | None = None
         self._plan = Plan(Draft(view))
+        self._planned: dict[str, ResourceRecord] = {}
         self._types: dict[str, TypeSettingsRecord] = {}
         """Settings of types as they will be, as far as the manifest names them."""
         self._nodes = {each.name: each for each in view.nodes()}
@@ -257,7 +259,18 @@ class _Application:
         if kind is not None:
             of_type = self._types.get(key_of(kind.name), self._view.type_settings(kind.name))
             self._add(spec, wait_problems(after, kind.schema, type_settings(of_type, own_times(kind.schema))))
+            found = outside_problems(before, after, kind.schema, self._beside(), node_count=len(self._view.nodes()))
+            self._add(spec, found)
+        self._planned[key_of(after.name)] = after
         return after
+
+    def _beside(self) -> list[ResourceRecord]:
+        """Every resource as it would be, as far as the manifest was read; what it leaves out goes only with --prune."""
+        named = {key_of(each.name) for group in self._manifest.groups for each in group.resources}
+        there = {key_of(each.name): each for each in self._view.resources()}
+        if self._prune:
+            there = {key: each for key, each in there.items() if key in named}
+        return list((there | self._planned).values())
 
     def _resource(self, spec: ResourceSpec, after: ResourceRecord, group: ObservedGroup | None) -> None:
         before = self._view.resource(spec.name)

@@ -11,6 +11,7 @@ from clusterd.api.checks import (
     refuse,
     refuse_bad,
 )
+from clusterd.api.outside_names import outside_problems
 from clusterd.api.plans import Asked, Plan, Planner
 from clusterd.api.property_edits import merged, refuse_name
 from clusterd.database import DatabaseView, Draft
@@ -77,8 +78,7 @@ def _resource(view: DatabaseView, planned: PlannedResource, group: str, wanted: 
     if kind is not None:
         private, found = private_values(kind.schema, planned.private)
         problems += [PartProblem(each.part, each.message) for each in found]
-    refuse_bad(problems, f"resource {planned.name}")
-    return ResourceRecord(
+    record = ResourceRecord(
         ResourceId(planned.name),
         GroupId(group),
         kind.name if kind else planned.type,
@@ -88,3 +88,7 @@ def _resource(view: DatabaseView, planned: PlannedResource, group: str, wanted: 
         properties=merged(Scope.RESOURCE, {}, planned.properties),
         private=dict(private),
     )
+    if kind is not None:
+        problems += outside_problems(None, record, kind.schema, view.resources(), node_count=len(view.nodes()))
+    refuse_bad(problems, f"resource {planned.name}")
+    return record

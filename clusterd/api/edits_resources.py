@@ -23,6 +23,7 @@ from clusterd.api.checks import (
 )
 from clusterd.api.finding import find_group, find_resource, observe
 from clusterd.api.left_behind import left_behind
+from clusterd.api.outside_names import outside_problems
 from clusterd.api.plans import Asked, Plan, Planner
 from clusterd.api.property_edits import merged, property_changes, refuse_name
 from clusterd.api.settings_view import type_times
@@ -177,6 +178,8 @@ def _edited_resource(view: DatabaseView, asked: Asked, before: ResourceRecord, e
         problems += found
         after = replace(after, type=kind.name, private=values)
         problems += wait_problems(after, kind.schema, type_times(view, kind.name))
+        known = view.resource(before.name)
+        problems += outside_problems(known, after, kind.schema, view.resources(), node_count=len(view.nodes()))
     refuse_bad(problems, f"resource {before.name}")
     _refuse_relations(view, asked, before, after)
     return after

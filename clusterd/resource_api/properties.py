@@ -64,6 +64,11 @@ class Property:
     aliases: tuple[str, ...] = ()
     is_waited_for: bool = False
     """A call waits as long as this says: it has to fit into the deadlock time-out."""
+    is_per_node: bool = False
+    """Each node needs its own: `{node}` in it is the node's name."""
+    is_sole: bool = False
+    """What it names may be named by one resource of the type only; of a mapping by the keys in `sole_by`."""
+    sole_by: tuple[str, ...] = ()
     prevents: tuple[str, ...] = ()
     """Abilities of the type that a resource for which this is set does not have, so that nobody asks for them."""
 
@@ -119,6 +124,10 @@ def _schema_of_one(declared: Property) -> dict[str, Any]:
         schema["x-aliases"] = list(declared.aliases)
     if declared.is_waited_for:
         schema["x-waited-for"] = True
+    if declared.is_per_node:
+        schema["x-per-node"] = True
+    if declared.is_sole:
+        schema["x-sole"] = list(declared.sole_by) or True
     if declared.prevents:
         schema["x-prevents"] = list(declared.prevents)
     if declared.minimum is not None:

@@ -10,7 +10,12 @@ ISCSI_FIELDS = (
     Property("portal", PropertyKind.TEXT, "address and port of the target, `10.0.0.5:3260`", required=True),
     Property("target", PropertyKind.TEXT, "the target's name, `iqn.…`", required=True),
     Property("unit", PropertyKind.INTEGER, "the logical unit's number (LUN)", required=True, minimum=0, maximum=16383),
-    Property("initiator", PropertyKind.TEXT, "who we are; `{node}` is the node's name. Each node needs its own"),
+    Property(
+        "initiator",
+        PropertyKind.TEXT,
+        "who we are; `{node}` is the node's name. Each node needs its own",
+        is_per_node=True,
+    ),
 )
 DEFAULT_INITIATOR = "iqn.2026-01.io.clusterd:{node}"
 
@@ -20,17 +25,21 @@ PROPERTIES = (
         PropertyKind.MAPPING,
         "a logical unit that is reached over iSCSI, with persistent reservations: the storage itself fences",
         fields=ISCSI_FIELDS,
+        is_sole=True,
+        sole_by=("target", "unit"),
     ),
     Property(
         "device",
         PropertyKind.TEXT,
         "a local SCSI block device with persistent reservations, by a path that is the same on every node "
         "(`/dev/disk/by-id/…`): the storage itself fences",
+        is_sole=True,
     ),
     Property(
         "image",
         PropertyKind.TEXT,
         "an image file on a path that every node sees, with a lease beside it: only our own sessions keep to it",
+        is_sole=True,
     ),
     Property(
         "mount_point",
