@@ -7,6 +7,8 @@ any of them keeps the service online.
 
 from collections.abc import Collection
 
+from resource_types.plain_files import read_plain
+
 _PID_FILE_BYTES_MAX = 64
 
 
@@ -47,8 +49,7 @@ class Background:
 
 def _pid_in_file(path: str) -> int | None:
     try:
-        with open(path, "rb") as file:
-            text = file.read(_PID_FILE_BYTES_MAX).split(b"\n")[0].strip()
+        text = read_plain(path, _PID_FILE_BYTES_MAX).split(b"\n")[0].strip()
     except OSError:
         return None
     return int(text) if text.isdigit() else None

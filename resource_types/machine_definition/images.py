@@ -8,6 +8,7 @@ import struct
 from dataclasses import dataclass
 
 from resource_types.machine_definition.definition import ImageFormat
+from resource_types.plain_files import open_plain
 
 CHAIN_LENGTH_MAX = 64
 _QCOW2_MAGIC = b"QFI\xfb"
@@ -50,7 +51,7 @@ def chain_of(path: str, format_: ImageFormat) -> list[Image]:
 
 def _image(path: str, format_: ImageFormat) -> Image:
     try:
-        with open(path, "rb") as file:
+        with open(open_plain(path, or_device=True), "rb") as file:
             head = file.read(4096)
             is_qcow2 = head[:4] == _QCOW2_MAGIC
             if format_ is ImageFormat.RAW and not is_qcow2:

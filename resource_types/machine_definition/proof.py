@@ -11,6 +11,7 @@ from resource_types.machine_definition.images import ImageTrouble, chain_of
 from resource_types.machine_definition.outside import bridge_problem, firmware_problem, log_problem
 from resource_types.machine_definition.parsing import TEXT_SIZE_MAX, parse_definition
 from resource_types.machine_definition.volumes import mounted_at, volume_of
+from resource_types.plain_files import read_plain
 
 DEFINITIONS_FOLDER = "/etc/clusterd/machines"
 
@@ -25,8 +26,7 @@ def definition_path(path_or_name: str) -> str:
 def read_definition(path: str) -> Definition | list[Problem]:
     """Read it afresh. Each problem's message tells what is wrong; `path` of the problem is the key."""
     try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read(TEXT_SIZE_MAX + 1)
+        text = read_plain(path, 4 * TEXT_SIZE_MAX).decode()[: TEXT_SIZE_MAX + 1]
     except OSError as error:
         return [Problem("", f"{error.strerror}")]
     except UnicodeDecodeError as error:

@@ -6,6 +6,8 @@ belongs to the nearest volume above it; a path whose volume is not mounted belon
 
 import os
 
+from resource_types.plain_files import read_plain
+
 MARKER = ".clusterd-volume"
 _ID_SIZE_MAX = 256
 
@@ -33,8 +35,8 @@ def mounted_at(volume: str) -> str | None:
 def marked_id(folder: str) -> str | None:
     """The id in the marker file of this folder."""
     try:
-        with open(os.path.join(folder, MARKER), encoding="utf-8", errors="replace") as file:
-            return file.readline(_ID_SIZE_MAX).strip()
+        line, _, _ = read_plain(os.path.join(folder, MARKER), _ID_SIZE_MAX).partition(b"\n")
+        return line.decode(errors="replace").strip()
     except OSError:
         return None
 

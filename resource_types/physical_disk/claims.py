@@ -21,6 +21,7 @@ from resource_types.physical_disk.reservation import CommandFailed, Conflict, Re
 from resource_types.physical_disk.scsi_link import Connect, LinkLost
 from resource_types.physical_disk.session import BootClock
 from resource_types.physical_disk.sg_link import SgLink
+from resource_types.plain_files import open_plain
 
 COMPARE_WITHIN_MS = 1000
 ROUNDS_MAX = 64
@@ -194,7 +195,7 @@ class _ImageClaims:
 
     @contextlib.contextmanager
     def _opened(self) -> Any:
-        with open(self._path, "rb"):  # no lease is made for what is not there
+        with open(open_plain(self._path, or_device=True), "rb"):  # no lease is made for what is not there
             self._lease.open()
         try:
             yield

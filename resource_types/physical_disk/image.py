@@ -28,6 +28,7 @@ from resource_types.physical_disk.keys import Judgement, Key, Verdict, View, arb
 from resource_types.physical_disk.lease import BLOCK_BYTES, Lease
 from resource_types.physical_disk.lease_file import ALIVE_BYTE, LeaseFile
 from resource_types.physical_disk.punch import punch_hole
+from resource_types.plain_files import open_plain
 
 LOOK_EVERY_MS = 20
 
@@ -55,7 +56,7 @@ class Image:
     def open(self) -> None:
         with self._lock:
             try:
-                self._image = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+                self._image = open_plain(self._path, os.O_RDWR, or_device=True)
                 self._size = os.fstat(self._image).st_size // BLOCK_BYTES * BLOCK_BYTES
             except OSError as error:
                 raise PathLost(f"{error.filename}: {error.strerror}") from error

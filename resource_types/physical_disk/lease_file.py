@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 from resource_types.physical_disk.back_end import CHALLENGE_INTERVALS, Clock, PathLost
 from resource_types.physical_disk.lease import BLOCK_BYTES, Damaged, Lease, decode, encode
+from resource_types.plain_files import open_plain
 
 LEASE_SUFFIX = ".lease"
 COMPARE_BYTE, ALIVE_BYTE, TRIAL_BYTE = 0, 1, 2
@@ -30,7 +31,7 @@ class LeaseFile:
 
     def open(self) -> None:
         try:
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._file = open_plain(self._path, os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise PathLost(f"{error.filename}: {error.strerror}") from error
 

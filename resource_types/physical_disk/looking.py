@@ -19,6 +19,7 @@ from resource_types.physical_disk.lease import BLOCK_BYTES, Damaged, decode
 from resource_types.physical_disk.lease_file import LEASE_SUFFIX
 from resource_types.physical_disk.properties import EXACTLY_ONE, PROPERTIES, kind_and_place
 from resource_types.physical_disk.session import BootClock, Config, back_end
+from resource_types.plain_files import open_plain, read_plain
 
 DISKS_MAX = 256
 LOOK_WITHIN_S = 8.0
@@ -84,7 +85,7 @@ def _image_seen(path: str) -> dict[str, Any]:
         if os.path.exists(each) and not os.access(each, os.W_OK):
             raise PathLost(f"{each} may not be written by this node's host")
     began = time.monotonic_ns()
-    image = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    image = open_plain(path, or_device=True)
     try:
         os.pread(image, READ_BYTES, 0)
         size = os.lseek(image, 0, os.SEEK_END) // BLOCK_BYTES * BLOCK_BYTES
@@ -96,8 +97,7 @@ def _image_seen(path: str) -> dict[str, Any]:
 
 def _lease_holder(path: str) -> str:
     try:
-        with open(path, "rb") as file:
-            key = decode(file.read(BLOCK_BYTES)).key
+        key = decode(read_plain(path, BLOCK_BYTES)).key
     except FileNotFoundError:
         return ""
     except Damaged as error:

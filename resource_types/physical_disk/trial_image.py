@@ -14,6 +14,7 @@ from resource_types.physical_disk.keys import View
 from resource_types.physical_disk.lease import BLOCK_BYTES, Lease
 from resource_types.physical_disk.lease_file import TRIAL_BYTE, LeaseFile
 from resource_types.physical_disk.trial_claim import Seen, Unfit, expect
+from resource_types.plain_files import open_plain
 
 COMPARE_WITHIN_MS = 500
 
@@ -31,7 +32,7 @@ class ImageTrial:
 
     def open(self) -> Seen:
         try:
-            self._image = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+            self._image = open_plain(self._path, os.O_RDWR, or_device=True)
             self._size = os.fstat(self._image).st_size // BLOCK_BYTES * BLOCK_BYTES
         except OSError as error:
             raise PathLost(f"{error.filename}: {error.strerror}") from error
