@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from clusterd.adapters.call_record import forget_record, record_path, recorded_calls
 from clusterd.adapters.containment import HOST_ITSELF, NodeContainment
@@ -17,7 +18,8 @@ from clusterd.adapters.frames import framed
 from clusterd.wire import host_pb2
 
 READY_WITHIN_MS = 15_000
-SOCKET_PATH_LENGTH_MAX = 107
+SOCKET_NAME_BYTES_MAX = 31
+"""A run folder leaves that much of the 107 bytes that the kernel takes for the path of a socket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +91,19 @@ def host_id_problem(host_id: str) -> str:
     return ""
 
 
+def socket_name(host_id: str) -> str:
+    """Of a long id the digest: whoever needs the path is told it."""
+    name = f"host-{host_id}.sock"
+    if len(name) <= SOCKET_NAME_BYTES_MAX:
+        return name
+    return f"host-{blake2b(host_id.encode(), digest_size=8).hexdigest()}.sock"
+
+
 def start_host(
     host_id: str, identity: NodeIdentity, containment: NodeContainment, incarnation: str, now_ms: int
 ) -> HostProcess:
     """Raises OSError when it cannot even be forked; what fails later is seen as the host's end."""
-    socket_path = os.path.join(identity.run_dir, f"host-{host_id}.sock")
+    socket_path = os.path.join(identity.run_dir, socket_name(host_id))
     scope = containment.host_itself(incarnation, host_id)
     scope.create()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -104,4 +104,4 @@ class Checks:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._emit(host_pb2.RESOURCE_EVENT_KIND_WARNING, f"polling of {self._name} broke: {error!r}")
+            self._note_doubt(f"it is not checked any more: polling of {self._name} broke: {error!r}")

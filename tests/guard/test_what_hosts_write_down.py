@@ -1,6 +1,7 @@
 """A host that ends says nothing any more: what it was in the midst of stands in its record, and the guard tells it."""
 
 import asyncio
+import os
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from clusterd.adapters.call_record import LOADING, SLOT_COUNT, CallRecord, record_path, recorded_calls
+from clusterd.adapters.configuration import socket_path_problem
+from clusterd.model.ids import NAME_LENGTH_MAX
+from clusterd.owner.hosts import own_host
 from clusterd.reshost.trial import TrialNode, trial_node
 from clusterd.wire import host_pb2
 
@@ -94,3 +98,14 @@ def test_a_record_outlives_its_writer_and_is_bounded(tmp_path: Path) -> None:
         assert len(recorded_calls(path) or ()) == 2
     assert CallRecord(path).before == (("r" * 63, "verb 0"),)
     assert recorded_calls(path) == ()
+
+
+@pytest.mark.parametrize("name", ["web", "a" * NAME_LENGTH_MAX], ids=["short", "the longest"])
+async def test_every_name_has_a_host_in_the_deepest_folder(name: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="rt-", dir="/tmp") as folder:
+        deep = os.path.join(folder, "d" * (74 - len(folder)))
+        os.mkdir(deep)
+        assert socket_path_problem(deep) is None and socket_path_problem(f"{deep}dd") is not None
+        async with trial_node(deep) as node:
+            host = await node.start_host(own_host(name))
+            assert host.inventory.pid == host.started.pid
