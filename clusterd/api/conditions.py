@@ -1,7 +1,7 @@
 """Is what somebody waits for true yet, and can it still become true? Pure.
 
 group web online [on n2]     group web settled | nowhere | hands-off | hands-on | deleted     group web moved by ID
-resource db failed [on n2]   resource db failed by ID | killed by ID | hands-off | hands-on | deleted
+resource db failed [on n2]   resource db failed by ID | killed by ID | restarted by ID | hands-off | hands-on | deleted
 node n1 up | down | paused   node n1 drained [by ID] | resumed | trusted | hands-off | hands-on | ended RUN
 cluster healthy              cluster hands-off | hands-on
 """
@@ -107,7 +107,7 @@ def _group_condition(text: str, name: str, rest: list[str]) -> Condition | None:
 
 def _resource_condition(text: str, name: str, rest: list[str]) -> Condition | None:
     match rest:
-        case [("failed" | "killed") as done, "by", request_id]:
+        case [("failed" | "killed" | "restarted") as done, "by", request_id]:
             return lambda view, status: _done_by(view, status, name, done, request_id)
         case ["deleted"]:
             return lambda view, _: _resource_deleted(view, name)
@@ -258,11 +258,12 @@ def _find(view: DatabaseView, status: NodeStatus, name: str) -> tuple[ObservedGr
 
 
 def _done_by(view: DatabaseView, status: NodeStatus, name: str, done: str, request_id: str) -> Answer:
-    """Whether the owner has carried out a simulated failure, or a kill."""
+    """Whether the owner has carried out a simulated failure, a kill or a restart."""
     _, found = _find(view, status, name)
     report = found.report
-    carried_out = "" if report is None else report.kill_id if done == "killed" else report.fail_id
-    return Answer(carried_out == request_id, f"resource {found.record.name} is {found.state}: {found.cause}")
+    ids = {} if report is None else {"killed": report.kill_id, "failed": report.fail_id, "restarted": report.restart_id}
+    is_done = ids.get(done) == request_id and (done != "restarted" or found.state is ResourceState.ONLINE)
+    return Answer(is_done, f"resource {found.record.name} is {found.state}: {found.cause}")
 
 
 # ---- nodes ----

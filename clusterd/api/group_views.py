@@ -123,6 +123,8 @@ def concern(group: ObservedGroup) -> str:
         if each.report.doubt:
             since = time_text(each.report.doubt_since_wall_ms)
             return f"{each.record.name}: health unknown since {since}: {each.report.doubt}"
+        if each.report.embedded_failure:
+            return f"{each.record.name}: the workload inside complains: {each.report.embedded_failure}"
         if each.report.concern:
             return f"{each.record.name}: {each.report.concern}"
     return ""
@@ -132,15 +134,22 @@ def _waited_for(group: ObservedGroup, resource: ObservedResource) -> str:
     """The providers that keep an offline resource waiting."""
     if resource.state is not ResourceState.OFFLINE:
         return ""
+    return _missing(group, resource)
+
+
+def _missing(group: ObservedGroup, resource: ObservedResource) -> str:
+    """The providers that are not online and without which it cannot be."""
     online = {str(each.record.name) for each in group.resources if each.state is ResourceState.ONLINE}
     missing = parse_dependency(resource.record.depends_on).missing(online)
     return " and ".join(" or ".join(term) for term in missing)
 
 
 def next_step(group: ObservedGroup, status: NodeStatus) -> Document | None:
-    """What happens by itself next, and when; None when nothing is planned."""
+    """What happens by itself next, and when; None when nothing is planned. What waits for a provider has no time."""
     planned = [
-        (each, each.report) for each in group.resources if each.report and each.report.next_action not in ("", REST)
+        (each, each.report)
+        for each in group.resources
+        if each.report and each.report.next_action not in ("", REST) and not _missing(group, each)
     ]
     if not planned:
         return None
@@ -148,7 +157,7 @@ def next_step(group: ObservedGroup, status: NodeStatus) -> Document | None:
     return {
         "action": report.next_action,
         "resource": resource.record.name,
-        "time": time_text(wall_of(status, report.next_action_cluster_ms)),
+        "time": time_text(wall_of(status, max(report.next_action_cluster_ms, status.cluster_ms))),
         "in_ms": max(0, report.next_action_cluster_ms - status.cluster_ms),
     }
 
@@ -187,6 +196,8 @@ def resource_view(status: NodeStatus, group: ObservedGroup, resource: ObservedRe
         "depends_on": record.depends_on,
         "possible_owners": list(record.possible_owners),
         "properties": {**properties_view(Scope.RESOURCE, record.properties), **record.private},
+        "restart_needed": report.is_outdated if report else False,
+        "in_force": dict(report.in_force) if report else {},
         "evidence": report.evidence if report else "",
         "concern": report.concern if report else "",
         "health_unknown": report.doubt if report else "",

@@ -43,6 +43,7 @@ class Operating:
             "/v1/resources/{name}/online": self._plain(operations.resource_online),
             "/v1/resources/{name}/offline": self._plain(operations.resource_offline),
             "/v1/resources/{name}/fail": self._plain(operations.resource_fail),
+            "/v1/resources/{name}/restart": self._plain(operations.resource_restart),
             "/v1/resources/{name}/kill": self._plain(operations.resource_kill),
             "/v1/resources/{name}/maintenance": self._maintenance(maintenance.resource_maintenance),
             "/v1/nodes/{name}/pause": self._plain(node_operations.node_pause),

@@ -15,7 +15,7 @@ from clusterd.api.plans import Asked, Plan, Planner
 from clusterd.database import DatabaseView, Draft
 from clusterd.model import keys
 from clusterd.model.dependencies import parse_dependency
-from clusterd.model.events import FAILURE_SIMULATED, KILL_ASKED, WANTED_CHANGED
+from clusterd.model.events import FAILURE_SIMULATED, KILL_ASKED, RESTART_ASKED, WANTED_CHANGED
 from clusterd.model.ids import key_of
 from clusterd.model.records import GroupRecord, ResourceRecord
 from clusterd.model.states import PENDING_STATES, REST, GroupState, ResourceState, Wanted
@@ -103,11 +103,7 @@ def resource_offline(name: str) -> Planner:
         if record.wanted is Wanted.ONLINE:
             _refuse_pending(group, record)
         _want(made, asked, record, Wanted.OFFLINE, group.record)
-        dependents = [
-            str(each.record.name)
-            for each in group.resources
-            if key_of(record.name) in {key_of(p) for p in parse_dependency(each.record.depends_on).providers}
-        ]
+        dependents = _dependents(group, record)
         if dependents and not made.draft.is_empty:
             made.notes.append(f"{', '.join(dependents)} depends on it and may go offline with it")
         return made
@@ -140,6 +136,36 @@ def resource_fail(name: str) -> Planner:
     return plan
 
 
+def resource_restart(name: str) -> Planner:
+    """Stop the resource in good order and bring it online again; whatever depends on it goes offline first."""
+
+    def plan(view: DatabaseView, asked: Asked) -> Plan:
+        record = find_resource(view, name)
+        group = observe(view, asked.status, record.group)
+        made = Plan(Draft(view), wait_for=[f"resource {record.name} restarted by {asked.request_id}"])
+        if record.restart_id == asked.request_id:
+            return made
+        refuse_hands_off(hands_off_resource(view, record), f"cannot restart {record.name}")
+        state = _found(group, record).state
+        if record.wanted is Wanted.OFFLINE or group.record.wanted is Wanted.OFFLINE:
+            hint = f"bring it online: clusterctl resource online {record.name}"
+            refuse(
+                [f"it is wanted offline, and is {state}"], f"cannot restart {record.name}", hint=hint, rule="not-wanted"
+            )
+        _refuse_pending(group, record)
+        made.draft.replace(replace(record, restart_id=asked.request_id))
+        made.draft.expect(keys.report(record.group))
+        made.add("update", "resource", record.name, "it is stopped in good order and comes online again")
+        dependents = _dependents(group, record)
+        if dependents:
+            made.notes.append(f"{', '.join(dependents)} depends on it and may go offline with it")
+        text = f"{record.name} is to be restarted"
+        made.event(asked, RESTART_ASKED, text, group=record.group, resource=record.name)
+        return made
+
+    return plan
+
+
 def resource_kill(name: str) -> Planner:
     """Have its owner kill everything that is left of a resource that could not be stopped."""
 
@@ -167,6 +193,14 @@ def resource_kill(name: str) -> Planner:
 
 
 # ---- building blocks ----
+
+
+def _dependents(group: ObservedGroup, record: ResourceRecord) -> list[str]:
+    return [
+        str(each.record.name)
+        for each in group.resources
+        if key_of(record.name) in {key_of(p) for p in parse_dependency(each.record.depends_on).providers}
+    ]
 
 
 def _found(group: ObservedGroup, record: ResourceRecord) -> ObservedResource:

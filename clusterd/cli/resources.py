@@ -90,8 +90,18 @@ def _show_lines(found: Mapping[str, Any]) -> list[str]:
     if each["possible_owners"]:
         lines.append(f"possible owners: {', '.join(each['possible_owners'])}")
     private = {name: value for name, value in each["properties"].items() if name not in _common_names(each)}
-    lines += [f"{name}: {plain(value)}" for name, value in private.items()]
+    in_force = each.get("in_force", {})
+    lines += [f"{name}: {plain(value)}{_old(in_force, name)}" for name, value in private.items()]
+    lines += [f"{name}: not set{_old(in_force, name)}" for name in in_force if name not in private]
     return [*lines, "", *settings_lines(each["settings"])]
+
+
+def _old(in_force: Mapping[str, Any], name: str) -> str:
+    """Beside a value that was changed while the resource is online: the one in force."""
+    if name not in in_force:
+        return ""
+    old = in_force[name]
+    return f" (in force after a restart; now: {'not set' if old is None else plain(old)})"
 
 
 def _common_names(each: Mapping[str, Any]) -> set[str]:
@@ -184,6 +194,7 @@ add_verb(resource, "online", "resources", "Want the resource online, with what i
 add_verb(resource, "offline", "resources", "Want the resource offline; what depends on it goes first.")
 add_verb(resource, "fail", "resources", "Treat the resource as failed, once, to see what its policy does.")
 add_verb(resource, "delete", "resources", "Delete a resource that is offline and that nothing depends on.")
+add_verb(resource, "restart", "resources", "Stop the resource in good order and bring it online again.")
 add_verb(resource, "kill", "resources", "Kill everything that is left of a resource that could not be stopped.")
 add_maintenance(resource, "resources")
 resource.add_command(clear_claim)

@@ -48,6 +48,10 @@ def group_standing_lines(each: Mapping[str, Any]) -> list[str]:
 def resource_standing_lines(each: Mapping[str, Any]) -> list[str]:
     """What is known of something that could not be stopped, what can be done about it, and whether hands are kept off."""
     lines = [f"evidence: {plain(each['evidence'])}"] if each["evidence"] else []
+    if each.get("restart_needed"):
+        lines.append(f"restart needed: changed since it came online; clusterctl resource restart {plain(each['name'])}")
+    if each.get("health_unknown"):
+        lines.append(f"health unknown since {plain(each['health_unknown_since'])}: {plain(each['health_unknown'])}")
     lines += [f"way out: {plain(way)}" for way in each["ways_out"]]
     return lines + maintenance_lines(each["maintenance"])
 

@@ -247,6 +247,7 @@ CLAIMS_CLEAR_ASKED = _event(
 )
 CLAIMS_CLEARED = _event("claims.cleared", "info", "Claims of others on a disk were ended.", "resource", "claims", "by")
 CLAIMS_KEPT = _event("claims.kept", "warning", "Claims on a disk could not be ended.", "resource", "because", "by")
+RESTART_ASKED = _event("restart.asked", "info", "An operator asked to restart a resource.", "resource", "by")
 KILL_ASKED = _event("kill.asked", "warning", "An operator asked to kill what is left of a resource.", "resource", "by")
 MAINTENANCE_BEGUN = _event("maintenance.begun", "info", "An operator wants hands kept off.", "what", "because", "by")
 MAINTENANCE_ENDED = _event("maintenance.ended", "info", "An operator ended maintenance.", "what", "by")

@@ -143,6 +143,8 @@ class ResourceRecord:
     maintenance: Maintenance | None = None
     kill_id: str = ""
     """A new value asks its owner to kill everything that is left of it."""
+    restart_id: str = ""
+    """A new value asks its owner to stop it in good order and bring it online again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,6 +367,12 @@ class ResourceReport:
     """Digest of what anything of it that may run there came online with (`model/ran_as.py`); empty: not known."""
     concern: str = ""
     """What a person should know of it although it runs; nothing follows from it by itself. Empty: nothing."""
+    restart_id: str = ""
+    """The last request to restart it that was carried out."""
+    is_outdated: bool = False
+    """Its properties were changed since it came online: the new ones are in force after a restart."""
+    in_force: Properties = field(default_factory=dict)
+    """Of those the values that are in force, None where there was none."""
     doubt: str = ""
     """Why its checks cannot tell whether it is well; empty: they can."""
     doubt_since_wall_ms: int = 0

@@ -21,6 +21,7 @@ from clusterd.owner.hands_off import note_wishes
 from clusterd.owner.hosts import Hosts
 from clusterd.owner.journeys import restored_departure
 from clusterd.owner.machine import Happening, Held
+from clusterd.owner.renewal import recalled
 
 RUNS_NOTHING = "runs-nothing"
 _DEFAULT_SETTINGS = resource_settings(ResourceRecord(ResourceId(""), GroupId(""), ""))
@@ -157,8 +158,14 @@ def take_group(
             before = reports.get(name) if group.last_report is not None else None
             held = replace(held, ran_as=before.ran_as) if before is not None else held
             group.held[name] = _adopted(group, held, hosted, before) if hosted else _restored(held, before)
+            group.held[name] = recalled(group.held[name], resource, before)
             if name not in reports:
-                group.held[name] = replace(group.held[name], fail_id=resource.fail_id, kill_id=resource.kill_id)
+                group.held[name] = replace(
+                    group.held[name],
+                    fail_id=resource.fail_id,
+                    kill_id=resource.kill_id,
+                    restart_id=resource.restart_id,
+                )
     adopt_leftovers(group, adoption)
     group.idle = frozenset(name for name, each in records.items() if _runs_nothing(view, node, each))
     dependencies = {name: group.dependencies[name] for name in group.held if name in group.dependencies}
@@ -223,6 +230,7 @@ def _first_held(shown: ResourceId, before: ResourceReport | None) -> Held:
         restarts=before.restarts,
         fail_id=before.fail_id,
         kill_id=before.kill_id,
+        restart_id=before.restart_id,
         since_wall_ms=before.since_wall_ms,
         is_apart=before.is_apart,
     )

@@ -6,7 +6,10 @@ that are remembered, and of the events the last ones are counted instead of told
 the same says less from then on.
 """
 
+import json
 from dataclasses import dataclass, replace
+
+from clusterd.model.records import Json
 
 REPORT_BYTES_MAX = 256 * 1024
 """Half of what a leader takes."""
@@ -41,6 +44,11 @@ class Bounds:
 
     def text(self, text: str) -> str:
         return shortened(text, self.text_length)
+
+    def value(self, value: Json) -> Json:
+        """A property's value; a long one as the beginning and the end of its text."""
+        text = json.dumps(value, ensure_ascii=False)
+        return value if len(text) <= self.text_length else shortened(text, self.text_length)
 
 
 def shortened(text: str, length_max: int) -> str:

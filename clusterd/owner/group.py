@@ -16,6 +16,7 @@ from clusterd.model.settings import ResourceSettings
 from clusterd.model.states import PENDING_STATES, GroupStatus, Order, ResourceState, Wanted
 from clusterd.owner.bounds import Bounds
 from clusterd.owner.machine import Held
+from clusterd.owner.renewal import is_to_restart
 
 
 @dataclass(slots=True)
@@ -174,6 +175,8 @@ def intend(group: OwnedGroup, *, is_node_stopping: bool) -> Intent:
                 stays.add(name)
         elif name not in wanted:
             continue
+        elif is_to_restart(held, group.records.get(name)):
+            waits[name] = "it is restarted"
         elif not group.dependencies[name].is_satisfied(stays):
             waits[name] = f"waits for its providers {group.dependencies[name]}"
             if held.state is ResourceState.ONLINE_PENDING:
@@ -256,6 +259,8 @@ def users_by_provider(group: OwnedGroup) -> dict[str, list[str]]:
 def _why_offline(group: OwnedGroup, name: str, wanted: set[str], is_node_stopping: bool) -> str:
     if is_node_stopping:
         return "shutting-down"
+    if is_to_restart(group.held[name], group.records.get(name)):
+        return "restarting"
     if name in wanted:
         return "provider-lost"
     if group.has_moved:

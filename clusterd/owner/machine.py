@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from clusterd.model.errors import BrokenInvariant
 from clusterd.model.ids import ResourceId
-from clusterd.model.records import RestartStamp
+from clusterd.model.records import Properties, RestartStamp
 from clusterd.model.states import ResourceState
 
 OFFLINE = ResourceState.OFFLINE
@@ -156,6 +156,10 @@ class Held:
     doubt_since_cluster_ms: int = 0
     failed_meanwhile: bool = False
     """It failed while no daemon was there to hear of it: that is judged with the next plan."""
+    restart_id: str = ""
+    """The last request to restart it that was carried out: what its record says beyond that is still to be done."""
+    told: Properties | None = None
+    """The properties it was last told to come online with; None: not known any more."""
     is_apart: bool = False
     """It crashed a host, or hung in one: it has one of its own."""
     is_prepared: bool = False

@@ -18,6 +18,7 @@ from clusterd.owner.journeys import went_on
 from clusterd.owner.machine import Happening
 from clusterd.owner.plan import Now, OwnerPlan
 from clusterd.owner.policy import with_restart
+from clusterd.owner.renewal import without_restart
 from clusterd.owner.reports import fitted_report
 from clusterd.owner.telling import heed, is_known, note_definitions
 
@@ -100,6 +101,7 @@ def _obey_operator(desk: Desk, group: OwnedGroup, now: Now, plan: OwnerPlan) -> 
         if record.fail_id != held.fail_id:
             group.held[name] = replace(held, fail_id=record.fail_id)
             apply(desk, group, name, Happening.CHECK_FAILED, "an operator asked it to fail", now)
+        group.held[name] = without_restart(group.held[name], record)
         if record.kill_id != held.kill_id:
             group.held[name] = replace(group.held[name], kill_id=record.kill_id)
             _kill(desk, group, name, now, plan)
@@ -161,6 +163,9 @@ def _bring_online(desk: Desk, group: OwnedGroup, name: str, now: Now, plan: Owne
     group.held[name] = replace(held, may_run=True, is_prepared=False, evidence="")
     because = group.assignment.because.text if not held.sequence else ""
     apply(desk, group, name, Happening.ONLINE_ASKED, because, now)
+    record = group.records.get(name)
+    if record is not None:
+        group.held[name] = replace(group.held[name], told=record.private, restart_id=record.restart_id)
     desk.hosts.place(held.name, host)
     ask(desk, group, name, Verb.ONLINE, "", now, plan)
 
@@ -235,6 +240,7 @@ def _drop_removed(desk: Desk, group: OwnedGroup) -> None:
 
 _REASON_TEXT = {
     "shutting-down": "the node is being stopped",
+    "restarting": "an operator asked for a restart",
     "provider-lost": "a resource that it depends on is not online",
     "moving": "the group leaves this node",
     "migrated": "it is at the destination of its live migration",

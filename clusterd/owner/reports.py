@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from clusterd.database import DatabaseView, Draft
 from clusterd.model import keys
 from clusterd.model.ids import GroupId, Incarnation, NodeId
-from clusterd.model.records import EventRecord, ReportRecord, ResourceReport, Step
+from clusterd.model.records import EventRecord, ReportRecord, ResourceRecord, ResourceReport, Step
 from clusterd.owner.bounds import REPORT_BYTES_MAX, Bounds
 from clusterd.owner.group import OwnedGroup
 from clusterd.owner.journeys import migration_report
 from clusterd.owner.machine import Held
+from clusterd.owner.renewal import outdated
 from clusterd.owner.report_events import report_events
 
 
@@ -32,7 +33,7 @@ def report_of(group: OwnedGroup, node: NodeId, incarnation: Incarnation) -> Repo
         node,
         incarnation,
         group.assignment.generation,
-        tuple(_resource_report(group.held[name], bounds) for name in group.order),
+        tuple(_resource_report(group.held[name], group.records.get(name), bounds) for name in group.order),
         is_released=group.is_released,
         failed_over_by=group.failed_over_by,
         failed_over_because=bounds.text(group.failed_over_because),
@@ -83,7 +84,8 @@ def _bounded(events: list[EventRecord], bounds: Bounds) -> list[EventRecord]:
     return [*told[: bounds.events - 1], last]
 
 
-def _resource_report(held: Held, bounds: Bounds) -> ResourceReport:
+def _resource_report(held: Held, record: ResourceRecord | None, bounds: Bounds) -> ResourceReport:
+    in_force, is_outdated = outdated(held, record)
     return ResourceReport(
         held.name,
         held.state,
@@ -106,4 +108,7 @@ def _resource_report(held: Held, bounds: Bounds) -> ResourceReport:
         kill_id=held.kill_id,
         ran_as=held.ran_as,
         is_apart=held.is_apart,
+        restart_id=held.restart_id,
+        is_outdated=is_outdated,
+        in_force={name: bounds.value(value) for name, value in in_force.items()},
     )

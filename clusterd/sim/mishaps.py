@@ -6,11 +6,11 @@ concern a "text"        a person should know something of it; "" when that is ov
 doubt a "text"          its checks break, or cannot tell; "" when they can again
 warn a "text"           its resource type warns of something
 crash-in-check a        the plug-in ends the host in which it checks a
-simulate-failure a | kill-tree a | reset web | depend a "[b]" | want a online|offline | delete-resource a
+simulate-failure a | kill-tree a | restart a | reset web | depend a "[b]" | want a online|offline | delete-resource a
 wall-clock n1 -2h      the clock that people read jumps; nothing may be decided by it
 unit a lun2             the record of a disk names another unit; what runs goes on with the one that it opened
 
-resource a hands-off | moving | moved | went-on n2 | may-run | complains | doubted | concerns yes|no | starts N |
+resource a hands-off | moving | moved | went-on n2 | may-run | complains | doubted | outdated | concerns yes|no | starts N |
            restarts N | checked-every 5s
 group web was-online | released | waits-for-node
 """
@@ -88,6 +88,10 @@ class Mishaps:
         if result is None or not result.succeeded:
             raise ValueError("the deletion was not committed")
 
+    def _do_restart(self, resource: str) -> None:
+        restart_id = self._new_id()
+        self._change(resource, lambda record: replace(record, restart_id=restart_id))
+
     def _do_reset(self, group: str) -> None:
         record = self._cluster.view().group(group)
         if record is None:
@@ -128,6 +132,8 @@ def resource_claim(cluster: SimCluster, words: tuple[str, ...]) -> Callable[[], 
             return lambda: f"{name} on {node}" in cluster.ledger.went_on
         case ("resource", name, "may-run"):
             return lambda: (found := _report(cluster, name)) is not None and found.may_run
+        case ("resource", name, ("outdated" | "fresh") as word):
+            return lambda: (found := _report(cluster, name)) is not None and found.is_outdated is (word == "outdated")
         case ("resource", name, "doubted"):
             return lambda: (found := _report(cluster, name)) is not None and bool(found.doubt)
         case ("resource", name, "complains"):

@@ -516,6 +516,7 @@ class ResourceRecord(_message.Message):
     FAIL_ID_FIELD_NUMBER: _builtins.int
     MAINTENANCE_FIELD_NUMBER: _builtins.int
     KILL_ID_FIELD_NUMBER: _builtins.int
+    RESTART_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     group: _builtins.str
     type: _builtins.str
@@ -530,6 +531,8 @@ class ResourceRecord(_message.Message):
     """a new value asks to simulate a failure"""
     kill_id: _builtins.str
     """a new value: somebody wants everything of it killed"""
+    restart_id: _builtins.str
+    """a new value: somebody wants it stopped in good order and brought online again"""
     @_builtins.property
     def possible_owners(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """empty: every node"""
@@ -550,10 +553,11 @@ class ResourceRecord(_message.Message):
         fail_id: _builtins.str = ...,
         maintenance: Global___Maintenance | None = ...,
         kill_id: _builtins.str = ...,
+        restart_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["maintenance", b"maintenance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["depends_on", b"depends_on", "fail_id", b"fail_id", "group", b"group", "kill_id", b"kill_id", "maintenance", b"maintenance", "name", b"name", "possible_owners", b"possible_owners", "private_json", b"private_json", "properties_json", b"properties_json", "type", b"type", "wanted", b"wanted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["depends_on", b"depends_on", "fail_id", b"fail_id", "group", b"group", "kill_id", b"kill_id", "maintenance", b"maintenance", "name", b"name", "possible_owners", b"possible_owners", "private_json", b"private_json", "properties_json", b"properties_json", "restart_id", b"restart_id", "type", b"type", "wanted", b"wanted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1219,6 +1223,9 @@ class ResourceReport(_message.Message):
     KILL_ID_FIELD_NUMBER: _builtins.int
     RAN_AS_FIELD_NUMBER: _builtins.int
     CONCERN_FIELD_NUMBER: _builtins.int
+    RESTART_ID_FIELD_NUMBER: _builtins.int
+    IS_OUTDATED_FIELD_NUMBER: _builtins.int
+    IN_FORCE_JSON_FIELD_NUMBER: _builtins.int
     DOUBT_FIELD_NUMBER: _builtins.int
     DOUBT_SINCE_WALL_MS_FIELD_NUMBER: _builtins.int
     DOUBT_SINCE_CLUSTER_MS_FIELD_NUMBER: _builtins.int
@@ -1248,6 +1255,12 @@ class ResourceReport(_message.Message):
     """digest of what it is told to come online with; what may run of it was told this; empty: unknown"""
     concern: _builtins.str
     """what a person should know of it although it runs; nothing follows"""
+    restart_id: _builtins.str
+    """the last request to restart it that was carried out"""
+    is_outdated: _builtins.bool
+    """its properties were changed since it came online: they are in force after a restart"""
+    in_force_json: _builtins.bytes
+    """of the changed ones the values that are in force, null where there was none"""
     doubt: _builtins.str
     """why its checks cannot tell whether it is well; empty: they can"""
     doubt_since_wall_ms: _builtins.int
@@ -1278,6 +1291,9 @@ class ResourceReport(_message.Message):
         kill_id: _builtins.str = ...,
         ran_as: _builtins.str = ...,
         concern: _builtins.str = ...,
+        restart_id: _builtins.str = ...,
+        is_outdated: _builtins.bool = ...,
+        in_force_json: _builtins.bytes = ...,
         doubt: _builtins.str = ...,
         doubt_since_wall_ms: _builtins.int = ...,
         doubt_since_cluster_ms: _builtins.int = ...,
@@ -1285,7 +1301,7 @@ class ResourceReport(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "concern", b"concern", "doubt", b"doubt", "doubt_since_cluster_ms", b"doubt_since_cluster_ms", "doubt_since_wall_ms", b"doubt_since_wall_ms", "embedded_failure", b"embedded_failure", "evidence", b"evidence", "fail_id", b"fail_id", "is_apart", b"is_apart", "is_hands_off", b"is_hands_off", "kill_id", b"kill_id", "may_run", b"may_run", "name", b"name", "next_action", b"next_action", "next_action_cluster_ms", b"next_action_cluster_ms", "pid", b"pid", "ran_as", b"ran_as", "restarts", b"restarts", "sequence", b"sequence", "since_wall_ms", b"since_wall_ms", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "concern", b"concern", "doubt", b"doubt", "doubt_since_cluster_ms", b"doubt_since_cluster_ms", "doubt_since_wall_ms", b"doubt_since_wall_ms", "embedded_failure", b"embedded_failure", "evidence", b"evidence", "fail_id", b"fail_id", "in_force_json", b"in_force_json", "is_apart", b"is_apart", "is_hands_off", b"is_hands_off", "is_outdated", b"is_outdated", "kill_id", b"kill_id", "may_run", b"may_run", "name", b"name", "next_action", b"next_action", "next_action_cluster_ms", b"next_action_cluster_ms", "pid", b"pid", "ran_as", b"ran_as", "restart_id", b"restart_id", "restarts", b"restarts", "sequence", b"sequence", "since_wall_ms", b"since_wall_ms", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -7,6 +7,7 @@ from aiohttp.test_utils import TestClient
 from asking import apply, get, post
 from pretend_cluster import MANIFEST, PretendCluster, service
 
+from clusterd.api.conditions import parse_condition
 from clusterd.database import Draft
 from clusterd.model import keys
 from clusterd.model.records import ResourceTypeRecord
@@ -373,3 +374,28 @@ async def test_a_group_made_anew_is_another_group(client: TestClient, cluster: P
     assert (found["state"], found["owner"], found["generation"]) == ("offline", None, 0)
     told = "no node has been given it yet: n1 has to give up the deleted group of its name first"
     assert found["because"] == told
+
+
+async def test_a_restart_is_asked_for_once_and_done_when_it_is_online_again(
+    client: TestClient, cluster: PretendCluster
+) -> None:
+    await apply(client)
+    headers = {"Request-Id": "restart-1"}
+    found = await post(client, "/v1/resources/web-server/restart", headers=headers)
+    assert found["wait_for"] == ["resource web-server restarted by restart-1"]
+    record = cluster.view().resource("web-server")
+    assert record is not None and record.restart_id == "restart-1"
+    condition = parse_condition(found["wait_for"][0])
+    assert not condition(cluster.view(), cluster.status()).is_reached
+    cluster.acts = False
+    cluster.report("web", "web-server", restart_id="restart-1")
+    assert condition(cluster.view(), cluster.status()).is_reached
+    cluster.report("web", "web-server", restart_id="restart-1", state=ResourceState.OFFLINE)
+    assert not condition(cluster.view(), cluster.status()).is_reached
+
+
+async def test_what_is_wanted_offline_is_not_restarted(client: TestClient) -> None:
+    await apply(client)
+    await post(client, "/v1/groups/web/offline")
+    found = await post(client, "/v1/resources/web-server/restart")
+    assert (found["http"], found["error"]["rule"]) == (422, "not-wanted")

@@ -1,6 +1,7 @@
 """Does every question get its answer, in its shape, and as fresh as it says?"""
 
 import json
+from dataclasses import replace
 
 import pytest
 from aiohttp.test_utils import TestClient
@@ -9,7 +10,8 @@ from pretend_cluster import MANIFEST, PretendCluster
 
 from clusterd.database import Draft
 from clusterd.model import keys
-from clusterd.model.records import EventRecord
+from clusterd.model.ids import GroupId, ResourceId
+from clusterd.model.records import EventRecord, ResourceRecord, ResourceReport
 from clusterd.model.states import MembershipState, ResourceState
 
 
@@ -196,3 +198,46 @@ async def test_what_waits_for_something_taken_offline_on_purpose_is_as_it_should
     cluster.report("web", "web-server", state=ResourceState.OFFLINE, cause="")
     group = (await get(client, "/v1/groups/web"))["groups"][0]
     assert group["settled"] is False
+
+
+async def test_a_workload_that_complains_inside_is_told_and_the_cluster_is_not_healthy(
+    client: TestClient, cluster: PretendCluster
+) -> None:
+    await apply(client)
+    cluster.acts = False
+    cluster.report("web", "web-server", embedded_failure="the guest's disk is full")
+    words = "web-server: the workload inside complains: the guest's disk is full"
+    assert (await get(client, "/v1/groups/web"))["groups"][0]["because"] == words
+    assert any(words in each for each in (await get(client, "/v1/status"))["problems"])
+    assert words in str(await get(client, "/v1/explain/group/web"))
+
+
+async def test_what_waits_for_a_provider_has_no_time_of_its_own(client: TestClient, cluster: PretendCluster) -> None:
+    await apply(client)
+    cluster.acts = False
+    view = cluster.view()
+    record, report = view.resource("web-server"), view.report("web")
+    assert record is not None and report is not None
+    provider = ResourceRecord(ResourceId("web-data"), GroupId("web"), "generic_service")
+    cluster.write(Draft(view).put(provider).put(replace(record, depends_on="[web-data]")))
+    server = next(each for each in report.resources if each.name == "web-server")
+    failed = {"state": ResourceState.FAILED, "cause": "it failed"}
+    rests = ResourceReport(ResourceId("web-data"), **failed)  # type: ignore[arg-type]
+    waits = replace(server, **failed, next_action="resume", next_action_cluster_ms=1)
+    cluster.write(Draft(view).put(replace(report, resources=(rests, waits))))
+    assert (await get(client, "/v1/groups/web"))["groups"][0]["next_action"] is None
+    retries = replace(rests, next_action="retry", next_action_cluster_ms=cluster.status().cluster_ms + 5000)
+    cluster.write(Draft(view).put(replace(report, resources=(retries, waits))))
+    next_action = (await get(client, "/v1/groups/web"))["groups"][0]["next_action"]
+    assert (next_action["what"], next_action["in_ms"]) == ("retry of web-data", 5000)
+
+
+async def test_what_is_in_force_stands_beside_what_was_changed(client: TestClient, cluster: PretendCluster) -> None:
+    await apply(client)
+    cluster.acts = False
+    found = (await get(client, "/v1/resources/web-server"))["resources"][0]
+    assert (found["restart_needed"], found["in_force"]) == (False, {})
+    cluster.report("web", "web-server", is_outdated=True, in_force={"command": ["/bin/old"], "ready": None})
+    found = (await get(client, "/v1/resources/web-server"))["resources"][0]
+    assert found["restart_needed"] is True
+    assert found["in_force"] == {"command": ["/bin/old"], "ready": None}
