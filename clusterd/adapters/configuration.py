@@ -65,6 +65,8 @@ class NodeConfiguration(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     plugins: tuple[str, ...] = ()
     bootstrap_file: str = ""
     links_file: str = ""
+    marker_dir: str = ""
+    """Where the node keeps what it promised; empty: in `data_dir`. On another device it outlives a disk that is restored."""
     disk_file: str = ""
     """Of a lab: which links are cut, and what is wrong with the disk."""
     log_level: LogLevel = "info"
@@ -149,8 +151,8 @@ def _problems(configuration: NodeConfiguration) -> list[str]:
         for key, value in (("cluster", configuration.cluster), ("node", configuration.node))
         if (problem := name_problem(value))
     ]
-    for key in ("data_dir", "run_dir"):
-        if not os.path.isabs(getattr(configuration, key)):
+    for key in ("data_dir", "run_dir", "marker_dir"):
+        if not os.path.isabs(getattr(configuration, key)) and (key != "marker_dir" or configuration.marker_dir):
             found.append(f"{key} is {getattr(configuration, key)!r}: an absolute path is needed")
     found += [
         f"{key} is {value!r}: host:port is needed, with a port from 1 to 65535"

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from clusterd.adapters import storage_files, storage_recovery
 from clusterd.adapters.disk_errors import Refusal, refusal_of
+from clusterd.adapters.marker_file import MarkerFile
 from clusterd.adapters.storage_records import (
     KIND_ENTRY,
     KIND_HARD_STATE,
@@ -31,6 +32,7 @@ from clusterd.adapters.storage_records import (
 )
 from clusterd.adapters.storage_recovery import SNAPSHOT_RECORD, Recovered, Segment, segment_path
 from clusterd.consensus import Persist, Restored, Snapshot
+from clusterd.consensus.memory import Marker
 from clusterd.model.errors import BadInput, invariant
 from clusterd.model.events import Note
 from clusterd.wire.consensus_pb2 import HardState
@@ -78,6 +80,8 @@ class Storage:
         self._snapshot = (found.restored.snapshot.meta.index, found.restored.snapshot.meta.term)
         self._handle = os.open(self._segments[-1].path, os.O_WRONLY | os.O_APPEND)
         self._queue: deque[Persist] = deque()
+        self._marker: Marker | None = None
+        self._marker_file: MarkerFile | None = None
         self._wake = threading.Condition()
         self._is_closing = False
         self._is_torn = False
@@ -184,6 +188,17 @@ class Storage:
                 self._queue.append(persist)
                 self._wake.notify()
 
+    def keep_marker(self, file: MarkerFile) -> None:
+        """Where `mark` writes to."""
+        self._marker_file = file
+
+    def mark(self, marker: Marker) -> None:
+        """Keep a marker once all that was queued before it is durable. Only the newest one counts."""
+        with self._wake:
+            if not self._is_closing:
+                self._marker = marker
+                self._wake.notify()
+
     def close(self) -> None:
         """Finish what is queued, then let the directory go. A disk that hangs is not waited for longer than 10 s."""
         with self._wake:
@@ -198,22 +213,39 @@ class Storage:
 
     def _run(self, on_written: Callable[[int], None], on_failed: Callable[[BaseException], None]) -> None:
         try:
-            while group := self._take_all():
-                self._commit(group)
-                on_written(group[-1].sequence)
+            while True:
+                group, marker = self._take_all()
+                if group:
+                    self._commit(group)
+                    on_written(group[-1].sequence)
+                elif marker is None:
+                    return
+                if marker is not None:
+                    self._write_marker(marker)
         except _Closing:
             return  # nothing of what waits was promised to anybody
         except BaseException as error:  # the thread's boundary: whatever it was, the daemon must stop
             self._is_closing = True
             on_failed(error)
 
-    def _take_all(self) -> list[Persist]:
-        """Everything queued, waiting for something; empty when closing."""
+    def _take_all(self) -> tuple[list[Persist], Marker | None]:
+        """Everything queued, waiting for something; nothing when closing."""
         with self._wake:
-            self._wake.wait_for(lambda: self._queue or self._is_closing)
-            group = list(self._queue)
+            self._wake.wait_for(lambda: self._queue or self._marker is not None or self._is_closing)
+            group, marker = list(self._queue), self._marker
             self._queue.clear()
-            return group
+            self._marker = None
+            return group, marker
+
+    def _write_marker(self, marker: Marker) -> None:
+        """For want of room it is left: the next one says the same, and more."""
+        if self._marker_file is None:
+            return
+        try:
+            self._marker_file.write(marker)
+        except OSError as error:
+            if refusal_of(error) is Refusal.FAILED:
+                raise
 
     def _commit(self, group: list[Persist]) -> None:
         """Make a group of writes durable with one sync."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from clusterd.api.data_view import member_state
 from clusterd.api.maintenance import maintenance_view, node_hands_off
 from clusterd.api.port import NodeStatus, PeerStatus
 from clusterd.api.times import time_text, wall_of
@@ -43,6 +44,7 @@ def node_view(view: DatabaseView, status: NodeStatus, record: NodeRecord) -> dic
         "status": status_words(view, status, record),
         "vote": int(peer.has_vote) if peer else 0,
         "assigned_vote": 1,
+        "member_state": member_state(peer),
         "is_leader": status.leader == record.name,
         "heartbeat_age_ms": None if is_self or peer is None else peer.heartbeat_age_ms,
         "since": _since(record, member),

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from clusterd.api.data_view import data_problems
 from clusterd.api.group_views import Document, because, concern, group_view, status_words
 from clusterd.api.node_views import node_view
 from clusterd.api.observed import ObservedGroup, observe_groups
@@ -98,7 +99,7 @@ def _quorum_advice(status: NodeStatus) -> str:
 
 def _problems(status: NodeStatus, nodes: Iterable[Document], groups: Iterable[ObservedGroup]) -> list[str]:
     """What is not as it should be, in sentences, worst first."""
-    found = [] if status.is_quorate else [quorum_view(status)["advice"]]
+    found = [*data_problems(status), *([] if status.is_quorate else [quorum_view(status)["advice"]])]
     for group in sorted(groups, key=_worst_first):
         if not group.is_settled:
             found.append(f"group {group.record.name} is {group.state}, wanted {group.record.wanted}: {because(group)}")

@@ -2,12 +2,17 @@
 
 from collections.abc import Iterable
 
+from clusterd.api.data_view import what_is_kept
 from clusterd.api.port import NodeStatus, PeerStatus
 from clusterd.model.disk import disk_fault_text
 
 
 def no_quorum_text(status: NodeStatus) -> str:
     """What is missing, what follows from it, and what helps."""
+    if kept := what_is_kept(status):
+        return (
+            f"{status.node} has no quorum: nothing can be changed and nothing runs here. {kept}. Start what is missing"
+        )
     return f"{votes_text(status)}: nothing can be changed and nothing runs here; {advice_text(status)}"
 
 

@@ -13,6 +13,7 @@ learner and may be made a voter again by the ordinary change. Merely catching up
 
 from clusterd.consensus import reads
 from clusterd.consensus.core import Core
+from clusterd.consensus.memory import NOWHERE
 from clusterd.model.events import AMNESIA_BEGUN, AMNESIA_ENDED, note
 
 
@@ -38,5 +39,6 @@ def begin(core: Core, because: str) -> None:
         return
     core.become_follower(core.term, None, because)
     core.is_amnesiac, core.amnesia_index = True, None
+    core.promised, core.known_committed, core.held_index = NOWHERE, 0, None
     core.durability.amnesia_changed(is_amnesiac=True)
     core.note(note(AMNESIA_BEGUN, because=because))

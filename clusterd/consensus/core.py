@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from clusterd.consensus.configurations import Configurations
 from clusterd.consensus.durability import Durability
 from clusterd.consensus.log import Log
+from clusterd.consensus.memory import NOWHERE
 from clusterd.consensus.outputs import ReadState, Restored, Role, Snapshot
 from clusterd.consensus.progress import Leading
 from clusterd.consensus.settings import RaftSettings
@@ -50,7 +51,7 @@ class Core:
         self.configurations = Configurations(meta.configuration)
         self.configurations.add_from(restored.entries)
         self.durability = Durability(self.log)
-        self.commit_index = self.applied_index = meta.index
+        self.commit_index = self.applied_index = self.started_index = meta.index
         self.committed_configuration: Configuration = self.configurations.at(meta.index)
 
         self.role = Role.FOLLOWER
@@ -76,6 +77,13 @@ class Core:
         self.is_amnesiac = False
         self.is_disk_refusing = False  # nothing can be made durable for now
         self.amnesia_index: int | None = None
+        self.promised = NOWHERE
+        self.known_committed = 0
+        """The last entry that an earlier run knew to be committed."""
+        self.held_index: int | None = None
+        """From here on the leader's log differs from what is committed here (see `holding`)."""
+        self.is_outdone = False
+        """Most voters went back behind what this node remembers of them, and do not know it."""
 
         self.restore: Snapshot | None = None
         self.reads: list[ReadState] = []
@@ -89,10 +97,14 @@ class Core:
         return self.node in self.configurations.voters
 
     @property
+    def is_held(self) -> bool:
+        return self.held_index is not None or self.is_outdone
+
+    @property
     def may_stand(self) -> bool:
         """A voter that is being removed still stands until that is committed: it may be the only one whose log has all
         that the others need, its own removal included (Raft thesis, section 4.2.2)."""
-        can_promise = not (self.is_amnesiac or self.is_disk_refusing)
+        can_promise = not (self.is_amnesiac or self.is_held or self.is_disk_refusing)
         return can_promise and (self.is_voter or self.node in self.committed_configuration.voters)
 
     def send(self, to: NodeId, message: ConsensusMessage) -> None:

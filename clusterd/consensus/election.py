@@ -30,6 +30,8 @@ def refusal(core: Core, sender: NodeId, term: int, request: VoteRequest) -> str 
     """Why `sender` does not get the vote, or the pre-vote, that it asks for in `term`; None when it does."""
     if core.is_amnesiac:
         return "this node lost what it promised"
+    if core.is_held:
+        return "the others lack what is committed here"
     if core.is_disk_refusing and request.is_pre_vote:
         return "its disk takes no writes: the vote itself could not be given"
     if request.is_pre_vote and term <= core.term:

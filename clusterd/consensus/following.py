@@ -7,7 +7,7 @@ checksum is right.
 
 import zlib
 
-from clusterd.consensus import replication
+from clusterd.consensus import holding, replication
 from clusterd.consensus.core import Core, IncomingSnapshot
 from clusterd.consensus.outputs import Snapshot
 from clusterd.model.errors import invariant
@@ -30,6 +30,8 @@ def on_append_request(core: Core, leader: NodeId, request: AppendRequest) -> Non
     core.follow(leader)
     previous_index, previous_term = request.previous_index, request.previous_term
     entries = list(request.entries)
+    if holding.is_refused(core, leader, previous_index, previous_term, entries):
+        return
     if previous_index < core.commit_index:
         # What is committed agrees with every leader: begin after it.
         entries = entries[core.commit_index - previous_index :]
@@ -99,6 +101,8 @@ def on_beat(core: Core, leader: NodeId, message: ConsensusMessage) -> None:
     beat = message.beat
     core.follow(leader)
     learn_commit(core, min(beat.commit_index, core.agreed_index))
+    if core.is_held:
+        return
     if beat.urgent:
         core.send(leader, beat_reply(core, beat.round))
     else:
@@ -119,11 +123,13 @@ def beat_reply(core: Core, round: int) -> ConsensusMessage:
 
 def on_snapshot_chunk(core: Core, leader: NodeId, chunk: SnapshotChunk) -> None:
     core.follow(leader)
+    if holding.contradicts_snapshot(core, chunk.meta):
+        return
     if chunk.meta.index <= core.commit_index:
         core.incoming = None
         _reply_installed(core, leader, chunk.meta.index)
         return
-    incoming = _incoming(core, chunk)
+    incoming = _incoming(core, chunk) if not core.is_held else None
     if incoming is None:
         return
     if chunk.offset == len(incoming.data):

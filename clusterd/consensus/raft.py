@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from clusterd.consensus import amnesia, election, following, reads, replication
 from clusterd.consensus.configurations import change_problem
 from clusterd.consensus.core import Core
+from clusterd.consensus.memory import NOWHERE, Position
 from clusterd.consensus.outputs import Ready, Restored, Role, Snapshot
 from clusterd.consensus.progress import Leading
 from clusterd.consensus.settings import RaftSettings
@@ -46,9 +47,16 @@ class Raft:
         now_ms: int,
         *,
         is_amnesiac: bool = False,
+        committed_index: int = 0,
+        held_index: int = 0,
     ) -> None:
+        """`committed_index`: up to where an earlier run knew the log to be committed. `held_index`: from where on it knew
+        that the others lost that (0: nowhere)."""
         self._core = Core(node, restored, settings, random, now_ms)
         self._core.is_amnesiac = is_amnesiac
+        self._core.promised = NOWHERE if is_amnesiac else Position(restored.hard_state.term, 0)
+        self._core.known_committed = 0 if is_amnesiac else min(committed_index, self._core.log.last_index)
+        self._core.held_index = held_index or None
 
     # ---- events ----
 
@@ -75,7 +83,7 @@ class Raft:
         if message.term == core.term:
             return True
         if message.term < core.term:
-            if kind in _FROM_LEADER:
+            if kind in _FROM_LEADER and not core.is_held:
                 core.refuse_append(sender)  # tells an old leader the new term
             return False
         if kind == "vote_reply" and message.vote_reply.is_pre_vote and message.vote_reply.granted:
@@ -235,6 +243,10 @@ class Raft:
         """It is known now that this replica's data lacks something that it promised: it is amnesiac from here on."""
         amnesia.begin(self._at(now_ms), because)
 
+    def outdone(self, is_outdone: bool) -> None:
+        """Most voters went back behind what they promised to this node, and do not know it: it has no part in that."""
+        self._core.is_outdone = is_outdone
+
     def adopt(self, settings: RaftSettings) -> None:
         """Be as patient as these say from the next timer on."""
         self._core.settings = settings
@@ -327,6 +339,46 @@ class Raft:
         return leading is not None and leading.transfer_to is None and not self._core.is_disk_refusing
 
     @property
+    def is_held(self) -> bool:
+        """What is committed here the others lack: it takes no part (see `holding`)."""
+        return self._core.is_held
+
+    @property
+    def held_index(self) -> int | None:
+        """The first entry that is committed here and differs in the present leader's log; None when there is none."""
+        return self._core.held_index
+
+    @property
+    def durable_term(self) -> int:
+        return self._core.term if self._core.durability.is_hard_state_durable else self._core.promised.term
+
+    @property
+    def voted_for(self) -> str:
+        return self._core.voted_for
+
+    @property
+    def promised(self) -> Position:
+        """What this replica has acknowledged, at most: see `memory`."""
+        core = self._core
+        if not core.is_amnesiac and core.durability.is_hard_state_durable:
+            index = core.durability.durable_index
+            index = index if core.leading else min(core.agreed_index, index)
+            core.promised = max(core.promised, Position(core.term, index))
+        return core.promised
+
+    @property
+    def committed(self) -> Position:
+        """The last entry that is known to be committed, and is durable here."""
+        core = self._core
+        index = min(max(core.commit_index, core.known_committed), core.durability.durable_index)
+        return NOWHERE if core.is_amnesiac else Position(core.log.term_at(index) or 0, index)
+
+    @property
+    def has_committed(self) -> bool:
+        """Whether anything was committed with this replica's knowledge in this run."""
+        return self._core.commit_index > self._core.started_index
+
+    @property
     def commit_index(self) -> int:
         return self._core.commit_index
 
@@ -381,6 +433,11 @@ class Raft:
         """On the leader: up to where `peer` has the log on disk, as far as known; 0 otherwise."""
         leading = self._core.leading
         return leading.peers[peer].match_index if leading and peer in leading.peers else 0
+
+    def acknowledged_by(self, peer: NodeId) -> Position:
+        """On the leader: what `peer` promised in this term, as far as known; else nothing."""
+        match_index = self.match_index_of(peer)
+        return Position(self._core.term, match_index) if match_index else NOWHERE
 
     def entry_at(self, index: int) -> Entry | None:
         """None when it was compacted away or is not there."""

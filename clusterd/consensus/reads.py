@@ -19,7 +19,7 @@ def ask(core: Core, context: int) -> None:
     """Answered by a `ReadState` in a later `Ready`."""
     if core.role is Role.LEADER:
         take(core, core.node, context)
-    elif core.leader is None or len(core.forwarded) >= core.settings.reads_pending_max:
+    elif core.is_held or core.leader is None or len(core.forwarded) >= core.settings.reads_pending_max:
         core.reads.append(ReadState(context, None))
     else:
         forward(core, core.leader, context)

@@ -166,7 +166,8 @@ def on_append_reply(core: Core, progress: Progress, message: ConsensusMessage) -
 
 
 def _matched(core: Core, progress: Progress, match_index: int) -> None:
-    invariant(match_index <= core.log.last_index, f"acknowledged up to {match_index}, after our last entry")
+    if match_index > core.log.last_index:
+        return  # it has committed more than this leader has ever heard of: it will find out, and hold (see `holding`)
     if progress.accepted(match_index, core.now_ms):
         advance_commit(core)
 

@@ -40,7 +40,7 @@ from clusterd.model.events import DAEMON_STARTED, DAEMON_STOPPED, note
 from clusterd.model.ids import NodeId
 from clusterd.node import Node, NodeIdentity
 from clusterd.runtime.daemon import Daemon
-from clusterd.runtime.founding import open_storage
+from clusterd.runtime.founding import open_marker, open_storage
 from clusterd.runtime.processes import NodeProcesses
 
 
@@ -67,6 +67,7 @@ async def _run(configuration: NodeConfiguration, config_path: Path, log: LogLine
     started_ms = now_ms()
     disk = SpoiltDisk(Path(configuration.disk_file) if configuration.disk_file else None)
     storage = open_storage(configuration, log.note, disk)
+    marker = open_marker(configuration, storage, log.note)
     daemon_run = secrets.token_hex(4)
     me = NodeId(configuration.node)
     identity = NodeIdentity(configuration.cluster_id, me, daemon_run, present_run_id())
@@ -77,6 +78,7 @@ async def _run(configuration: NodeConfiguration, config_path: Path, log: LogLine
         now_ms=started_ms,
         members=_peers(configuration),
         is_amnesiac=storage.is_amnesiac,
+        marker=marker,
     )
     processes = NodeProcesses(
         run_dir=configuration.run_dir,

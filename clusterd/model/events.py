@@ -67,6 +67,17 @@ AMNESIA_BEGUN = _event(
 AMNESIA_ENDED = _event(
     "amnesia.ended", "info", "The cluster put this node out of the voters: it may be made a voter again.", "index"
 )
+MARKER_UNREADABLE = _event(
+    "marker.unreadable", "warning", "What this node wrote down of its promises cannot be read.", "what", "because"
+)
+LOG_CONTRADICTED = _event(
+    "log.contradicted", "error", "The leader's log differs from what is committed here: this node takes no part.", "leader",
+    "index",
+)  # fmt: skip
+DATA_WENT_BACK = _event(
+    "data.went-back", "error", "Committed changes are on one node only: the others went back to older data.", "peer",
+    "first_index", "last_index", "nodes",
+)  # fmt: skip
 VOTER_REMOVED = _event(
     "voter.removed", "warning", "A voter that lost its data is put out of the voters, to be admitted again.", "peer"
 )

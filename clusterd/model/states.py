@@ -147,6 +147,16 @@ class GroupStatus(StrEnum):
     """An offline failed: something of it may still run."""
 
 
+class DataState(StrEnum):
+    """What a node has of the cluster's database."""
+
+    SOUND = "sound"
+    AMNESIAC = "amnesiac"
+    """It lost what it promised, and has no part in decisions until the others admitted it again."""
+    HELD = "held"
+    """It has committed changes that the others lost, and takes no part."""
+
+
 class NodeStatus(StrEnum):
     """What stands beside a node's state."""
 

@@ -111,6 +111,7 @@ class Beating:
                 wants_answer=peer in asks,
                 hears_datagrams=node.talking.hears_datagrams_of(peer, now_ms, quiet_max_ms),
             )
+            own.memory.CopyFrom(node.memories.told_to(peer, node.wall.read(now_ms)))
             # Two serialized parts in a row are the message that has the fields of both.
             body = datagram + own.SerializeToString()
             if len(body) <= DATAGRAM_BODY_BYTES_MAX:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from clusterd.consensus import Persist
+from clusterd.consensus.memory import Marker
 from clusterd.leader import FenceWish
 from clusterd.model.errors import ClusterError
 from clusterd.model.events import Note
@@ -41,6 +42,13 @@ class Write:
     """Make durable, and say so with `LogWritten`. Writes are made in order."""
 
     persist: Persist
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Keep this beside the log, once all writes before it are durable. One that is not kept is made up for by the next."""
+
+    marker: Marker
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +111,7 @@ Effect: TypeAlias = (
     | SendDatagram
     | KnowMembers
     | Write
+    | Mark
     | RenewLease
     | EndIncarnation
     | StartHost

@@ -18,6 +18,7 @@ from clusterd.model.events import (
 )
 from clusterd.model.ids import GroupId, NodeId, key_of
 from clusterd.model.records import ResourceRecord
+from clusterd.node.alarms import Alarms
 from clusterd.node.effects import AskFence
 from clusterd.node.events import FenceAnswered
 from clusterd.node.handing_over import GivingWay
@@ -54,6 +55,7 @@ class Leading:
         self._leading_since_ms = 0
         self._memory = Memory()
         self._giving_way = GivingWay(node)
+        self._alarms = Alarms(node)
         self._hour = -1
         self._balance_at_ms: int | None = None
         self._was_leading = False
@@ -176,13 +178,14 @@ class Leading:
             self.next_look_ms = None
             return False
         self._mend_voters(now_ms)
+        self._alarms.look(now_ms)
         return self._decide(now_ms)
 
     def _mend_voters(self, now_ms: int) -> None:
         """A voter that lost its data becomes a learner, and a voter again once it has caught up. One change at a time."""
         raft = self._node.replica.raft
         newest = raft.configuration
-        if newest != raft.committed_configuration or raft.transfers_to is not None:
+        if newest != raft.committed_configuration or not raft.takes_proposals:
             return
         caught_up = [node for each in newest.learners if raft.match_index_of(node := NodeId(each)) >= raft.commit_index]
         change = next_change(newest, amnesiacs=raft.amnesiac_peers, caught_up=caught_up)

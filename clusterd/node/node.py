@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from clusterd.consensus import RaftSettings, Restored
+from clusterd.consensus.memory import FRESH, Marker
 from clusterd.database import Database, DatabaseView, Draft
 from clusterd.model import keys
 from clusterd.model.errors import ClusterError, TooLarge, invariant
@@ -19,8 +20,9 @@ from clusterd.model.settings import ClusterSettings, cluster_settings
 from clusterd.node import events as happened
 from clusterd.node.beating import Beating
 from clusterd.node.clocks import ClusterClock, WallReading
-from clusterd.node.effects import Applied, CommitDone, Effect, Noted, Send
+from clusterd.node.effects import Applied, CommitDone, Effect, Mark, Noted, Send
 from clusterd.node.leading import Leading
+from clusterd.node.memories import Memories
 from clusterd.node.owning import Owning
 from clusterd.node.presence import NodeIdentity, Presence
 from clusterd.node.proposals import ForClient, ForLeader, ForOwner, ForPeer, ForTypes, Outcome, Purpose
@@ -68,12 +70,15 @@ class Node:
         now_ms: int,
         members: Iterable[NodeId] = (),
         is_amnesiac: bool = False,
+        marker: Marker = FRESH,
     ) -> None:
-        """`members`: whom to reach as long as the database names nobody."""
+        """`members`: whom to reach as long as the database names nobody. `marker`: what the last run wrote down."""
         self.identity = identity
         self.me = identity.node
+        self.members = tuple(members)
         first = _raft_settings(_settings_in(restored))
-        self.replica = Replica(self.me, restored, first, rng, now_ms, is_amnesiac=is_amnesiac)
+        self.replica = Replica(self.me, restored, first, rng, now_ms, is_amnesiac=is_amnesiac, marker=marker)
+        self.memories = Memories(self.me, identity.daemon_run, self.replica.raft, restored, marker, now_ms)
         self.settings: ClusterSettings = cluster_settings(self.replica.view.cluster())
         self.presence = Presence(identity, self.replica, now_ms)
         self._take_limits()
@@ -109,6 +114,9 @@ class Node:
         self._beat_if_due(now_ms)
         self.replica.raft.tick(now_ms)
         self._settle(now_ms)
+        marker = self.memories.due(now_ms, self.wall.read(now_ms))
+        if marker is not None:
+            self.do(Mark(marker))
         self._expected_tick_ms = self.next_deadline_ms()
         return self._out.effects
 
@@ -206,8 +214,8 @@ class Node:
             case "heartbeat":
                 self._hear_stream(sender, envelope.heartbeat, is_direct=sender == link, now_ms=now_ms, at_ms=at_ms)
             case "consensus":
-                for message in envelope.consensus.messages:
-                    self.replica.raft.receive(sender, message, now_ms)
+                self._take_messages(sender, envelope.consensus.messages, now_ms)
+                self.memories.acknowledged(sender, self.replica.raft.acknowledged_by(sender))
                 self.leading.is_due |= sender in self.replica.raft.configuration.learners  # it may have caught up
             case "propose_request":
                 self._take_proposal(sender, envelope.propose_request, now_ms)
@@ -218,6 +226,10 @@ class Node:
                 self.replica.proposals.answered(reply.context, result, now_ms=now_ms, is_too_large=is_too_large)
             case _:
                 pass
+
+    def _take_messages(self, sender: NodeId, messages: Sequence[ConsensusMessage], now_ms: int) -> None:
+        for message in self.memories.let_in(sender, messages):
+            self.replica.raft.receive(sender, message, now_ms)
 
     def _hear_stream(self, sender: NodeId, heartbeat: Heartbeat, *, is_direct: bool, now_ms: int, at_ms: int) -> None:
         is_new_run = self._is_new_run(sender, heartbeat)
@@ -249,6 +261,9 @@ class Node:
         is_news = self.presence.is_news(sender, heartbeat)
         if not self.presence.receive(sender, heartbeat, is_direct=is_direct, now_ms=at_ms, by_stream=by_stream):
             return False
+        memory = heartbeat.memory if heartbeat.HasField("memory") else None
+        self.memories.hear(sender, heartbeat.daemon_run, memory, now_ms)
+        self._take_messages(sender, (), now_ms)
         if sender == self.replica.raft.leader:
             self.cluster_clock.follow(heartbeat.cluster_ms, now_ms)
         if heartbeat.HasField("beat"):
@@ -340,6 +355,8 @@ class Node:
 
     def _send_waiting(self, now_ms: int) -> None:
         leader = self.replica.raft.leader
+        if self.replica.raft.is_held:
+            return  # what it would propose rests on what the leader does not have
         for context, purpose, transaction, until_ms in self.replica.proposals.due(now_ms):
             if self.replica.is_leader:
                 was_sent = self.replica.proposals.taken(context)

@@ -79,7 +79,7 @@ class Presence:
     @property
     def announced(self) -> Incarnation:
         """The incarnation that others hear of; a node whose run is over says that it may run nothing."""
-        return Incarnation("") if self.is_over else self.incarnation
+        return Incarnation("") if self.is_over or self._replica.raft.is_held else self.incarnation
 
     def lease_start_ms(self) -> int | None:
         """When the newest heartbeat that a majority acknowledged was sent."""
@@ -214,7 +214,8 @@ class Presence:
         if heartbeat.ended_incarnations:
             self._note_ended(sender, [Incarnation(each) for each in heartbeat.ended_incarnations])
         # A replica that lost its data does not know whom it promised to acknowledge no more.
-        may_acknowledge = bool(incarnation) and not self._replica.raft.is_amnesiac
+        raft = self._replica.raft
+        may_acknowledge = bool(incarnation) and not (raft.is_amnesiac or raft.is_held)
         if may_acknowledge and self._replica.acknowledger.acknowledge(sender, incarnation, now_ms):
             configuration = self._replica.raft.configuration
             self._pending_acks[sender] = Ack(

@@ -9,6 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from clusterd.consensus import Persist, Raft, RaftSettings, ReadState, Restored, Role
+from clusterd.consensus.memory import FRESH, Marker
 from clusterd.database import Database, DatabaseView
 from clusterd.membership import Acknowledger
 from clusterd.membership.acknowledger import Standing
@@ -50,8 +51,18 @@ class Replica:
         now_ms: int,
         *,
         is_amnesiac: bool = False,
+        marker: Marker = FRESH,
     ) -> None:
-        self.raft = Raft(node, restored, settings, rng, now_ms, is_amnesiac=is_amnesiac)
+        self.raft = Raft(
+            node,
+            restored,
+            settings,
+            rng,
+            now_ms,
+            is_amnesiac=is_amnesiac,
+            committed_index=marker.committed.index,
+            held_index=marker.held_index,
+        )
         self.database = Database.restore(restored.snapshot.data, restored.snapshot.meta.index)
         self.view = DatabaseView(self.database)
         self.acknowledger = Acknowledger(now_ms)

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 from clusterd.model.disk import DiskCondition
 from clusterd.model.ids import NodeId
+from clusterd.model.states import DataState
+from clusterd.node.memories import Held
 
 if TYPE_CHECKING:
     from clusterd.node.node import Node
@@ -24,6 +26,10 @@ class PeerStatus:
     disk: DiskCondition = DiskCondition()
     may_vote: bool = True
     """False: it has a vote, and what it lost or its disk keep it from giving it."""
+    data: DataState = DataState.SOUND
+    reach_index: int = 0
+    reach_term: int = 0
+    """How far its log goes, as far as known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,7 @@ class NodeStatus:
     incarnation: str = ""
     containment: str = ""
     peers: tuple[PeerStatus, ...] = ()  # every node of the cluster, itself too
+    held: tuple[Held, ...] = ()  # committed changes that only one node has
 
     @property
     def unheard(self) -> tuple[NodeId, ...]:
@@ -63,18 +70,32 @@ def status_of(node: "Node", now_ms: int, *, version: str, quorum_since_wall_ms: 
     now = node.now(now_ms)
     limit_ms = node.settings.silence_max_ms
     peers = []
-    for record in node.replica.view.nodes():
-        is_me = record.name == node.me
-        is_known = detector.last(record.name) is not None
-        age_ms = detector.age_ms(record.name, now_ms) if is_known and not is_me else None
+    for name in [each.name for each in node.replica.view.nodes()] or sorted({node.me, *node.members}):
+        is_me = name == node.me
+        is_known = detector.last(name) is not None
+        age_ms = detector.age_ms(name, now_ms) if is_known and not is_me else None
         is_reachable = is_me or (age_ms is not None and age_ms <= limit_ms)
-        last = detector.last(record.name)
+        last = detector.last(name)
         run = node.presence.incarnation if is_me else last.incarnation if last is not None else ""
         is_leaving = node.presence.is_leaving if is_me else last is not None and last.is_leaving
         disk = node.presence.disk if is_me else last.disk if last is not None else DiskCondition()
-        may_vote = not disk.takes_nothing and not (is_me and raft.is_amnesiac)
+        state, reach = node.memories.data_of(name)
+        may_vote = not disk.takes_nothing and state is DataState.SOUND
+        has_vote = name in voters
         peers.append(
-            PeerStatus(record.name, record.name in voters, is_reachable, age_ms, run, is_leaving, disk, may_vote)
+            PeerStatus(
+                name,
+                has_vote,
+                is_reachable,
+                age_ms,
+                run,
+                is_leaving,
+                disk,
+                may_vote,
+                state,
+                reach.index,
+                reach.term,
+            )
         )
     leader = raft.leader
     deadline_ms = node.owning.lease_deadline_ms()
@@ -94,13 +115,14 @@ def status_of(node: "Node", now_ms: int, *, version: str, quorum_since_wall_ms: 
         incarnation=node.presence.incarnation,
         containment=node.owning.containment,
         peers=tuple(peers),
+        held=node.memories.all_held(now.wall_ms),
     )
 
 
 def is_quorate(node: "Node") -> bool:
     """Whether changes can be committed: this node leads and is ready, or follows a leader that it hears. One that lost
-    its data vouches for nothing before it was admitted again."""
+    its data vouches for nothing before it was admitted again, and one that is held for nothing at all."""
     raft = node.replica.raft
-    if raft.is_amnesiac:
+    if raft.is_amnesiac or raft.is_held:
         return False
     return raft.is_leader_ready if raft.leader == node.me else raft.leader is not None

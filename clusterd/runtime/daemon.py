@@ -108,6 +108,7 @@ class Daemon:
                     await stop_api()
             await self._processes.stop()
             await self._links.stop()
+            self._storage.mark(self.node.memories.marker(self._wall_ms()))
             self._storage.close()
 
     def ask_to_stop(self, because: str) -> None:
@@ -224,6 +225,8 @@ class Daemon:
                 self._links.know_members(effect.nodes)
             case do.Write():
                 self._storage.write(effect.persist)
+            case do.Mark():
+                self._storage.mark(effect.marker)
             case do.RenewLease():
                 self._processes.renew(effect.incarnation, effect.deadline_ms)
             case do.EndIncarnation():

@@ -18,9 +18,11 @@ from pathlib import Path
 
 from clusterd.adapters.configuration import Bootstrap, NodeConfiguration
 from clusterd.adapters.disk_faults import SpoiltDisk
+from clusterd.adapters.marker_file import MARKER, MarkerFile
 from clusterd.adapters.storage import Storage
 from clusterd.adapters.storage_files import IDENTITY
 from clusterd.consensus import Restored, Snapshot
+from clusterd.consensus.memory import Marker
 from clusterd.database import Database, DatabaseView, Draft
 from clusterd.model.errors import DamagedStorage
 from clusterd.model.events import STORAGE_DAMAGED, STORAGE_MISSING, Note, note
@@ -58,6 +60,18 @@ def open_storage(configuration: NodeConfiguration, log: Callable[[Note], None], 
     for each in storage.notes:
         log(each)
     return storage
+
+
+def open_marker(configuration: NodeConfiguration, storage: Storage, log: Callable[[Note], None]) -> Marker:
+    """What the node's last daemon wrote down of its promises; `storage` keeps it up to date from here on. Raises BadInput
+    for another node's or cluster's."""
+    path = Path(configuration.marker_dir or configuration.data_dir) / MARKER
+    file = MarkerFile(path, configuration.cluster_id, configuration.node)
+    marker, notes = file.start()
+    for each in notes:
+        log(each)
+    storage.keep_marker(file)
+    return marker
 
 
 def _begin_with_nothing(configuration: NodeConfiguration, directory: Path, log: Callable[[Note], None]) -> None:

@@ -1,8 +1,9 @@
 """What does a simulated machine find on its disk after a crash, a wipe or a restore? Pure."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from clusterd.consensus import Persist, Restored
+from clusterd.consensus.memory import FRESH, Marker
 from clusterd.consensus.outputs import Snapshot
 from clusterd.wire.consensus_pb2 import Entry, HardState
 
@@ -15,6 +16,7 @@ class Disk:
     snapshot: Snapshot
     entries: dict[int, Entry] = field(default_factory=dict)
     is_amnesiac: bool = False
+    marker: Marker = FRESH
 
     @classmethod
     def wiped(cls) -> "Disk":
@@ -24,7 +26,12 @@ class Disk:
 
     def copy(self) -> "Disk":
         """As a backup of the whole folder has it."""
-        return Disk(self.hard_state, self.snapshot, dict(self.entries), self.is_amnesiac)
+        return Disk(self.hard_state, self.snapshot, dict(self.entries), self.is_amnesiac, self.marker)
+
+    def started(self) -> Marker:
+        """The marker as a daemon finds it that starts, with this start counted."""
+        self.marker = replace(self.marker, boots=self.marker.boots + 1)
+        return self.marker
 
     def write(self, persist: Persist) -> None:
         if persist.is_amnesiac is not None:

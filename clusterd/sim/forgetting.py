@@ -4,11 +4,14 @@ wipe n1                 its data folder is gone
 mark n1 MARK            a copy of its data is kept under that name (also while it runs)
 rollback n1 MARK        its data is that copy again
 
-node n1 amnesiac | sound | votes | has-no-vote     lost nothing: whatever an operator was told is committed is there
+node n1 amnesiac | sound | held | votes | has-no-vote
+lost nothing            whatever an operator was told is committed is there
+told n1 lost            the timeline says that n1 holds what the others lost
 """
 
 from collections.abc import Callable
 
+from clusterd.model.events import DATA_WENT_BACK
 from clusterd.model.ids import NodeId
 from clusterd.sim.cluster import SimCluster
 from clusterd.sim.disk import Disk
@@ -53,6 +56,12 @@ def memory_claim(cluster: SimCluster, words: tuple[str, ...]) -> Callable[[], bo
             return lambda: name in voters(cluster)
         case ("node", name, "has-no-vote"):
             return lambda: name not in voters(cluster)
+        case ("node", name, "held"):
+            return lambda: (node := cluster.machines[NodeId(name)].node) is not None and node.replica.raft.is_held
+        case ("told", name, "lost"):
+            return lambda: any(
+                each.event.name == DATA_WENT_BACK.name and each.event.node == name for each in cluster.events
+            )
         case ("lost", "nothing"):
             return lambda: not lost(cluster)
         case _:

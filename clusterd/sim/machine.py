@@ -118,6 +118,7 @@ class Machine:
 
         def end() -> None:
             if self.node is node:
+                self.disk.marker = node.memories.marker(self.cluster.wall_ms()) if node else self.disk.marker
                 self.cluster.ended_runs.add(self.run_id)
                 self.kill_daemon()
 
@@ -164,6 +165,7 @@ class Machine:
             now_ms=self.clock_ms(),
             members=[each for each in self.cluster.names if each != self.name],
             is_amnesiac=self.disk.is_amnesiac,
+            marker=self.disk.started(),
         )
         self._writing_node = self.node
         self._tick_at_ms = None
@@ -234,6 +236,8 @@ class Machine:
                 self.cluster.network.members[self.name] = effect.nodes
             case do.Write():
                 self._write(effect.persist)
+            case do.Mark():
+                self.disk.marker = effect.marker  # all that it says is durable
             case do.RenewLease():
                 self._local(lambda: self._renew(effect))
             case do.EndIncarnation():

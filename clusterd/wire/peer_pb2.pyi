@@ -331,6 +331,7 @@ class Heartbeat(_message.Message):
     SEQUENCE_FIELD_NUMBER: _builtins.int
     HEARS_DATAGRAMS_FIELD_NUMBER: _builtins.int
     IS_PARTIAL_FIELD_NUMBER: _builtins.int
+    MEMORY_FIELD_NUMBER: _builtins.int
     daemon_run: _builtins.str
     incarnation: _builtins.str
     """empty: no guard, may run nothing"""
@@ -380,6 +381,10 @@ class Heartbeat(_message.Message):
     def disk(self) -> Global___Disk:
         """absent: all is well"""
 
+    @_builtins.property
+    def memory(self) -> Global___Memory:
+        """absent: from a version that remembers nothing"""
+
     def __init__(
         self,
         *,
@@ -405,10 +410,11 @@ class Heartbeat(_message.Message):
         sequence: _builtins.int = ...,
         hears_datagrams: _builtins.bool = ...,
         is_partial: _builtins.bool = ...,
+        memory: Global___Memory | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "beat", b"beat", "disk", b"disk"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "beat", b"beat", "disk", b"disk", "memory", b"memory"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "applied_revision", b"applied_revision", "beat", b"beat", "cluster_ms", b"cluster_ms", "daemon_run", b"daemon_run", "digest_revision", b"digest_revision", "disk", b"disk", "ended_incarnations", b"ended_incarnations", "heard", b"heard", "hears_datagrams", b"hears_datagrams", "incarnation", b"incarnation", "is_leaving", b"is_leaving", "is_partial", b"is_partial", "lease_age_ms", b"lease_age_ms", "memory_percent", b"memory_percent", "processor_percent", b"processor_percent", "refusals", b"refusals", "run_id", b"run_id", "sent_ms", b"sent_ms", "sequence", b"sequence", "state_digest", b"state_digest", "wants_answer", b"wants_answer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "applied_revision", b"applied_revision", "beat", b"beat", "cluster_ms", b"cluster_ms", "daemon_run", b"daemon_run", "digest_revision", b"digest_revision", "disk", b"disk", "ended_incarnations", b"ended_incarnations", "heard", b"heard", "hears_datagrams", b"hears_datagrams", "incarnation", b"incarnation", "is_leaving", b"is_leaving", "is_partial", b"is_partial", "lease_age_ms", b"lease_age_ms", "memory", b"memory", "memory_percent", b"memory_percent", "processor_percent", b"processor_percent", "refusals", b"refusals", "run_id", b"run_id", "sent_ms", b"sent_ms", "sequence", b"sequence", "state_digest", b"state_digest", "wants_answer", b"wants_answer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -443,6 +449,139 @@ class Disk(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Disk: _TypeAlias = Disk  # noqa: Y015
+
+@_typing.final
+class Memory(_message.Message):
+    """What the sender promised, what it remembers of the receiver, and how its data is. See consensus/memory."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOTS_FIELD_NUMBER: _builtins.int
+    PROMISED_FIELD_NUMBER: _builtins.int
+    REACH_FIELD_NUMBER: _builtins.int
+    IS_AMNESIAC_FIELD_NUMBER: _builtins.int
+    HAS_COMMITTED_FIELD_NUMBER: _builtins.int
+    REMEMBERED_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    boots: _builtins.int
+    """how often a daemon was started on the sender's data"""
+    is_amnesiac: _builtins.bool
+    has_committed: _builtins.bool
+    """something was committed with the sender's knowledge in this run"""
+    @_builtins.property
+    def promised(self) -> Global___Position: ...
+    @_builtins.property
+    def reach(self) -> Global___Position:
+        """the sender's term, and how far its log goes"""
+
+    @_builtins.property
+    def remembered(self) -> Global___Remembered:
+        """of the receiver"""
+
+    @_builtins.property
+    def held(self) -> Global___Held:
+        """absent: the leader's log does not contradict the sender's"""
+
+    def __init__(
+        self,
+        *,
+        boots: _builtins.int = ...,
+        promised: Global___Position | None = ...,
+        reach: Global___Position | None = ...,
+        is_amnesiac: _builtins.bool = ...,
+        has_committed: _builtins.bool = ...,
+        remembered: Global___Remembered | None = ...,
+        held: Global___Held | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "promised", b"promised", "reach", b"reach", "remembered", b"remembered"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boots", b"boots", "has_committed", b"has_committed", "held", b"held", "is_amnesiac", b"is_amnesiac", "promised", b"promised", "reach", b"reach", "remembered", b"remembered"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Memory: _TypeAlias = Memory  # noqa: Y015
+
+@_typing.final
+class Position(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TERM_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    term: _builtins.int
+    index: _builtins.int
+    def __init__(
+        self,
+        *,
+        term: _builtins.int = ...,
+        index: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "term", b"term"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Position: _TypeAlias = Position  # noqa: Y015
+
+@_typing.final
+class Remembered(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DAEMON_RUN_FIELD_NUMBER: _builtins.int
+    BOOTS_FIELD_NUMBER: _builtins.int
+    PROMISED_FIELD_NUMBER: _builtins.int
+    daemon_run: _builtins.str
+    boots: _builtins.int
+    @_builtins.property
+    def promised(self) -> Global___Position: ...
+    def __init__(
+        self,
+        *,
+        daemon_run: _builtins.str = ...,
+        boots: _builtins.int = ...,
+        promised: Global___Position | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["promised", b"promised"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boots", b"boots", "daemon_run", b"daemon_run", "promised", b"promised"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Remembered: _TypeAlias = Remembered  # noqa: Y015
+
+@_typing.final
+class Held(_message.Message):
+    """The sender holds committed entries that the others lost: from `first_index` to `last_index`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_INDEX_FIELD_NUMBER: _builtins.int
+    LAST_INDEX_FIELD_NUMBER: _builtins.int
+    UNTIL_WALL_MS_FIELD_NUMBER: _builtins.int
+    WENT_BACK_FIELD_NUMBER: _builtins.int
+    first_index: _builtins.int
+    last_index: _builtins.int
+    until_wall_ms: _builtins.int
+    """the last of them was acknowledged by then"""
+    @_builtins.property
+    def went_back(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """who had acknowledged them"""
+
+    def __init__(
+        self,
+        *,
+        first_index: _builtins.int = ...,
+        last_index: _builtins.int = ...,
+        until_wall_ms: _builtins.int = ...,
+        went_back: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_index", b"first_index", "last_index", b"last_index", "until_wall_ms", b"until_wall_ms", "went_back", b"went_back"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Held: _TypeAlias = Held  # noqa: Y015
 
 @_typing.final
 class ProposeRequest(_message.Message):

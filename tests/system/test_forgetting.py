@@ -67,6 +67,38 @@ def test_a_node_without_its_data_makes_no_quorum() -> None:
         _wait_for(lambda: all(nodes.groups(name) == ["kept"] for name in ALL), "the change everywhere")
 
 
+def test_a_majority_that_went_back_is_told() -> None:
+    """Two of three are restored to copies from before changes that they acknowledged; only the third knows of these."""
+    with lab(profile="fast") as running:
+        nodes = Nodes(running)
+        copies = {name: nodes.data[name].with_name("copy") for name in ("n2", "n3")}
+        for name, copy in copies.items():
+            shutil.copytree(nodes.data[name], copy)
+        for number in range(5):
+            running.ctl("group", "create", f"kept{number}")
+        for name in ALL:
+            running.ctl("lab", "stop", name)
+        for name, copy in copies.items():
+            shutil.rmtree(nodes.data[name])
+            copy.rename(nodes.data[name])
+            running.ctl("lab", "start", name)
+        _wait_for(lambda: nodes.is_quorate("n2"), "those who went back to go on")
+        running.ctl("lab", "start", "n1")
+        _wait_for(lambda: _says_lost(nodes, "n2"), "the loss to be told")
+        _stays(lambda: not nodes.is_quorate("n1"), 3.0)
+        assert [each["node"] for each in running.ctl("events")["events"] if each["name"] == "data.went-back"] == ["n1"]
+        assert [each["member_state"] for each in (nodes.ask("n2", "/v1/nodes") or {})["nodes"]] == [
+            "held",
+            "voter",
+            "voter",
+        ]
+
+
+def _says_lost(nodes: Nodes, name: str) -> bool:
+    seen = nodes.ask(name, "/v1/status")
+    return seen is not None and any("n1 holds the changes" in each for each in seen["problems"])
+
+
 def test_a_lone_voter_knows_the_time() -> None:
     """It leads at once, and what it decides first bears the time of day."""
     with lab(nodes=1, profile="fast") as running:

@@ -1,0 +1,49 @@
+"""What does the API say of data that nodes lost, or that the others lost? Pure."""
+
+from collections.abc import Iterator
+
+from clusterd.api.port import NodeStatus, PeerStatus
+from clusterd.api.times import time_text
+from clusterd.model.states import DataState
+
+HELD_HINT = (
+    "Nothing here is whole: compare it with what you know. Restore newer copies of the nodes that went back, or delete the "
+    "data folder of {node} to go on without these changes"
+)
+
+
+def member_state(peer: PeerStatus | None) -> str:
+    """joining, voter, held or amnesiac."""
+    if peer is None:
+        return "joining"
+    match peer.data:
+        case DataState.AMNESIAC | DataState.HELD:
+            return peer.data.value
+        case _:
+            return "voter" if peer.has_vote else "joining"
+
+
+def data_problems(status: NodeStatus) -> Iterator[str]:
+    """Committed changes that only some nodes have."""
+    for held in status.held:
+        who = ", ".join(held.went_back) or "a majority"
+        until = f", acknowledged until {time_text(held.until_wall_ms)}," if held.until_wall_ms else ""
+        yield (
+            f"{held.node} holds the changes {held.first_index} to {held.last_index}{until} which {who} had and lost: "
+            f"their data is older than what they acknowledged. {HELD_HINT.format(node=held.node)}"
+        )
+
+
+def what_is_kept(status: NodeStatus) -> str:
+    """Which node has what, in a sentence, where some lost their data; empty where none did."""
+    if all(each.data is DataState.SOUND for each in status.peers):
+        return ""
+    parts = []
+    for peer in status.peers:
+        if not peer.is_reachable:
+            parts.append(f"{peer.node} cannot be asked")
+        elif peer.data is DataState.AMNESIAC:
+            parts.append(f"{peer.node} lost its data and has no vote until the others admit it")
+        else:
+            parts.append(f"{peer.node} holds all up to change {peer.reach_index} of term {peer.reach_term}")
+    return "; ".join(parts)
