@@ -61,7 +61,7 @@ class Memories:
         self._before = marker
         self._was_amnesiac = raft.is_amnesiac
         self._peers: dict[NodeId, Remembered] = dict(marker.peers)
-        self._earlier: dict[NodeId, Position] = {peer: each.position for peer, each in marker.peers.items()}
+        self._earlier: dict[NodeId, Position] = {}
         """What earlier runs of a peer promised: the present one must know it."""
         self._present: dict[NodeId, _Present] = {}
         self.held_elsewhere: dict[NodeId, Held] = {}

@@ -32,6 +32,7 @@ from clusterd.node.talking import Talking
 from clusterd.node.watching import Watching
 from clusterd.node.writing import Writing
 from clusterd.owner import HostEnd, Now
+from clusterd.wire.consensus_pb2 import ConsensusMessage
 from clusterd.wire.peer_pb2 import ConsensusBatch, Envelope, Heartbeat, ProposeReply, ProposeRequest
 from clusterd.wire.records_pb2 import Transaction
 
@@ -267,7 +268,7 @@ class Node:
         if sender == self.replica.raft.leader:
             self.cluster_clock.follow(heartbeat.cluster_ms, now_ms)
         if heartbeat.HasField("beat"):
-            self.replica.raft.receive(sender, heartbeat.beat, now_ms)
+            self._take_messages(sender, (heartbeat.beat,), now_ms)
         self.leading.compare_digest(sender, heartbeat)
         self.leading.is_due |= is_news  # everything else is looked at with the own beat
         return True
