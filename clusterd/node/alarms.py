@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from clusterd.model.events import DATA_WENT_BACK
 from clusterd.model.records import EventRecord
 from clusterd.node.memories import Held
-from clusterd.node.proposals import ForLeader
+from clusterd.node.proposals import ForAlarm
 
 if TYPE_CHECKING:
     from clusterd.node.node import Node
@@ -38,4 +38,4 @@ class Alarms:
                     because=f"{', '.join(held.went_back) or 'a majority'} acknowledged them and went back to older data",
                 )
             )
-            node.submit(ForLeader(f"data/{held.node}"), draft.build(node.next_request_id()), now_ms)
+            node.submit(ForAlarm(), draft.build(node.next_request_id()), now_ms)

@@ -25,7 +25,7 @@ from clusterd.node.leading import Leading
 from clusterd.node.memories import Memories
 from clusterd.node.owning import Owning
 from clusterd.node.presence import NodeIdentity, Presence
-from clusterd.node.proposals import ForClient, ForLeader, ForOwner, ForPeer, ForTypes, Outcome, Purpose
+from clusterd.node.proposals import ForAlarm, ForClient, ForLeader, ForOwner, ForPeer, ForTypes, Outcome, Purpose
 from clusterd.node.reading import Reads
 from clusterd.node.replica import Replica
 from clusterd.node.talking import Talking
@@ -355,9 +355,8 @@ class Node:
         return f"{self.me}.{self.identity.daemon_run}.{self._next_request}"
 
     def _send_waiting(self, now_ms: int) -> None:
-        leader = self.replica.raft.leader
-        if self.replica.raft.is_held:
-            return  # what it would propose rests on what the leader does not have
+        # What a held node would propose rests on what the leader does not have.
+        leader = self.replica.raft.leader if not self.replica.raft.is_held else None
         for context, purpose, transaction, until_ms in self.replica.proposals.due(now_ms):
             if self.replica.is_leader:
                 was_sent = self.replica.proposals.taken(context)
@@ -383,6 +382,8 @@ class Node:
                 succeeded = outcome.result is not None and outcome.result.succeeded
                 revision = outcome.result.revision if outcome.result is not None else 0
                 self.owning.reported(proposal, now_ms, has_succeeded=succeeded, revision=revision, refused=refused)
+            case ForAlarm():
+                pass
             case ForTypes():
                 self.owning.types_settled(refused, now_ms)
             case _:

@@ -50,7 +50,12 @@ class ForTypes:
     names: tuple[str, ...]
 
 
-Purpose: TypeAlias = ForClient | ForPeer | ForLeader | ForOwner | ForTypes
+@dataclass(frozen=True, slots=True)
+class ForAlarm:
+    """Something for the timeline: whoever was told shall know it, and nothing follows from the answer."""
+
+
+Purpose: TypeAlias = ForClient | ForPeer | ForLeader | ForOwner | ForTypes | ForAlarm
 
 
 @dataclass(frozen=True, slots=True)
