@@ -27,6 +27,7 @@ BENCHMARKS: Mapping[str, tuple[str, ...]] = {
     "idle": ("idle", "idle --nodes 16"),
     "doors": ("doors",),
     "loss": ("loss",),
+    "rest": ("rest",),
     "disks": ("disks",),
     "virtual_machines": ("virtual_machines",),
 }

@@ -27,10 +27,10 @@ class ClusterPort(Protocol):
         """On return `view()` includes every commit acknowledged before the call. Raises NoQuorum, UnknownOutcome."""
         ...
 
-    async def commit(self, transaction: Transaction, timeout_ms: int) -> TransactionResult:
-        """Commit from any node; on return the local view includes it.
+    async def commit(self, transaction: Transaction, timeout_ms: int, term: int = 0) -> TransactionResult:
+        """Commit from any node; on return the local view includes it. With `term`: only as the leader of that term.
 
-        A failed compare is no exception but `succeeded` False. Raises NoQuorum, UnknownOutcome, TooLarge, Busy.
+        A failed compare is no exception but `succeeded` False. Raises NoQuorum, UnknownOutcome, TooLarge, Busy, NotLeader.
         """
         ...
 

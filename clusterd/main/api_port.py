@@ -26,8 +26,8 @@ class DaemonPort:
     async def linearizable(self, timeout_ms: int) -> None:
         await self._daemon.clients.linearizable(timeout_ms)
 
-    async def commit(self, transaction: Transaction, timeout_ms: int) -> TransactionResult:
-        return await self._daemon.clients.commit(transaction, timeout_ms)
+    async def commit(self, transaction: Transaction, timeout_ms: int, term: int = 0) -> TransactionResult:
+        return await self._daemon.clients.commit(transaction, timeout_ms, term)
 
     async def changes(self, after_revision: int) -> None:
         await self._daemon.clients.changes(after_revision)

@@ -87,8 +87,7 @@ RECORD_OF_PREFIX: dict[str, type[Record]] = {
 
 def prefix_of(key: str) -> str:
     """The prefix that says which record a key holds: 'group/web' → 'group/'."""
-    head, slash, _ = key.partition("/")
-    return head + slash
+    return key[: key.find("/") + 1] or key
 
 
 def node(name: str) -> str:

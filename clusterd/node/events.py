@@ -170,6 +170,8 @@ class CommitAsked:
     context: int
     transaction: Transaction
     until_ms: int
+    term: int = 0
+    """Only as the leader of this term: else it is refused, and not sent to another. 0: whoever leads."""
 
 
 @dataclass(frozen=True, slots=True)

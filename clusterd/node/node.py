@@ -13,7 +13,7 @@ from clusterd.consensus import RaftSettings, Restored
 from clusterd.consensus.memory import FRESH, Marker
 from clusterd.database import Database, DatabaseView, Draft
 from clusterd.model import keys
-from clusterd.model.errors import ClusterError, TooLarge, invariant
+from clusterd.model.errors import ClusterError, NotLeader, TooLarge, invariant
 from clusterd.model.events import LINK_BROKEN, LINK_OPENED, LOOP_LATE, Note, note
 from clusterd.model.ids import NodeId
 from clusterd.model.settings import ClusterSettings, cluster_settings
@@ -171,7 +171,8 @@ class Node:
             case happened.FenceAnswered():
                 self.leading.fence_answered(event, now_ms)
             case happened.CommitAsked():
-                self.submit(ForClient(event.context), event.transaction, now_ms, until_ms=event.until_ms)
+                purpose = ForClient(event.context, event.term)
+                self.submit(purpose, event.transaction, now_ms, until_ms=event.until_ms)
             case happened.ReadAsked():
                 self.reads.ask(event.context, event.until_ms)
             case (
@@ -331,11 +332,14 @@ class Node:
     ) -> None:
         """Have a transaction committed, here or at the leader; the outcome comes back to `purpose`."""
         until = until_ms if until_ms is not None else now_ms + INTERNAL_PATIENCE_MS
+        term = purpose.term if isinstance(purpose, ForClient) else 0
         try:
+            if term and term != self.replica.raft.term:
+                raise NotLeader(asked=self.me, leader=self.replica.raft.leader, term=self.replica.raft.term)
             cluster_ms = self.cluster_clock.read(now_ms)
             self.replica.propose(purpose, transaction, cluster_ms=cluster_ms, until_ms=until, now_ms=now_ms)
         except ClusterError as error:
-            if error.retryable and not isinstance(purpose, (ForLeader, ForPeer)):
+            if error.retryable and not term and not isinstance(purpose, (ForLeader, ForPeer)):
                 again_ms = now_ms + TRY_AGAIN_MS if self.replica.is_leader else 0
                 self.replica.proposals.wait(
                     purpose,

@@ -18,7 +18,10 @@ SEND_AGAIN_MS = 1000
 
 @dataclass(frozen=True, slots=True)
 class ForClient:
+    """`term`: it counts only when this node commits it as the leader of that term; 0: whoever leads."""
+
     context: int
+    term: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,7 @@ class Proposals:
     def _lost(self, purpose: Purpose, transaction: Transaction, until_ms: int) -> None:
         if isinstance(purpose, ForLeader):
             self._outcomes.append(Outcome(purpose, None, NoQuorum("the entry was replaced by a new leader's")))
-        elif isinstance(purpose, ForPeer):
+        elif isinstance(purpose, ForPeer) or (isinstance(purpose, ForClient) and purpose.term):
             self._outcomes.append(Outcome(purpose, None, UnknownOutcome("the leader changed meanwhile")))
         else:
             self.wait(purpose, transaction, until_ms, may_have_taken_effect=True)

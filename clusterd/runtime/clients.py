@@ -68,10 +68,10 @@ class Clients:
 
     # ---- requests ----
 
-    async def commit(self, transaction: Transaction, timeout_ms: int) -> TransactionResult:
+    async def commit(self, transaction: Transaction, timeout_ms: int, term: int = 0) -> TransactionResult:
         """Commit from any node; on return the local view includes it, unless this node was cut off meanwhile.
 
-        Raises NoQuorum, UnknownOutcome, TooLarge.
+        With `term`: only as the leader of that term, else NotLeader. Raises NoQuorum, UnknownOutcome, TooLarge.
         """
         if transaction.ByteSize() > TRANSACTION_BYTES_MAX:
             raise TooLarge(
@@ -79,9 +79,9 @@ class Clients:
                 hint="split it into several",
             )
         context, answer = self._ask(self._commits)
-        self._post(CommitAsked(context, transaction, now_ms() + timeout_ms))
+        self._post(CommitAsked(context, transaction, now_ms() + timeout_ms, term))
         result = await self._wait(answer, self._commits, context, timeout_ms)
-        if result.succeeded:
+        if result.succeeded and result.revision > self._asked.revision:
             # It is committed, whatever happens here: a node that is cut off now only does not see it yet.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout_ms / 1000):
@@ -224,17 +224,23 @@ class Clients:
         asked: NodeId | None = None,
     ) -> "T":
         """The node answers in time by itself; a little more patience is for a node that does not run."""
+        silence = asyncio.get_running_loop().call_later(
+            timeout_ms / 1000 + 1, _give_up, answer, asked or self._asked.me
+        )
         try:
-            async with asyncio.timeout(timeout_ms / 1000 + 1):
-                return await answer
-        except TimeoutError as error:
-            raise _no_answer(asked or self._asked.me) from error
+            return await answer
         finally:
+            silence.cancel()
             waiting.pop(context, None)
 
 
 def _no_answer(node: NodeId) -> UnknownOutcome:
     return UnknownOutcome(f"{node} did not answer in time", hint="look at the state before repeating")
+
+
+def _give_up(answer: "asyncio.Future[T]", node: NodeId) -> None:
+    if not answer.done():
+        answer.set_exception(_no_answer(node))
 
 
 def _settle(

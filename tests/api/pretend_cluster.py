@@ -8,7 +8,7 @@ from clusterd.api.port import NodeStatus, PeerStatus
 from clusterd.database import Database, DatabaseView, Draft
 from clusterd.model import keys
 from clusterd.model.drains import DrainRecord
-from clusterd.model.errors import NoQuorum, NotFound, UnknownOutcome
+from clusterd.model.errors import NoQuorum, NotFound, NotLeader, UnknownOutcome
 from clusterd.model.ids import GroupId, Incarnation, NodeId, ResourceId
 from clusterd.model.maintenance import group_hands_off
 from clusterd.model.records import (
@@ -62,6 +62,10 @@ class PretendCluster:
         self.conflicts_left = 0
         self.is_silent = False
         self.loses_answers = 0
+        self.leader, self.term = "n1", 7
+        self.reads = 0
+        self.committed_in: list[int] = []
+        """The terms that commits insisted on; 0: none."""
         self.wall_ms = WALL_MS
         self.cluster_ms = 1000
         self.logs: dict[str, bytes] = {}
@@ -102,8 +106,8 @@ class PretendCluster:
         return NodeStatus(
             node=self.node,
             version="0.1.0",
-            term=7,
-            leader=NodeId("n1") if self.is_quorate else None,
+            term=self.term,
+            leader=NodeId(self.leader) if self.is_quorate else None,
             is_quorate=self.is_quorate,
             voters_reachable=3 if self.is_quorate else 1,
             voters_needed=2,
@@ -116,11 +120,15 @@ class PretendCluster:
 
     async def linearizable(self, timeout_ms: int) -> None:
         await asyncio.sleep(0)
+        self.reads += 1
         if not self.is_quorate:
             raise NoQuorum("n2 reaches 1 of 3 votes and needs 2", hint="start the missing nodes")
 
-    async def commit(self, transaction: Transaction, timeout_ms: int) -> TransactionResult:
+    async def commit(self, transaction: Transaction, timeout_ms: int, term: int = 0) -> TransactionResult:
         await asyncio.sleep(0)
+        self.committed_in.append(term)
+        if term and term != self.term:
+            raise NotLeader(asked=self.node, leader=None, term=self.term)
         if self.is_silent:
             raise UnknownOutcome("no answer within the time", hint="look whether it happened, then repeat it")
         if self.conflicts_left:
