@@ -33,6 +33,7 @@ from clusterd.api.waits import wait_problems
 from clusterd.database import DatabaseView, Draft
 from clusterd.leader.namesakes import held_names
 from clusterd.model import keys
+from clusterd.model.clients import client_note
 from clusterd.model.events import CONFIGURATION_APPLIED
 from clusterd.model.ids import key_of
 from clusterd.model.manifest import (
@@ -278,6 +279,7 @@ class _Application:
             self._refusals += name_refusals(self._held_names(), after.name, after.group)
             self._plan.draft.replace(after)
             self._plan.add("create", "resource", after.name, f"in group {after.group}", f"type {after.type}")
+            self._plan.notes += client_note(after.private, after.name)
             return
         found = running_refusals(group, before, after) if spec.type else []
         self._add(spec, [each for each in found if each.part != "depends_on"])

@@ -31,6 +31,7 @@ from clusterd.api.waits import wait_problems
 from clusterd.database import DatabaseView, Draft
 from clusterd.leader.namesakes import held_names
 from clusterd.model import keys
+from clusterd.model.clients import client_note
 from clusterd.model.dependencies import BadDependency, parse_dependency
 from clusterd.model.errors import Refused
 from clusterd.model.events import CONFIGURATION_APPLIED
@@ -69,6 +70,7 @@ def resource_create(name: str, group_name: str, type_name: str, edit: ResourceEd
         made.draft.replace(after).replace(group)
         made.add("create", "resource", name, f"in group {group.name}", f"type {after.type}")
         made.notes += resource_notes(after.properties, type_times(view, after.type))
+        made.notes += client_note(after.private, after.name)
         made.notes += owner_notes(group, _with(view, after))
         text = f"resource {name} created in group {group.name}"
         made.event(asked, CONFIGURATION_APPLIED, text, group=group.name, resource=name)
@@ -102,6 +104,8 @@ def put_resource(view: DatabaseView, asked: Asked, plan: Plan, before: ResourceR
         plan.draft.expect(keys.node(each))
     plan.add("update", "resource", before.name, *resource_differences(before, after))
     plan.notes += resource_notes(after.properties, type_times(view, after.type))
+    if after.private != before.private:
+        plan.notes += client_note(after.private, after.name)
     if after.depends_on != before.depends_on:
         # What may change depends on what is online, and that is in the owner's report.
         plan.draft.expect(keys.assignment(before.group)).expect(keys.report(before.group))

@@ -229,6 +229,13 @@ STALE_REFUSED = _event("stale.refused", "warning", "An old generation or incarna
 
 # ---- processes of the node ----
 GUARD_CONNECTED = _event("guard.connected", "info", "The guard answered.", "incarnation", "containment")
+CONTAINMENT_WEAK = _event(
+    "containment.weak",
+    "warning",
+    "This node cannot make control groups: what forks away twice and clears or overwrites its environment is not found "
+    "when its resource stops, only when the host or the run lease ends.",
+    "containment",
+)
 GUARD_LOST = _event("guard.lost", "error", "The guard is gone, and with it everything that ran here.", "because")
 INCARNATION_ENDED = _event("incarnation.ended", "warning", "A run of the guard is over.", "incarnation", "because")
 RESOURCE_SET_APART = _event(

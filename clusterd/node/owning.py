@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from clusterd.model import keys
 from clusterd.model.events import (
+    CONTAINMENT_WEAK,
     GUARD_CONNECTED,
     GUARD_LOST,
     INCARNATION_ENDED,
@@ -26,6 +27,9 @@ from clusterd.owner import HostEnd, Now, Owner, OwnerProposal
 
 if TYPE_CHECKING:
     from clusterd.node.node import Node
+
+WEAK_CONTAINMENT = "process-tree"
+"""The guard's word for the kind that cannot hold everything (GuardState.containment)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +241,8 @@ class Owning:
         self.containment = event.containment
         if event.incarnation != self._node.presence.incarnation:
             self._node.say(note(GUARD_CONNECTED, incarnation=event.incarnation, containment=event.containment))
+            if event.containment == WEAK_CONTAINMENT:
+                self._node.say(note(CONTAINMENT_WEAK, containment=event.containment))
             self._begin(event.incarnation, event.deadline_ms, now_ms, hosts=event.hosts)
 
     def _begin(self, incarnation: Incarnation, deadline_ms: int, now_ms: int, *, hosts: tuple[str, ...] = ()) -> None:

@@ -13,8 +13,10 @@ HEALTHS = {
 
 
 def answered(message: str) -> str:
-    """What goes over the wire: bounded, and text whatever it was."""
-    text = message.encode(errors="replace").decode()
+    """What goes over the wire: one line, bounded, and text whatever it was. Lines of output are told beside each other, and
+    what no terminal should be told is passed over."""
+    lines = (line.strip() for line in message.encode(errors="replace").decode().splitlines())
+    text = " | ".join("".join(each if each.isprintable() else " " for each in line) for line in lines if line)
     return text if len(text) <= MESSAGE_LENGTH_MAX else text[:MESSAGE_LENGTH_MAX] + " …"
 
 

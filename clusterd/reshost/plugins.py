@@ -11,6 +11,7 @@ import importlib.util
 import inspect
 import json
 import os
+import stat
 import sys
 import zlib
 from collections.abc import Callable, Sequence
@@ -131,6 +132,9 @@ def _load_folder(folder: str, found: Plugins, loading: _Loading) -> None:
     except OSError as error:
         found.troubles.append(f"plug-in folder {folder}: {error.strerror}")
         return
+    if problem := _strangers_write(folder):
+        found.troubles.append(f"plug-in folder {folder}: {problem}")
+        return
     for name in names:
         if name.endswith(".py") and not name.startswith(("_", ".")):
             load_file(os.path.join(folder, name), found, loading)
@@ -138,6 +142,9 @@ def _load_folder(folder: str, found: Plugins, loading: _Loading) -> None:
 
 def load_file(path: str, found: Plugins, loading: _Loading | None = None) -> None:
     """Every ResourceType that the file defines."""
+    if problem := _strangers_write(path):
+        found.troubles.append(f"{path}: {problem}")
+        return
     try:
         module = (loading or _Loading(None)).load(path, path, lambda: _import(path))
     except (Exception, SystemExit) as error:  # the boundary to plug-in code
@@ -156,13 +163,29 @@ def _is_defined_type(each: object, module: ModuleType) -> TypeGuard[type[Resourc
     return each.__module__ == module.__name__ and not each.__name__.startswith("_")
 
 
+def _strangers_write(path: str) -> str:
+    """Whose code it would be: what runs here runs with this node's rights."""
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        return error.strerror or "it cannot be looked at"
+    if found.st_uid not in (0, os.geteuid()):
+        return f"it belongs to user {found.st_uid}, whose code would run as this node: chown it to this node's user"
+    if found.st_mode & stat.S_IWOTH:
+        return "everybody may write to it, and it would run as this node: chmod o-w"
+    return ""
+
+
 def _import(path: str) -> ModuleType:
+    """Beside the file lie modules of its own, which it imports by name; what is installed goes before them."""
     name = f"clusterd_plugin_{os.path.basename(path)[:-3]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is no Python module")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    if (beside := os.path.dirname(os.path.realpath(path))) not in sys.path:
+        sys.path.append(beside)
     spec.loader.exec_module(module)
     return module
 

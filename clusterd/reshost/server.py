@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError
 from clusterd.adapters.boot_clock import BootTimer
 from clusterd.adapters.frames import FrameBuffer, FrameTooLarge, framed
 from clusterd.adapters.plain_log import log
+from clusterd.reshost.answers import answered
 from clusterd.reshost.host import Host
 from clusterd.wire import host_pb2
 
@@ -144,7 +145,7 @@ class Connection(asyncio.Protocol):
         def on_progress(message: str) -> None:
             nonlocal checkpoint
             checkpoint += 1
-            progress = host_pb2.CallProgress(message=message[:1000], checkpoint=checkpoint)
+            progress = host_pb2.CallProgress(message=answered(message[:1000]), checkpoint=checkpoint)
             self.send(host_pb2.HostMessage(answers=request, progress=progress))
 
         answer = await host.call(call, on_progress)

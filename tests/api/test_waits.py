@@ -79,3 +79,13 @@ async def test_a_manifest_is_judged_with_the_types_it_sets(client: TestClient, c
     longer = "resource_types:\n  - {name: generic_service, properties: {deadlock_timeout: 15min}}\n" + manifest
     assert (await apply(client, longer))["http"] == 200
     assert (await get(client, "/v1/resources/web-server"))["http"] == 200
+
+
+async def test_a_client_of_another_daemon_is_told_when_it_is_applied(
+    client: TestClient, cluster: PretendCluster
+) -> None:
+    manifest = MANIFEST.replace('[python3, -m, http.server, "8081"]', "[docker, run, web]")
+    found = await apply(client, manifest)
+    assert [each for each in found["notes"] if "web-server starts docker, and only that client" in each]
+    found = await patch(client, "/v1/resources/web-server", command=["systemd-run", "web"])
+    assert [each for each in found["notes"] if "web-server starts systemd-run" in each]
