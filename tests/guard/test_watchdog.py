@@ -38,7 +38,7 @@ def heard(reader: int, *, within_ms: int) -> bytes:
     os.set_blocking(reader, False)
     until = now_ms() + within_ms
     while now_ms() < until:
-        select.select([reader], [], [], (until - now_ms()) / 1000)
+        select.select([reader], [], [], max(until - now_ms(), 0) / 1000)
         try:
             found = os.read(reader, 4096)
         except BlockingIOError:
