@@ -15,7 +15,7 @@ from clusterd.api.observed import ObservedGroup, ObservedResource, why_not_place
 from clusterd.api.port import NodeStatus
 from clusterd.database import DatabaseView
 from clusterd.model.dependencies import parse_dependency
-from clusterd.model.durations import rough_text
+from clusterd.model.durations import until_text
 from clusterd.model.ids import key_of
 from clusterd.model.records import AssignmentRecord
 from clusterd.model.states import REST, GroupStatus, MembershipState, Order, ResourceState, Wanted
@@ -63,7 +63,7 @@ class _Case:
 
     def when(self, cluster_ms: int) -> str:
         """' in 5 s', or nothing for a moment that is not known."""
-        return f" in {rough_text(max(0, cluster_ms - self.status.cluster_ms))}" if cluster_ms else ""
+        return f" {until_text(cluster_ms - self.status.cluster_ms)}" if cluster_ms else ""
 
 
 def why_group_is_not_running(view: DatabaseView, status: NodeStatus, group: ObservedGroup) -> Reason | None:

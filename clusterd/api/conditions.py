@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from clusterd.api.finding import find_group, find_node, find_resource, observe
-from clusterd.api.group_views import because, next_action
+from clusterd.api.group_views import because, next_action, planned_text
 from clusterd.api.maintenance import groups_on, waiting_groups
 from clusterd.api.migrating import LEAVING, is_queued_move, migration_text
 from clusterd.api.node_views import current_drain, drain_text, is_quarantined, node_state, pause_view
@@ -200,7 +200,7 @@ def failed_for_good(group: ObservedGroup, status: NodeStatus) -> str:
     if not hopeless:
         return ""
     step = next_action(group, status)
-    later = f"; {step['what']} at {step['at']}" if step is not None and step["at"] else ""
+    later = f"; {planned_text(step)}" if step is not None and step["at"] else ""
     told = "; ".join(f"{each.record.name}: {each.cause}" for each in hopeless)
     return f"group {group.record.name} failed on {group.owner} and is not tried again now: {told}{later}"
 

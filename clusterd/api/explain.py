@@ -9,7 +9,7 @@ from typing import Any
 
 from clusterd.api.causes import Reason, brief, why_group_is_not_running, why_resource_is_not_running
 from clusterd.api.finding import find_node, find_resource, observe
-from clusterd.api.group_views import Document, because, group_view, next_action, restarts_view
+from clusterd.api.group_views import Document, because, group_view, next_action, planned_text, restarts_view
 from clusterd.api.node_views import evidence_view, is_without_guard, node_view
 from clusterd.api.observed import ObservedGroup, ObservedResource, observe_group
 from clusterd.api.port import NodeStatus
@@ -17,12 +17,13 @@ from clusterd.api.returning import why_not_back
 from clusterd.api.times import time_text, wall_of
 from clusterd.api.views import document
 from clusterd.database import DatabaseView
+from clusterd.model.counts import counted, times
 from clusterd.model.durations import rough_text
 from clusterd.model.ids import NodeId, key_of
 from clusterd.model.records import Decision, Step
 from clusterd.model.settings import group_settings, resource_settings
 from clusterd.model.states import REST, DrainState, MembershipState, Order, ResourceState, RestartAction, Wanted
-from clusterd.owner.policy import counter_text, window_text
+from clusterd.owner.policy import counter_text, restart_limit, window_text
 
 _SHOWN = (
     "state",
@@ -190,10 +191,12 @@ def _failovers(view: DatabaseView, status: NodeStatus, group: ObservedGroup) -> 
 
 def _next_text(status: NodeStatus, group: ObservedGroup, reason: Reason | None) -> str:
     if not status.is_quorate:
-        return f"nothing, until {status.node} reaches {status.voters_needed} votes again"
+        if status.voters_reachable >= status.voters_needed:
+            return "nothing, until a leader is elected"
+        return f"nothing, until {status.node} reaches {counted(status.voters_needed, 'vote')} again"
     planned = next_action(group, status)
     if planned is not None:
-        return str(planned["what"]) + ("" if planned["in_ms"] is None else f" in {rough_text(planned['in_ms'])}")
+        return planned_text(planned)
     rule = reason.rule if reason is not None else ""
     if rule in _NEXT_OF_RULE:
         return _NEXT_OF_RULE[rule]
@@ -268,8 +271,10 @@ def _policy(resource: ObservedResource) -> str:
     if settings.restart_action is RestartAction.NOTHING:
         return "after a failure it stays failed"
     end = "stays failed" if settings.restart_action is RestartAction.RESTART else "moves its group to another node"
-    limit, window = settings.restart_threshold, rough_text(settings.restart_period_ms)
-    return f"after a failure it is restarted up to {limit} times within {window}, then it {end}"
+    limit, window = restart_limit(settings), rough_text(settings.restart_period_ms)
+    if not limit:
+        return f"after a failure it is not restarted where it is: it {end}"
+    return f"after a failure it is restarted at most {times(limit)} within {window}, then it {end}"
 
 
 # ---- nodes ----
@@ -283,13 +288,24 @@ def _exits(view: DatabaseView, status: NodeStatus, name: NodeId) -> list[str | N
 
 def _node_next(view: DatabaseView, status: NodeStatus, is_expelling: bool, shown: Document) -> str:
     if is_expelling:
-        return "its groups move as soon as it is proven that it runs nothing: by its guard, a fence agent, or its lease"
+        what = "its groups move" if shown["groups"] else "it counts as down"
+        return f"{what} as soon as it is proven that it runs nothing: by its guard, a fence agent, or its lease"
     if is_without_guard(status, view.membership(NodeId(shown["name"]))):
         return "it runs groups again as soon as its guard is back: start the node again"
     if shown["state"] == "down":
         left = [each for each in shown["groups"] if not _is_wanted_offline(view, status, each)]
         if left:
-            return f"{', '.join(left)} still count as its own: no other node can take them now"
+            what = (
+                "still counts as its own: no other node can take it"
+                if len(left) == 1
+                else ("still count as its own: no other node can take them")
+            )
+            return f"{', '.join(left)} {what} now"
+        if shown["quarantined_until"]:
+            return (
+                f"nothing: it stays out until {shown['quarantined_until']}, also when it starts again, or until: clusterctl "
+                f"node clear-quarantine {shown['name']}"
+            )
         return "nothing: when it starts again it rejoins; what may go back goes by the rules for failback"
     resume = f"until: clusterctl node resume {shown['name']}"
     if shown["drain"] and shown["drain"]["state"] == DrainState.IN_PROGRESS.value:

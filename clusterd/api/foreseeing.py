@@ -63,10 +63,10 @@ def _node_down(name: str) -> Planner:
     return plan
 
 
-def outlook_of(status: NodeStatus, local_minute: int) -> Outlook:
+def outlook_of(status: NodeStatus) -> Outlook:
     """From where this node looks ahead."""
     voters = tuple(each.node for each in status.peers if each.has_vote)
-    return Outlook(voters, status.wall_ms, status.cluster_ms, local_minute)
+    return Outlook(voters, status.wall_ms, status.cluster_ms, status.local_minute)
 
 
 def foresight_view(found: Foresight) -> dict[str, Any]:
@@ -82,7 +82,9 @@ def foresight_view(found: Foresight) -> dict[str, Any]:
 def summary_of(found: Foresight) -> str:
     """One sentence: how many groups move, start, stop, and what would have no node."""
     if not found.keeps_quorum:
-        return f"too few votes would be left: {len(found.happenings)} groups stop, and nothing can be changed"
+        stopped = {each.group for each in found.happenings if each.kind is StepKind.STOPS}
+        told = _counted(len(stopped), *_COUNTED[StepKind.STOPS]) if stopped else "no group runs that could stop"
+        return f"too few votes would be left: {told}, and nothing can be changed"
     lost = {each.group for each in found.not_running if each.was_running}
     groups = {kind: {each.group for each in found.happenings if each.kind is kind} for kind in StepKind}
     groups[StepKind.STOPS] -= lost

@@ -9,6 +9,7 @@ from clusterd.api.port import NodeStatus
 from clusterd.api.times import time_text, wall_of
 from clusterd.database import DatabaseView
 from clusterd.model.dependencies import parse_dependency
+from clusterd.model.durations import until_text
 from clusterd.model.maintenance import HandsOff
 from clusterd.model.records import GroupRecord, Properties, ResourceReport
 from clusterd.model.settings import ResourceSettings, resource_settings
@@ -157,9 +158,24 @@ def next_step(group: ObservedGroup, status: NodeStatus) -> Document | None:
     return {
         "action": report.next_action,
         "resource": resource.record.name,
-        "time": time_text(wall_of(status, max(report.next_action_cluster_ms, status.cluster_ms))),
-        "in_ms": max(0, report.next_action_cluster_ms - status.cluster_ms),
+        **_moment(status, report.next_action_cluster_ms),
     }
+
+
+def _moment(status: NodeStatus, cluster_ms: int) -> Document:
+    """When that is, as a time and as what is left, or for how long it is overdue. Nothing for a time that nobody knows."""
+    if not cluster_ms:
+        return {"time": None, "in_ms": None, "overdue_ms": None}
+    left_ms = cluster_ms - status.cluster_ms
+    at_ms = wall_of(status, max(cluster_ms, status.cluster_ms))
+    return {"time": time_text(at_ms), "in_ms": max(0, left_ms), "overdue_ms": max(0, -left_ms)}
+
+
+def planned_text(planned: Document) -> str:
+    """restart of web-server in 3.2 s."""
+    if planned["in_ms"] is None:
+        return str(planned["what"])
+    return f"{planned['what']} {until_text(planned['in_ms'] - planned['overdue_ms'])}"
 
 
 def next_action(group: ObservedGroup, status: NodeStatus) -> Document | None:
@@ -167,15 +183,16 @@ def next_action(group: ObservedGroup, status: NodeStatus) -> Document | None:
     step = next_step(group, status)
     if step is not None:
         what = f"{step['action']} of {step['resource']}"
-        return {"what": what, "at": step["time"], "in_ms": step["in_ms"]}
+        return {"what": what, "at": step["time"], "in_ms": step["in_ms"], "overdue_ms": step["overdue_ms"]}
     assignment = group.assignment
     if assignment is None or not assignment.next_action:
         return None
-    at_ms = assignment.next_action_cluster_ms
+    when = _moment(status, assignment.next_action_cluster_ms)
     return {
         "what": assignment.next_action,
-        "at": time_text(wall_of(status, at_ms)) if at_ms else None,
-        "in_ms": max(0, at_ms - status.cluster_ms) if at_ms else None,
+        "at": when["time"],
+        "in_ms": when["in_ms"],
+        "overdue_ms": when["overdue_ms"],
     }
 
 

@@ -22,7 +22,6 @@ from clusterd.api.repeats import pack
 from clusterd.api.setup_judgement import judged_setup
 from clusterd.api.timeline import EventFilter, events_after
 from clusterd.api.timeline_page import timeline_page
-from clusterd.api.times import minute_of_day
 from clusterd.api.validation_facts import cluster_facts
 from clusterd.api.views import document
 from clusterd.database import DatabaseView
@@ -91,7 +90,7 @@ def make(
         "revision": view.revision,
     }
     if looks_ahead and has_changed:
-        found = foresee(view, plan.draft, outlook_of(asked.status, minute_of_day(asked.wall_ms)))
+        found = foresee(view, plan.draft, outlook_of(asked.status))
         made["foresight"] = encode(foresight_view(found))
         made["foreseen"] = [str(each.group) for each in found.happenings]
     return made
@@ -107,19 +106,19 @@ def what_if(view: DatabaseView, text: str, asked: Asked) -> bytes:
     if not status.is_quorate:
         notes.append(f"{status.node} has no quorum: what it knows of the others may be old")
     told = document(view, status, change=text, notes=notes)
-    found = foresee(view, plan.draft, outlook_of(status, minute_of_day(status.wall_ms)))
+    found = foresee(view, plan.draft, outlook_of(status))
     return encode({**told, **foresight_view(found)})
 
 
 def what_follows(view: DatabaseView, text: str, asked: Asked) -> bytes:
     """What would follow from what is imagined, without the rest of the document."""
     plan = parse_what_if(text)(view, asked)
-    found = foresee(view, plan.draft, outlook_of(asked.status, minute_of_day(asked.wall_ms)))
+    found = foresee(view, plan.draft, outlook_of(asked.status))
     return encode(foresight_view(found))
 
 
 def capacity(view: DatabaseView, status: NodeStatus, failures: int) -> bytes:
-    outlook = outlook_of(status, minute_of_day(status.wall_ms))
+    outlook = outlook_of(status)
     shown = capacity_view(survives(view, outlook.sight(view, 0), failures), votes_without(outlook, view, failures))
     return encode({**document(view, status), **shown})
 
@@ -128,7 +127,7 @@ def verdicts(
     view: DatabaseView, status: NodeStatus, seen: "Seen", chosen: frozenset[str], began: str, ended: str
 ) -> dict[str, Any]:
     """The report of a validation."""
-    outlook = outlook_of(status, minute_of_day(status.wall_ms))
+    outlook = outlook_of(status)
     facts = cluster_facts(view, status, survives(view, outlook.sight(view, 0), FAILURES), seen.disks)
     situation = Situation(replace(facts, machines=seen.machines), seen.told, seen.silent)
     results = judge(situation, chosen)

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from clusterd.api.foreseeing import outlook_of
 from clusterd.api.observed import observe_groups
 from clusterd.api.port import NodeStatus
-from clusterd.api.times import minute_of_day
 from clusterd.database import DatabaseView
 from clusterd.leader.capacity import survives
 from clusterd.model.ids import key_of
@@ -32,7 +31,7 @@ def surroundings(
     silent: Mapping[str, str],
     planned: Sequence[ClusterDisk] = (),
 ) -> Surroundings:
-    outlook = outlook_of(status, minute_of_day(status.wall_ms))
+    outlook = outlook_of(status)
     free = {each.node: each for each in survives(view, outlook.sight(view, 0), 0).nodes}
     hosts = []
     for node in view.nodes():

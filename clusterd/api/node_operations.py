@@ -13,6 +13,8 @@ from clusterd.api.node_views import current_drain, drain_text, groups_owned, is_
 from clusterd.api.plans import Asked, Plan, Planner
 from clusterd.api.port import NodeStatus
 from clusterd.database import DatabaseView, Draft
+from clusterd.leader.failback import became_active
+from clusterd.leader.standing import standing_of
 from clusterd.model import keys
 from clusterd.model.events import (
     DRAIN_ASKED,
@@ -22,7 +24,7 @@ from clusterd.model.events import (
     RESUME_ASKED,
     STOP_ASKED,
 )
-from clusterd.model.ids import NodeId
+from clusterd.model.ids import NodeId, key_of
 from clusterd.model.records import MembershipRecord, NodeRecord, PauseRequest, ResumeRequest
 from clusterd.model.settings import cluster_settings
 from clusterd.model.states import DrainState, FailbackMode, MembershipState, NodeState
@@ -106,11 +108,28 @@ def node_resume(name: str, failback: FailbackMode) -> Planner:
         drain = current_drain(view, record)
         if drain is not None and drain.state is DrainState.IN_PROGRESS:
             made.notes.append("its drain ends here: what has not left stays")
+        if failback is FailbackMode.NONE:
+            made.notes += _own_failback_notes(view, record)
         if not is_up:
             made.notes.append(f"{record.name} is {node_state(view.membership(record.name))}: this counts when it is up")
         return made
 
     return plan
+
+
+def _own_failback_notes(view: DatabaseView, record: NodeRecord) -> list[str]:
+    """Groups that come back although nobody asked for it with this resume: by their own rule for failback."""
+    found = []
+    for group in view.groups():
+        standing = standing_of(view, group, len(view.nodes()))
+        assignment = standing.assignment
+        if assignment is None or not assignment.owner or key_of(assignment.owner) == key_of(record.name):
+            continue
+        if standing.settings.may_fail_back and record.name in became_active(view, group, assignment):
+            found.append(
+                f"{group.name} goes back to {record.name} all the same, by its own rule: auto_failback_type is allow"
+            )
+    return found
 
 
 def _refuse_drain(view: DatabaseView, status: NodeStatus, record: NodeRecord, target: NodeId) -> None:

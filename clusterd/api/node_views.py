@@ -8,6 +8,7 @@ from clusterd.api.port import NodeStatus, PeerStatus
 from clusterd.api.times import time_text, wall_of
 from clusterd.database import DatabaseView
 from clusterd.leader import quarantine
+from clusterd.model.counts import times
 from clusterd.model.disk import DiskCondition, DiskState, disk_text
 from clusterd.model.drains import DrainRecord
 from clusterd.model.durations import rough_text
@@ -166,12 +167,20 @@ def drain_text(view: DatabaseView, record: NodeRecord) -> str:
     if drain is None:
         return "it is about to be drained"
     if drain.state is DrainState.COMPLETED:
-        return f"it is drained: {len(drain.groups)} of {len(drain.groups)} groups have left"
+        return f"it is drained: {_left_text(len(drain.groups), len(drain.groups))}"
     if drain.state is DrainState.FAILED:
         told = "; ".join(f"{each.group}: {each.reason}" for each in drain.failed) or "not every group could leave"
         return f"its drain failed: {told}"
     gone = len(drain.groups) - len(groups_left(view, drain))
-    return f"it is being drained: {gone} of {len(drain.groups)} groups have left"
+    return f"it is being drained: {_left_text(gone, len(drain.groups))}"
+
+
+def _left_text(gone: int, total: int) -> str:
+    if not total:
+        return "nothing was on it"
+    if gone == total:
+        return "its only group has left" if total == 1 else f"all {total} groups have left"
+    return f"{gone} of {total} {'group' if total == 1 else 'groups'} {'has' if gone == 1 else 'have'} left"
 
 
 def pause_view(record: NodeRecord) -> dict[str, Any] | None:
@@ -228,7 +237,7 @@ def _because(view: DatabaseView, status: NodeStatus, record: NodeRecord) -> str:
         parts += [drain_text(view, record)] if record.pause.is_drain else []
     if is_quarantined(member, record, status):
         left = rough_text(member.quarantined_until_cluster_ms - status.cluster_ms)
-        parts.append(f"it was lost {len(member.exits)} times within an hour and gets nothing for another {left}")
+        parts.append(f"it was lost {times(len(member.exits))} within an hour and gets nothing for another {left}")
     disk = node_disk(view, status, record)
     if text := disk_text(disk.state, disk.took_ms, disk.text):
         parts += [text] if parts or member.state is MembershipState.UP else [member.because, text]

@@ -4,7 +4,6 @@ from clusterd.api.finding import find_node, observe
 from clusterd.api.foreseeing import outlook_of
 from clusterd.api.observed import ObservedGroup
 from clusterd.api.port import NodeStatus
-from clusterd.api.times import minute_of_day
 from clusterd.database import DatabaseView
 from clusterd.leader.crowd import Crowd
 from clusterd.leader.failback import failback_target, is_in_window, reason_to_stay
@@ -55,7 +54,7 @@ def _is_due_by_rule(view: DatabaseView, status: NodeStatus, group: ObservedGroup
     standing = standing_of(view, group.record, len(view.nodes()))
     if not standing.settings.may_fail_back or reason_to_stay(standing) is not None:
         return False
-    sight = outlook_of(status, minute_of_day(status.wall_ms)).sight(view, 0)
+    sight = outlook_of(status).sight(view, 0)
     crowd = Crowd()
     crowd.refresh(view, sight)
     is_bound = failback_target(standing, view, crowd) == home

@@ -3,7 +3,7 @@
 from clusterd.api.foreseeing import outlook_of
 from clusterd.api.observed import ObservedGroup
 from clusterd.api.port import NodeStatus
-from clusterd.api.times import minute_of_day
+from clusterd.api.times import zone_text
 from clusterd.database import DatabaseView
 from clusterd.leader.crowd import Crowd
 from clusterd.leader.failback import is_in_window, minutes_until, reason_to_stay
@@ -64,14 +64,14 @@ def _by_rule(view: DatabaseView, status: NodeStatus, standing: Standing, preferr
     reasons = [f"{node}: {reason}" for node in preferred if (reason := _passed_over(view, standing, node))]
     if len(reasons) == len(preferred):
         return f"it does not go back now: {'; '.join(reasons)}"
-    sight = outlook_of(status, minute_of_day(status.wall_ms)).sight(view, 0)
+    sight = outlook_of(status).sight(view, 0)
     crowd = Crowd()
     crowd.refresh(view, sight)
     able = [node for node in preferred if not _passed_over(view, standing, node)]
     for node in able:
         exclusion = crowd.why_not(standing.group, node)
         if exclusion is None:
-            return _when(standing, node, sight.local_minute)
+            return _when(standing, node, status)
         reasons.append(f"{node}: {exclusion.reason}")
     return f"it does not go back now: {'; '.join(reasons)}"
 
@@ -87,12 +87,13 @@ def _passed_over(view: DatabaseView, standing: Standing, node: NodeId) -> str:
     return ""
 
 
-def _when(standing: Standing, node: NodeId, minute: int) -> str:
+def _when(standing: Standing, node: NodeId, status: NodeStatus) -> str:
     stays = reason_to_stay(standing)
     if stays is not None:
         return f"it does not go back to {node} now: {stays}"
-    window = standing.settings.failback_window
+    window, minute = standing.settings.failback_window, status.local_minute
     if window is not None and not is_in_window(window, minute):
         opens = rough_text(minutes_until(window, minute) * MINUTE_MS)
-        return f"it goes back to {node} between {window[0]}:00 and {window[1]}:00, which begins in {opens}"
+        zone = f"{zone_text(status.local_offset_ms)}, the local time of the leader"
+        return f"it goes back to {node} between {window[0]}:00 and {window[1]}:00 ({zone}), which begins in {opens}"
     return f"it goes back to {node} now"

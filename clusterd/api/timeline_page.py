@@ -10,6 +10,7 @@ from clusterd.api.port import NodeStatus
 from clusterd.api.timeline_lanes import Lane, Mark, Present, Stretch, lanes_of, moment_ms
 from clusterd.api.times import time_text
 from clusterd.database import DatabaseView
+from clusterd.model.counts import counted
 
 WIDTH = 1180
 LABEL_WIDTH = 150
@@ -69,7 +70,7 @@ def timeline_page(view: DatabaseView, status: NodeStatus, events: Sequence[dict[
             f"<title>{escape(name)}: timeline</title><style>{STYLE}</style></head><body>",
             f"<h1>{escape(name)}: what happened</h1>",
             f"<p>{time_text(begin_ms)} to {time_text(end_ms)}, as {escape(status.node)} sees it at revision "
-            f"{view.revision}; {len(events)} events. Times are UTC. Point at a bar or a dot to read it.</p>",
+            f"{view.revision}; {counted(len(events), 'event')}. Times are UTC. Point at a bar or a dot to read it.</p>",
             _key(),
             _drawing(lanes, begin_ms, end_ms),
             "<h2>Events</h2>",

@@ -41,7 +41,10 @@ def parse_since(text: str, now_wall_ms: int) -> int:
     return int(moment.timestamp() * 1000)
 
 
-def minute_of_day(wall_ms: int) -> int:
-    """By this machine's local time, as the windows for failback are given."""
-    moment = datetime.fromtimestamp(wall_ms / 1000, UTC).astimezone()
-    return moment.hour * 60 + moment.minute
+def zone_text(offset_ms: int) -> str:
+    """UTC, UTC+2, UTC-3:30."""
+    minutes = abs(offset_ms) // 60_000
+    if not minutes:
+        return "UTC"
+    sign = "-" if offset_ms < 0 else "+"
+    return f"UTC{sign}{minutes // 60}" + (f":{minutes % 60:02}" if minutes % 60 else "")

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from clusterd.cli.output import ago_text, clock_text, plain, state_text
+from clusterd.model.durations import rough_text
+
+OVERDUE_MIN_MS = 1000
 
 
 def words_text(each: Mapping[str, Any]) -> str:
@@ -22,7 +25,7 @@ def node_standing_lines(each: Mapping[str, Any]) -> list[str]:
         said = f" ({', '.join(options)})" if options else ""
         lines.append(f"{what}{said} asked for by {plain(pause['by'])} {ago_text(pause['since'])} ago")
     if drain:
-        lines.append(f"drain {drain['state']}: {drain['gone']} of {drain['total']} groups have left")
+        lines.append(f"drain {drain['state']}: {plain(drain['text'])}")
         lines += [f"  could not leave: {plain(found['group'])}: {plain(found['reason'])}" for found in drain["failed"]]
     if each["quarantined_until"]:
         lines.append(f"quarantined until {clock_text(each['quarantined_until'])}; clusterctl node clear-quarantine …")
@@ -57,8 +60,12 @@ def resource_standing_lines(each: Mapping[str, Any]) -> list[str]:
 
 
 def next_text(action: Mapping[str, Any]) -> str:
-    """restart of web-server at 12:00:01.000."""
-    return plain(action["what"]) + (f" at {clock_text(action['at'])}" if action["at"] else "")
+    """restart of web-server at 12:00:01.000, or: restart of web-server, due since 12 s."""
+    if not action["at"]:
+        return plain(action["what"])
+    if (action["overdue_ms"] or 0) >= OVERDUE_MIN_MS:
+        return f"{plain(action['what'])}, due since {rough_text(action['overdue_ms'])}"
+    return f"{plain(action['what'])} at {clock_text(action['at'])}"
 
 
 def maintenance_lines(found: Mapping[str, Any] | None) -> list[str]:

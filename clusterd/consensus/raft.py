@@ -313,6 +313,10 @@ class Raft:
     def leader(self) -> NodeId | None:
         return self._core.leader
 
+    def leaderless_ms(self, now_ms: int) -> int:
+        """Since a leader was heard last, or since the start when none was."""
+        return max(0, now_ms - self._core.heard_ms)
+
     @property
     def is_leader_ready(self) -> bool:
         """It leads, and an entry of its own term is committed: it knows everything that its predecessors decided."""

@@ -92,14 +92,14 @@ class _Future:
         draft = Draft(self._view)
         for _, member in self._view.items(MembershipRecord):
             if member.state is MembershipState.EXPELLING:
-                draft.put(lost(member, self._outlook.wall_ms + self._after_ms))
+                draft.put(lost(self._view, member, self._outlook.wall_ms + self._after_ms))
         self._apply(draft)
 
     def _stop_everything(self) -> None:
         """Without a majority of the votes no run lease is renewed: every node stops what it runs."""
         draft = Draft(self._view)
         for _, member in self._view.items(MembershipRecord):
-            draft.put(lost(member, self._outlook.wall_ms))
+            draft.put(lost(self._view, member, self._outlook.wall_ms))
         self._apply(draft)
 
     # ---- building blocks ----

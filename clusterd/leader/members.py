@@ -20,7 +20,9 @@ from clusterd.leader.quarantine import is_quarantined, quarantine_until, with_ex
 from clusterd.leader.sight import Sight
 from clusterd.membership import Silence, Suspicion
 from clusterd.model import keys
+from clusterd.model.counts import times
 from clusterd.model.disk import DiskState
+from clusterd.model.durations import rough_text
 from clusterd.model.events import NODE_ENDED, NODE_EXPELLED, NODE_JOINED, NODE_QUARANTINED, Event
 from clusterd.model.ids import Incarnation, NodeId
 from clusterd.model.records import EventRecord, Evidence, MembershipRecord, NodeRecord, Step
@@ -278,15 +280,14 @@ def _propose(view: DatabaseView, sight: Sight, *, before: MembershipRecord, afte
     if after.state is MembershipState.UP:
         expect_formation(draft)
     if after.quarantined_until_cluster_ms:
-        minutes = sight.settings.quarantine_duration_ms // 60_000
         draft.event(
             EventRecord(
                 sight.wall_ms,
                 NODE_QUARANTINED.name,
                 NODE_QUARANTINED.level,
                 node=after.node,
-                message=f"{after.node} is quarantined for {minutes} min",
-                because=f"it was lost {len(after.exits)} times within an hour",
+                message=f"{after.node} is quarantined for {rough_text(sight.settings.quarantine_duration_ms)}",
+                because=f"it was lost {times(len(after.exits))} within an hour",
             )
         )
     draft.event(

@@ -6,6 +6,7 @@ than a quarter of the nodes are, so that capacity stays.
 
 from clusterd.database import DatabaseView
 from clusterd.leader.sight import Sight
+from clusterd.model.counts import is_or_are, times
 from clusterd.model.records import MembershipRecord, NodeRecord
 
 WINDOW_MS = 3_600_000
@@ -41,10 +42,10 @@ def why_not_quarantined(record: MembershipRecord, view: DatabaseView, *, thresho
         return ""
     most, nodes = most_quarantined(view), len(view.nodes())
     text = (
-        f"it was lost {lost} times within an hour and is not quarantined: at most a quarter may be, {most} of {nodes}"
+        f"it was lost {times(lost)} within an hour and is not quarantined: at most a quarter may be, {most} of {nodes}"
     )
     others = _others(record, view, cluster_ms)
-    return f"{text}, and {others} {'is' if others == 1 else 'are'}" if others else text
+    return f"{text}, and {others} {is_or_are(others)}" if others else text
 
 
 def is_quarantined(record: MembershipRecord, node: NodeRecord | None, cluster_ms: int) -> bool:

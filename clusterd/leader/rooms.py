@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from clusterd.database import DatabaseView
 from clusterd.leader.sight import Sight
+from clusterd.model.counts import times
 from clusterd.model.ids import NodeId, key_of
 from clusterd.model.records import Maintenance, MembershipRecord, NodeFactsRecord, NodeRecord, PauseRequest
 from clusterd.model.settings import NodeSettings, node_settings
@@ -82,7 +83,7 @@ def _refusal(record: NodeRecord, member: MembershipRecord | None, sight: Sight) 
     if record.pause is not None:
         return _paused(record.pause)
     if member.quarantined_until_cluster_ms > sight.cluster_ms:
-        return f"it is quarantined: it was lost {_times(len(member.exits))} without a clean stop"
+        return f"it is quarantined: it was lost {times(len(member.exits))} without a clean stop"
     if record.maintenance is not None:
         return _in_maintenance(record.maintenance)
     return ""
@@ -107,7 +108,3 @@ def _in_maintenance(maintenance: Maintenance) -> str:
 
 def _since(wall_ms: int) -> str:
     return f" since {datetime.fromtimestamp(wall_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC" if wall_ms > 0 else ""
-
-
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"

@@ -18,6 +18,7 @@ from clusterd.leader.pen import Pen
 from clusterd.leader.proposal import Proposal
 from clusterd.leader.standing import Standing
 from clusterd.model import keys
+from clusterd.model.counts import times
 from clusterd.model.events import STORAGE_FENCE_FAILED, STORAGE_FENCE_ORDERED, Event
 from clusterd.model.ids import NodeId, key_of
 from clusterd.model.ran_as import difference
@@ -166,7 +167,7 @@ class StorageFences:
         return min(ranked, key=lambda each: each[:3])[3] if ranked else None
 
     def _give_up(self, standing: Standing, order: StorageFenceRecord, problem: str) -> Proposal:
-        because = f"{problem}; {len(order.tried)} attempts were made"
+        because = f"{problem}; it was tried {times(len(order.tried))}" if order.tried else problem
         after = StorageFenceRecord(
             order.group,
             order.generation,

@@ -30,6 +30,8 @@ class Heartbeat:
     disk: DiskCondition = DiskCondition()
     mute: frozenset[NodeId] = frozenset()
     """Whose streams carry nothing to the sender, whatever their datagrams say."""
+    local_offset_ms: int = 0
+    """What to add to UTC to get the sender's local time of day."""
 
 
 class Silence(StrEnum):

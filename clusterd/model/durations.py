@@ -57,11 +57,18 @@ def rough_text(length_ms: int) -> str:
     """A length of time for people: 950 ms, 3.2 s, 4 min, 2 h 5 min, 3 d."""
     if length_ms < 1000:
         return f"{length_ms} ms"
-    if length_ms < 60_000:
+    if length_ms < 59_950:  # from there on it would be rounded to 60.0 s
         return f"{length_ms / 1000:.1f} s"
-    minutes = length_ms // 60_000
+    minutes = max(1, length_ms // 60_000)
     if minutes < 60:
         return f"{minutes} min"
     if minutes < 48 * 60:
         return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
     return f"{minutes // 1440} d"
+
+
+def until_text(left_ms: int) -> str:
+    """When something is to happen, after its name: 'in 3.2 s', 'now', or for what should have happened: 'due since 12 s'."""
+    if left_ms > 0:
+        return f"in {rough_text(left_ms)}"
+    return "now" if left_ms > -1000 else f"due since {rough_text(-left_ms)}"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from clusterd.consensus import Step, next_change
 from clusterd.leader import FenceKnowledge, FenceWish, Memory, Sight, decide
+from clusterd.leader.fence_agents import fence_agents
 from clusterd.leader.in_flight import SETTLE_MS
 from clusterd.model import keys
 from clusterd.model.events import (
@@ -237,7 +238,7 @@ class Leading:
             promises=presence.promises,
             ended=presence.ended_elsewhere,
             fence=self._fence,
-            fence_agents=self._fence_agents(),
+            fence_agents=fence_agents(node.replica.view),
             term=node.replica.raft.term,
             leading_since_ms=self._leading_since_ms,
             local_minute=node.wall.local_minute(now_ms),
@@ -258,14 +259,6 @@ class Leading:
 
     def _next_regular_balance_ms(self, now_ms: int) -> int | None:
         return now_ms + BALANCE_AGAIN_MS if self._node.settings.auto_balancer_mode == "always" else None
-
-    def _fence_agents(self) -> dict[NodeId, str]:
-        view = self._node.replica.view
-        agents: dict[NodeId, str] = {}
-        for fence in view.fences():
-            for name in fence.nodes or tuple(each.name for each in view.nodes()):
-                agents.setdefault(name, fence.name)
-        return agents
 
     def _ask_fence(self, wish: FenceWish, now_ms: int) -> None:
         asked = (wish.node, wish.run_id, wish.verb)

@@ -152,6 +152,7 @@ class Node:
                 self._discount_lateness(now_ms)
             case happened.WallClock():
                 self.wall.offset_ms, self.wall.local_offset_ms = event.offset_ms, event.local_offset_ms
+                self.presence.local_offset_ms = event.local_offset_ms
             case happened.Received():
                 self._receive(event.link, event.envelope, now_ms, _arrival(event, now_ms))
             case happened.DatagramReceived():

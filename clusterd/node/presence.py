@@ -50,6 +50,8 @@ class Presence:
         """The present incarnation is to end, though its guard has not proved that yet: it is announced no more."""
         self.quiet_max_ms = 0
         """How long a live node may be silent: three heartbeats."""
+        self.local_offset_ms = 0
+        """What to add to UTC to get the local time of day here."""
         self.disk = DiskCondition(DiskState.UNTRIED)
         """How this node's own disk is doing."""
         self.silence_max_ms = 0
@@ -106,6 +108,7 @@ class Presence:
                 {},
                 self.is_leaving,
                 disk=self.disk,
+                local_offset_ms=self.local_offset_ms,
             ),
             is_direct=True,
         )
@@ -149,6 +152,7 @@ class Presence:
             processor_percent=load.processor_percent,
             memory_percent=load.memory_percent,
             disk=_disk_message(self.disk),
+            local_offset_s=self.local_offset_ms // 1000,
         )
 
     def own_part(
@@ -330,4 +334,5 @@ def _beat_of(heartbeat: Heartbeat, before: Beat | None, now_ms: int) -> Beat:
         frozenset(relayed),
         _disk_of(heartbeat),
         frozenset(mute),
+        heartbeat.local_offset_s * 1000,
     )

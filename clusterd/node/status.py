@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from clusterd.model.disk import DiskCondition
 from clusterd.model.ids import NodeId
 from clusterd.model.states import DataState
+from clusterd.node.clocks import MINUTES_PER_DAY
 from clusterd.node.memories import Held
 
 if TYPE_CHECKING:
@@ -52,6 +53,12 @@ class NodeStatus:
     containment: str = ""
     peers: tuple[PeerStatus, ...] = ()  # every node of the cluster, itself too
     held: tuple[Held, ...] = ()  # committed changes that only one node has
+    local_offset_ms: int = 0  # what to add to UTC to get the leader's local time (without one: this node's own)
+
+    @property
+    def local_minute(self) -> int:
+        """The minute of the day by which failback windows are judged: the leader's local time."""
+        return (self.wall_ms + self.local_offset_ms) // 60_000 % MINUTES_PER_DAY
 
     @property
     def unheard(self) -> tuple[NodeId, ...]:
@@ -110,13 +117,28 @@ def status_of(node: "Node", now_ms: int, *, version: str, quorum_since_wall_ms: 
         quorum_since_wall_ms,
         now.cluster_ms,
         now.wall_ms,
-        age_ms=0 if leader == node.me or leader is None else detector.age_ms(leader, now_ms),
+        age_ms=_age_ms(node, now_ms),
         lease_left_ms=deadline_ms - now_ms if node.owning.holds_lease(now_ms) else None,
         incarnation=node.presence.incarnation,
         containment=node.owning.containment,
         peers=tuple(peers),
         held=node.memories.all_held(now.wall_ms),
+        local_offset_ms=_local_offset_ms(node),
     )
+
+
+def _age_ms(node: "Node", now_ms: int) -> int:
+    """Since when this node's copy may be old: without a leader, since the last one was heard, or since the start."""
+    leader = node.replica.raft.leader
+    if leader == node.me:
+        return 0
+    return node.replica.raft.leaderless_ms(now_ms) if leader is None else node.presence.detector.age_ms(leader, now_ms)
+
+
+def _local_offset_ms(node: "Node") -> int:
+    leader = node.replica.raft.leader
+    last = node.presence.detector.last(leader) if leader is not None and leader != node.me else None
+    return last.local_offset_ms if last is not None else node.wall.local_offset_ms
 
 
 def is_quorate(node: "Node") -> bool:

@@ -330,6 +330,7 @@ class Heartbeat(_message.Message):
     DISK_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     HEARS_DATAGRAMS_FIELD_NUMBER: _builtins.int
+    LOCAL_OFFSET_S_FIELD_NUMBER: _builtins.int
     IS_PARTIAL_FIELD_NUMBER: _builtins.int
     MEMORY_FIELD_NUMBER: _builtins.int
     daemon_run: _builtins.str
@@ -359,6 +360,8 @@ class Heartbeat(_message.Message):
     """of this sending, in this run of the daemon"""
     hears_datagrams: _builtins.bool
     """the receiver's datagrams arrive here"""
+    local_offset_s: _builtins.int
+    """what to add to UTC to get the sender's local time: failback windows go by the leader's"""
     is_partial: _builtins.bool
     """a datagram: `heard` may leave out some, of whom the last word holds"""
     @_builtins.property
@@ -409,12 +412,13 @@ class Heartbeat(_message.Message):
         disk: Global___Disk | None = ...,
         sequence: _builtins.int = ...,
         hears_datagrams: _builtins.bool = ...,
+        local_offset_s: _builtins.int = ...,
         is_partial: _builtins.bool = ...,
         memory: Global___Memory | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "beat", b"beat", "disk", b"disk", "memory", b"memory"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "applied_revision", b"applied_revision", "beat", b"beat", "cluster_ms", b"cluster_ms", "daemon_run", b"daemon_run", "digest_revision", b"digest_revision", "disk", b"disk", "ended_incarnations", b"ended_incarnations", "heard", b"heard", "hears_datagrams", b"hears_datagrams", "incarnation", b"incarnation", "is_leaving", b"is_leaving", "is_partial", b"is_partial", "lease_age_ms", b"lease_age_ms", "memory", b"memory", "memory_percent", b"memory_percent", "processor_percent", b"processor_percent", "refusals", b"refusals", "run_id", b"run_id", "sent_ms", b"sent_ms", "sequence", b"sequence", "state_digest", b"state_digest", "wants_answer", b"wants_answer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "applied_revision", b"applied_revision", "beat", b"beat", "cluster_ms", b"cluster_ms", "daemon_run", b"daemon_run", "digest_revision", b"digest_revision", "disk", b"disk", "ended_incarnations", b"ended_incarnations", "heard", b"heard", "hears_datagrams", b"hears_datagrams", "incarnation", b"incarnation", "is_leaving", b"is_leaving", "is_partial", b"is_partial", "lease_age_ms", b"lease_age_ms", "local_offset_s", b"local_offset_s", "memory", b"memory", "memory_percent", b"memory_percent", "processor_percent", b"processor_percent", "refusals", b"refusals", "run_id", b"run_id", "sent_ms", b"sent_ms", "sequence", b"sequence", "state_digest", b"state_digest", "wants_answer", b"wants_answer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

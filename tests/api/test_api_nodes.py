@@ -7,7 +7,6 @@ from aiohttp.test_utils import TestClient
 from asking import apply, get, post
 from pretend_cluster import PretendCluster
 
-from clusterd.api.times import minute_of_day
 from clusterd.database import Draft
 from clusterd.model.drains import DrainFailure, DrainRecord
 from clusterd.model.ids import GroupId, NodeId
@@ -70,7 +69,7 @@ async def test_a_drain_empties_the_node(client: TestClient, cluster: PretendClus
     shown = await node(client, "n1")
     assert (shown["state"], shown["status"], shown["groups"]) == ("paused", ["drain-completed"], [])
     assert (shown["drain"]["gone"], shown["drain"]["total"]) == (1, 1)
-    assert shown["because"] == "an operator paused it; it is drained: 1 of 1 groups have left"
+    assert shown["because"] == "an operator paused it; it is drained: its only group has left"
     assert cluster.view().assignment("web").owner == "n3"
     again = await post(client, "/v1/nodes/n1/drain", body, headers={"Request-Id": "drain-001"})
     assert (again["changed"], again["repeated"]) == (True, True)
@@ -332,7 +331,7 @@ async def test_a_resume_waits_for_what_goes_back_by_rule(
     cluster.acts = False
     view = cluster.view()
     if "hours_until" in more:
-        hour = minute_of_day(cluster.status().wall_ms) // 60 + more["hours_until"]
+        hour = cluster.status().local_minute // 60 + more["hours_until"]
         properties = {**properties, "failback_window_start": hour % 24, "failback_window_end": (hour + 1) % 24}
     group, home, away = view.group("web"), view.membership("n1"), view.membership("n2")
     drain = DrainRecord(NodeId("n1"), "p1", DrainState.COMPLETED, (GroupId("web"),))

@@ -446,7 +446,7 @@ def test_failed_resources_tell_their_story(clusterctl, served: Served, manifest:
     told = clusterctl("explain", "resource", "web-server").out
     assert (
         "web-server failed on n1: exit 3; next: retry in 4.0 s" in told
-        and "restarted up to 1 times within 15 min" in told
+        and "restarted at most once within 15 min" in told
     )
 
 

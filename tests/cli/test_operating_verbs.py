@@ -24,12 +24,12 @@ def test_drain_and_resume(clusterctl) -> None:
     assert result.code == 0, result.err
     assert result.out.splitlines() == [
         "update node n1: drain to n3: web",
-        "node n1: it is drained: 1 of 1 groups have left",
+        "node n1: it is drained: its only group has left",
     ]
     assert "paused, drain-completed" in clusterctl("node", "list").out
     shown = clusterctl("node", "show", "n1").out
     assert "drain (to n3) asked for by an operator" in shown
-    assert "drain completed: 1 of 1 groups have left" in shown
+    assert "drain completed: it is drained: its only group has left" in shown
     assert "- node n1 is paused" in clusterctl("status").out
     assert clusterctl("wait", "--for", "node n1 drained").code == 0
     result = clusterctl("node", "resume", "n1", "--failback", "immediate")

@@ -146,8 +146,8 @@ function nodeCard(node, self) {
   card.append(make("p", "", node.groups.length ? `runs ${node.groups.join(", ")}` : "runs no group"));
   if (node.state !== "up" || node.status.length) card.append(make("p", "quiet", node.because));
   if (node.drain) {
-    const { gone, total, failed } = node.drain;
-    card.append(make("p", "quiet", `drain ${node.drain.state}: ${gone} of ${total} groups have left`));
+    const { failed } = node.drain;
+    card.append(make("p", "quiet", node.drain.text));
     card.append(...failed.map((each) => make("p", "quiet", `could not leave: ${each.group}: ${each.reason}`)));
   }
   if (node.quarantined_until) card.append(make("p", "quiet", `quarantined until ${clock(node.quarantined_until)}`));
