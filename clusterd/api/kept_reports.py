@@ -29,8 +29,12 @@ class KeptReports:
         self._folder.mkdir(mode=0o700, exist_ok=True)
         report_id = f"{kind}-{wall_ms:017d}"
         part = self._folder / f".{report_id}.part"
-        part.write_text(json.dumps({**document, "report": report_id}, ensure_ascii=False), encoding="utf-8")
-        os.replace(part, self._path(report_id))
+        try:
+            part.write_text(json.dumps({**document, "report": report_id}, ensure_ascii=False), encoding="utf-8")
+            os.replace(part, self._path(report_id))
+        except OSError:
+            part.unlink(missing_ok=True)  # half a report on a full disk takes up no room
+            raise
         for old in self.ids(kind)[KEPT_MAX:]:
             self._path(old).unlink(missing_ok=True)
         return report_id

@@ -5,6 +5,13 @@ from collections.abc import Iterable
 from clusterd.api.data_view import what_is_kept
 from clusterd.api.port import NodeStatus, PeerStatus
 from clusterd.model.disk import disk_fault_text
+from clusterd.model.states import DataState
+
+_DATA = {
+    DataState.SOUND: "nobody here knows why",
+    DataState.AMNESIAC: "it lost its data, and has to be admitted again",
+    DataState.HELD: "it has committed changes that the others lost",
+}
 
 
 def no_quorum_text(status: NodeStatus) -> str:
@@ -56,4 +63,4 @@ def _mute(voters: Iterable[PeerStatus]) -> Iterable[str]:
     for each in voters:
         if each.is_reachable and not each.may_vote:
             fault = disk_fault_text(each.disk.state, each.disk.took_ms, each.disk.text)
-            yield f"{each.node} may not vote now: {fault or 'it lost its data, and has to be admitted again'}"
+            yield f"{each.node} may not vote now: {fault or _DATA[each.data]}"

@@ -22,7 +22,7 @@ from clusterd.guard.doors import Door, Visitor
 from clusterd.guard.ending import Ending
 from clusterd.guard.hosts import HostProcess, NodeIdentity, host_id_problem, start_host
 from clusterd.guard.lease import RunLease
-from clusterd.guard.remembered import load, save
+from clusterd.guard.remembered import Keeper, load
 from clusterd.guard.shadow import start_shadow
 from clusterd.guard.watchdog import Watchdog
 from clusterd.wire import host_pb2
@@ -48,6 +48,7 @@ class Guard:
         self._shadow_pid = shadow_pid
         self._lock = lock
         self._remembered = load(self._identity.run_dir)
+        self._keeper = Keeper(self._identity.run_dir)
         self._lease = RunLease()
         self._hosts: dict[str, HostProcess] = {}
         self._host_endings: dict[str, Ending] = {}
@@ -102,6 +103,8 @@ class Guard:
         looks += [each.ready_until_ms for each in self._hosts.values() if not each.is_ready]
         if self._ending is not None:
             looks = [self._ending.next_look_ms]
+        if self._keeper.next_try_ms is not None:
+            looks.append(self._keeper.next_try_ms)
         if self._watchdog is not None and not self._is_in_trouble(now_ms()):
             looks.append(self._watchdog.next_pet_ms)
         return max(min(looks) - now_ms(), 0) if looks else None
@@ -113,6 +116,7 @@ class Guard:
 
     def _look_at_time(self) -> None:
         now = now_ms()
+        self._keeper.look(self._remembered, now)
         if self._watchdog is not None and not self._is_in_trouble(now):
             self._watchdog.pet(now)
         if self._ending is None and self._lease.has_passed(now):
@@ -167,7 +171,7 @@ class Guard:
         ended = self._remembered.incarnation
         successor = "" if self._is_stopping else os.urandom(8).hex()
         self._remembered.end(successor)
-        save(self._identity.run_dir, self._remembered)
+        self._keeper.keep(self._remembered, now)
         log("incarnation.ended", incarnation=ended, because=ending.because, took_ms=now - ending.began_ms)
         self._forget_incarnation()
         if ended:

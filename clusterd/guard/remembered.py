@@ -4,11 +4,15 @@ Lines of `incarnation ID` (the one that may still run) and `ended ID` (proven, o
 renamed, so a reader finds the old or the new one.
 """
 
+import contextlib
 import os
 from dataclasses import dataclass, field
 
+from clusterd.adapters.plain_log import log
+
 ENDED_COUNT_MAX = 32
 _NAME = "guard.state"
+TRY_AGAIN_MS = 1_000
 
 
 @dataclass(slots=True)
@@ -41,11 +45,46 @@ def load(run_dir: str) -> Remembered:
 
 
 def save(run_dir: str, remembered: Remembered) -> None:
+    """Raises OSError; half a file takes up no room then."""
     path = os.path.join(run_dir, _NAME)
     lines = [f"incarnation {remembered.incarnation}"] if remembered.incarnation else []
     lines += [f"ended {each}" for each in remembered.ended]
-    with open(path + ".new", "w", encoding="ascii") as file:
-        file.write("".join(line + "\n" for line in lines))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(path + ".new", path)
+    try:
+        with open(path + ".new", "w", encoding="ascii") as file:
+            file.write("".join(line + "\n" for line in lines))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(path + ".new", path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(path + ".new")
+        raise
+
+
+class Keeper:
+    """Writes it down, now or as soon as there is room.
+
+    Until then a guard that is killed leaves its successor without the name of its last run. Nothing of that run outlives the
+    start of the successor, but the others have to wait for the lease to see that.
+    """
+
+    def __init__(self, run_dir: str) -> None:
+        self._run_dir = run_dir
+        self.next_try_ms: int | None = None
+
+    def keep(self, remembered: Remembered, now_ms: int) -> None:
+        try:
+            save(self._run_dir, remembered)
+        except OSError as error:
+            if self.next_try_ms is None:
+                log("state.unsaved", "error", because=str(error), run_dir=self._run_dir)
+            self.next_try_ms = now_ms + TRY_AGAIN_MS
+            return
+        if self.next_try_ms is not None:
+            log("state.saved", "info", run_dir=self._run_dir)
+        self.next_try_ms = None
+
+    def look(self, remembered: Remembered, now_ms: int) -> None:
+        """Try again when it is time."""
+        if self.next_try_ms is not None and now_ms >= self.next_try_ms:
+            self.keep(remembered, now_ms)

@@ -40,6 +40,8 @@ PROPOSAL_BYTES_MAX = 512 * 1024
 INTERNAL_PATIENCE_MS = 3_600_000
 LATE_MIN_MS = 100
 TRY_AGAIN_MS = 20
+FULL_AGAIN_MS = 250
+"""While the disk of this leader takes nothing: nobody gains by asking sooner."""
 ROUNDS_MAX = 64
 """Rounds of one step. Each needs a write, a message or time to go on, so that a few are enough; endless ones are a bug."""
 SHOWN_MAX, SHOWN_MOST = 200, 3
@@ -341,7 +343,7 @@ class Node:
             self.replica.propose(purpose, transaction, cluster_ms=cluster_ms, until_ms=until, now_ms=now_ms)
         except ClusterError as error:
             if error.retryable and not term and not isinstance(purpose, (ForLeader, ForPeer)):
-                again_ms = now_ms + TRY_AGAIN_MS if self.replica.is_leader else 0
+                again_ms = now_ms + self._pause_ms() if self.replica.is_leader else 0
                 self.replica.proposals.wait(
                     purpose,
                     transaction,
@@ -351,6 +353,9 @@ class Node:
                 )
             else:
                 self._outcome(Outcome(purpose, None, error), now_ms)
+
+    def _pause_ms(self) -> int:
+        return FULL_AGAIN_MS if self.replica.raft.is_disk_refusing else TRY_AGAIN_MS
 
     def draft(self) -> Draft:
         return Draft(self.replica.view)

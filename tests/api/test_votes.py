@@ -5,6 +5,7 @@ import pytest
 from clusterd.api.votes import no_quorum_text
 from clusterd.model.disk import DiskCondition, DiskState
 from clusterd.model.ids import NodeId
+from clusterd.model.states import DataState
 from clusterd.node.status import NodeStatus, PeerStatus
 
 FULL = DiskCondition(DiskState.FULL, text="No space left on device (ENOSPC)")
@@ -18,7 +19,8 @@ def status(*peers: PeerStatus) -> NodeStatus:
 
 def peer(name: str, *, is_there: bool = True, has_vote: bool = True, may_vote: bool = True, disk=FULL) -> PeerStatus:  # type: ignore[no-untyped-def]
     condition = disk if not may_vote else DiskCondition()
-    return PeerStatus(NodeId(name), has_vote, is_there, 5, may_vote=may_vote, disk=condition)
+    data = DataState.SOUND if may_vote or condition.takes_nothing else DataState.AMNESIAC
+    return PeerStatus(NodeId(name), has_vote, is_there, 5, may_vote=may_vote, disk=condition, data=data)
 
 
 TABLE = {
