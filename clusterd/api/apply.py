@@ -29,6 +29,7 @@ from clusterd.api.edits_settings import put_cluster, put_node, put_type
 from clusterd.api.observed import ObservedGroup, observe_group
 from clusterd.api.outside_names import outside_problems
 from clusterd.api.plans import Asked, Plan, Planner
+from clusterd.api.secrets_shown import kept
 from clusterd.api.waits import wait_problems
 from clusterd.database import DatabaseView, Draft
 from clusterd.leader.namesakes import held_names
@@ -245,8 +246,9 @@ class _Application:
         self._add(spec, type_problems)
         private = dict(spec.private)
         if kind is not None:
-            private, private_problems = private_values(kind.schema, spec.private)
-            self._add(spec, private_problems)
+            given, problems = kept(dict(spec.private), before.private if before is not None else {})
+            private, private_problems = private_values(kind.schema, given)
+            self._add(spec, [*problems, *private_problems])
         after = replace(
             before or ResourceRecord(spec.name, group.name, spec.type),
             group=group.name,

@@ -26,6 +26,7 @@ from clusterd.api.left_behind import left_behind
 from clusterd.api.outside_names import outside_problems
 from clusterd.api.plans import Asked, Plan, Planner
 from clusterd.api.property_edits import merged, property_changes, refuse_name
+from clusterd.api.secrets_shown import kept, secret_changes, shown
 from clusterd.api.settings_view import type_times
 from clusterd.api.waits import wait_problems
 from clusterd.database import DatabaseView, Draft
@@ -147,7 +148,8 @@ def delete_resource(
 def resource_differences(before: ResourceRecord, after: ResourceRecord) -> list[str]:
     parts = changed_parts(_resource_parts(before), _resource_parts(after))
     common = property_changes(Scope.RESOURCE, before.properties, after.properties)
-    return parts + common + changed_parts(before.private, after.private)
+    told = changed_parts(shown(before.private), shown(after.private))
+    return parts + common + told + secret_changes(before.private, after.private)
 
 
 def _resource_parts(record: ResourceRecord) -> dict[str, object]:
@@ -177,7 +179,11 @@ def _edited_resource(view: DatabaseView, asked: Asked, before: ResourceRecord, e
     problems += type_problems
     if kind is not None:
         without = {name for name, value in private.items() if value is None}
-        wished = {**before.private, **private}
+        given_private, found = kept(
+            {name: value for name, value in private.items() if value is not None}, before.private
+        )
+        problems += found
+        wished = {**before.private, **given_private}
         values, found = private_values(kind.schema, {k: v for k, v in wished.items() if k not in without})
         problems += found
         after = replace(after, type=kind.name, private=values)

@@ -1,5 +1,6 @@
 """Which manifest would give this configuration again? Pure."""
 
+from clusterd.api.secrets_shown import shown
 from clusterd.database import DatabaseView
 from clusterd.model.manifest import (
     GroupSetSpec,
@@ -19,6 +20,7 @@ _NOWHERE = Places(0, "")
 def export_manifest(view: DatabaseView) -> str:
     """YAML of everything that operators configured. Applying it to this cluster changes nothing.
 
+    Secrets are left out: where their word stands, this cluster keeps what it has, and another one asks for them.
     Nodes and resource types with nothing but defaults are left out.
     """
     types = [record for _, record in view.items(TypeSettingsRecord) if record.properties]
@@ -62,5 +64,5 @@ def _resource(record: ResourceRecord) -> ResourceSpec:
         possible_owners=record.possible_owners,
         wanted=record.wanted,
         properties=record.properties,
-        private=record.private,
+        private=shown(record.private),
     )

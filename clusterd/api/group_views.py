@@ -6,6 +6,7 @@ from clusterd.api.maintenance import hands_off_group, is_in_force, maintenance_v
 from clusterd.api.migrating import is_leaving_for_a_move, is_queued_move, migration_view
 from clusterd.api.observed import ObservedGroup, ObservedResource
 from clusterd.api.port import NodeStatus
+from clusterd.api.secrets_shown import shown
 from clusterd.api.times import time_text, wall_of
 from clusterd.database import DatabaseView
 from clusterd.model.dependencies import parse_dependency
@@ -212,7 +213,7 @@ def resource_view(status: NodeStatus, group: ObservedGroup, resource: ObservedRe
         "restarts": restarts_view(status, group, resource),
         "depends_on": record.depends_on,
         "possible_owners": list(record.possible_owners),
-        "properties": {**properties_view(Scope.RESOURCE, record.properties), **record.private},
+        "properties": {**properties_view(Scope.RESOURCE, record.properties), **shown(record.private)},
         "restart_needed": report.is_outdated if report else False,
         "in_force": dict(report.in_force) if report else {},
         "evidence": report.evidence if report else "",
