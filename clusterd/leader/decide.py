@@ -8,6 +8,7 @@ from clusterd.leader.balance import balancing_moves
 from clusterd.leader.crowd import Crowd
 from clusterd.leader.disks import decide_disks
 from clusterd.leader.drains import decide_drain
+from clusterd.leader.formation import is_forming
 from clusterd.leader.group_sets import GroupSets
 from clusterd.leader.groups import GroupDecisions
 from clusterd.leader.in_flight import InFlight
@@ -60,7 +61,7 @@ def decide(
     sets = GroupSets(view, sight)
     members, wishes = decide_members(view, sight)
     passing = GroupDecisions(view, sight, memory.crowd, memory.waiting, sets, memory.in_flight)
-    considered = _considered(view, groups, memory)
+    considered = [] if is_forming(view, sight) else _considered(view, groups, memory)
     proposals = [
         *members,
         *decide_disks(view, sight),

@@ -17,6 +17,15 @@ def is_cold_start(view: DatabaseView, sight: Sight) -> bool:
     return not any(_has_stayed_up(view, sight, node.name) for node in view.nodes())
 
 
+def is_forming(view: DatabaseView, sight: Sight) -> bool:
+    """Whether the cluster comes up again and nobody is admitted yet.
+
+    Nothing is decided about groups then: what was decided before the formation, and committed after it, would pass for
+    decided since, and with that the node that had a group would be forgotten.
+    """
+    return bool(view.formation().number) and is_cold_start(view, sight)
+
+
 def form(draft: Draft, view: DatabaseView, sight: Sight, first: NodeId) -> None:
     """Write down that the cluster forms, together with the admission of its first node."""
     number = view.formation().number + 1

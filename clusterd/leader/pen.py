@@ -70,7 +70,7 @@ class Pen:
 
     def _guard(self, draft: Draft, after: AssignmentRecord) -> None:
         """It takes a place: only under the rules and limits that were seen, and beside nothing else that they bind."""
-        draft.expect(keys.GUARD_LIMITS)
+        draft.expect(keys.GUARD_LIMITS).expect(keys.FORMATION)
         if after.order is Order.MIGRATE or self._crowd.is_constrained(key_of(after.group)):
             draft.expect(keys.GUARD_PLACEMENT).guard(keys.GUARD_PLACEMENT)
 
