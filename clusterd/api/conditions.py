@@ -56,6 +56,8 @@ class Answer:
     is_reached: bool
     now: str
     is_impossible: bool = False
+    is_refused: bool = False
+    """It cannot become true because a rule or somebody's setting forbids it. Nothing was changed."""
 
 
 Condition = Callable[[DatabaseView, NodeStatus], Answer]
@@ -363,7 +365,12 @@ def _moved(view: DatabaseView, status: NodeStatus, name: str, request_id: str) -
     if assignment is None or assignment.move_id != request_id or assignment.order in LEAVING:
         return Answer(False, migration_text(view, group) or _group_now(group))
     if assignment.because.code in (DecisionCode.MOVE_GIVEN_UP, DecisionCode.MIGRATION_GIVEN_UP):
-        return Answer(False, assignment.because.text, is_impossible=True)
+        return Answer(
+            False,
+            assignment.because.text,
+            is_impossible=True,
+            is_refused=assignment.because.code is DecisionCode.MOVE_GIVEN_UP,
+        )
     if assignment.because.code is DecisionCode.RETURNED:
         return Answer(False, f"it is back on {assignment.owner}: {assignment.because.text}", is_impossible=True)
     if not group.is_settled:

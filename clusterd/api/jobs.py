@@ -57,7 +57,8 @@ def look(view: DatabaseView, status: NodeStatus, conditions: Sequence[str]) -> l
     found = []
     for text in conditions:
         told = parse_condition(text)(view, status)
-        found.append({"for": text, "reached": told.is_reached, "now": told.now, "impossible": told.is_impossible})
+        answer = {"for": text, "reached": told.is_reached, "now": told.now, "impossible": told.is_impossible}
+        found.append({**answer, "refused": told.is_refused})
     return found
 
 

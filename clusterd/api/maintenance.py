@@ -62,7 +62,10 @@ def _planner(find: Callable[[DatabaseView], R], kind: str, *, is_on: bool, reaso
         detail = "maintenance: on" + (f" ({reason})" if reason else "") if is_on else "maintenance: off"
         made.add("update", kind, record.name, detail)
         _say(made, asked, record, kind, what, is_on=is_on)
-        made.notes += _still_covered(view, record, is_on=is_on)
+        covered = _still_covered(view, record, is_on=is_on)
+        if covered:
+            made.wait_for = []  # hands stay off as long as that lasts
+        made.notes += covered
         return made
 
     return plan

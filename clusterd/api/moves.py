@@ -17,6 +17,7 @@ from clusterd.api.plans import Asked, Plan, Planner
 from clusterd.api.port import NodeStatus
 from clusterd.database import DatabaseView, Draft
 from clusterd.leader.live import live_obstacle
+from clusterd.leader.rules import rules_by_group, sets_by_group
 from clusterd.model import keys
 from clusterd.model.events import MOVE_ASKED, MOVE_CANCELLED
 from clusterd.model.ids import NodeId, key_of
@@ -24,6 +25,7 @@ from clusterd.model.records import MoveRequest
 from clusterd.model.states import GroupState, MoveKind, NodeState
 
 LOCKED = "locked-from-moving"
+SAME_NODE = "same-node"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class MoveWish:
     ignores_lock: bool = False
     ignores_rules: bool = False
     kind: MoveKind = MoveKind.UNSAID
+    is_of_set: bool = False
+    """All groups that rules want on one node with it go with it."""
 
 
 def group_move(name: str, wish: MoveWish) -> Planner:
@@ -52,6 +56,7 @@ def group_move(name: str, wish: MoveWish) -> Planner:
             made.notes.append(f"{record.name} is on {node} already")
             return made
         _refuse(view, asked.status, group, node, wish)
+        _refuse_alone(view, asked.status, group, node, wish)
         if wish.kind is MoveKind.LIVE:
             _refuse_live(view, group, node)
         move = MoveRequest(
@@ -65,6 +70,10 @@ def group_move(name: str, wish: MoveWish) -> Planner:
             wish.kind,
         )
         made.draft.replace(replace(record, move=move)).expect(keys.assignment(record.name))
+        for mate in _mates(view, asked.status, group) if wish.is_of_set else ():
+            made.draft.replace(replace(mate.record, move=move)).expect(keys.assignment(mate.record.name))
+            made.add("update", "group", mate.record.name, f"move: it goes with {record.name}")
+            made.wait_for.append(f"group {mate.record.name} moved by {asked.request_id}")
         to = node or "the best node"
         how = f", {wish.kind.value}" if wish.kind else ""
         made.add("update", "group", record.name, f"move: {group.owner or 'no node'} → {to}{how}")
@@ -106,7 +115,26 @@ def is_leaving(group: ObservedGroup) -> bool:
     return is_leaving_for_a_move(group.assignment)
 
 
+def _mates(view: DatabaseView, status: NodeStatus, group: ObservedGroup) -> list[ObservedGroup]:
+    """The groups that rules want on one node with it, and that are on its node now."""
+    keys_of_set = sets_by_group(rules_by_group(view.rules())).get(key_of(group.record.name), frozenset())
+    found = (observe(view, status, each) for each in sorted(keys_of_set) if view.group(each) is not None)
+    return [each for each in found if group.owner is not None and each.owner == group.owner]
+
+
 # ---- refusals ----
+
+
+def _refuse_alone(view: DatabaseView, status: NodeStatus, group: ObservedGroup, target: NodeId, wish: MoveWish) -> None:
+    """What belongs with others that run where it is cannot go alone. All of them can."""
+    name = group.record.name
+    mates = [each for each in _mates(view, status, group) if each.state is not GroupState.OFFLINE]
+    if wish.is_of_set or wish.is_queued or wish.ignores_rules or not mates:
+        return
+    names = ", ".join(str(each.record.name) for each in mates)
+    hint = f"move all of them: clusterctl group move {name} {target} --with-set".replace("  ", " ")
+    refuse([f"a rule wants it with {names}, on {group.owner}"], f"{name} cannot move alone", hint=hint, rule=SAME_NODE)
+
 
 LIVE_MIGRATION = "live-migration"
 

@@ -267,7 +267,8 @@ def _stop_notes(view: DatabaseView, record: NodeRecord, member: MembershipRecord
         return []
     if cluster_settings(view.cluster()).drain_on_shutdown:
         return [f"what is on it goes to other nodes first (drain_on_shutdown): {', '.join(groups)}"]
-    return [f"what is on it stops with it and waits for it (drain_on_shutdown is off): {', '.join(groups)}"]
+    how = "what is on it is not moved first (drain_on_shutdown is off): it stops with the node, and others start it"
+    return [f"{how}: {', '.join(groups)}"]
 
 
 def _refuse_quorum_loss(

@@ -70,7 +70,7 @@ class Operating:
     # ---- groups ----
 
     async def _move(self, request: web.Request) -> web.StreamResponse:
-        given = await body(request, ("target", "queue", "ignore_lock", "ignore_rules", "cancel", "kind"))
+        given = await body(request, ("target", "queue", "ignore_lock", "ignore_rules", "with_set", "cancel", "kind"))
         name = request.match_info["name"]
         if switch_in(given, "cancel"):
             if set(given) != {"cancel"}:
@@ -82,6 +82,7 @@ class Operating:
             ignores_lock=switch_in(given, "ignore_lock"),
             ignores_rules=switch_in(given, "ignore_rules"),
             kind=_kind_in(given),
+            is_of_set=switch_in(given, "with_set"),
         )
         return await self._carry_out(request, deed(group_move, name, wish))
 

@@ -41,6 +41,12 @@ class GivenUp(ClusterError):
     code = "given-up"
 
 
+class RefusedLater(GivenUp):
+    """The request was taken, and the leader found that a rule or a setting forbids it. Nothing was changed."""
+
+    code = "refused"
+
+
 def exit_code_of(error: ClusterError) -> int:
     if isinstance(error, WaitRanOut):
         return TIMEOUT_EXIT

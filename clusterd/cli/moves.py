@@ -17,6 +17,7 @@ KINDS = ("live", "quick", "shutdown", "turn-off")
 @click.option("--queue", is_flag=True, help="Wait for what forbids it now, instead of giving up.")
 @click.option("--ignore-lock", is_flag=True, help="Although it is locked from moving.")
 @click.option("--ignore-rules", is_flag=True, help="Although a rule about several groups forbids it.")
+@click.option("--with-set", is_flag=True, help="And all groups that rules want on the same node.")
 @click.option("--cancel", is_flag=True, help="Take back a move that waits.")
 @mutating
 @click.pass_context
@@ -29,6 +30,7 @@ def move(
     queue: bool,
     ignore_lock: bool,
     ignore_rules: bool,
+    with_set: bool,
     cancel: bool,
     **how: Any,
 ) -> None:
@@ -38,10 +40,12 @@ def move(
     clusterctl group move web n3
     clusterctl group move web n3 --queue
     clusterctl group move machine n3 --kind live
+    clusterctl group move web n3 --with-set
     clusterctl group move web --cancel
     """
     options = {"queue": queue, "ignore_lock": ignore_lock, "ignore_rules": ignore_rules, "cancel": cancel}
-    if cancel and (node or kind or queue or ignore_lock or ignore_rules):
+    options["with_set"] = with_set
+    if cancel and (node or kind or queue or ignore_lock or ignore_rules or with_set):
         raise click.UsageError("--cancel stands alone", ctx=ctx)
     given = {"target": node, "kind": kind, **options}
     body = {name: value for name, value in given.items() if value}

@@ -9,7 +9,7 @@ import click
 
 from clusterd.cli.client import Client
 from clusterd.cli.connection import find_doors
-from clusterd.cli.failures import PENDING_EXIT, GivenUp, Unreachable, WaitRanOut
+from clusterd.cli.failures import PENDING_EXIT, GivenUp, RefusedLater, Unreachable, WaitRanOut
 from clusterd.cli.foreseen import foreseen_lines
 from clusterd.cli.output import plain, show_document
 from clusterd.model.durations import parse_duration
@@ -137,7 +137,8 @@ def raise_given_up(waited: Mapping[str, Any]) -> None:
         hint = f"clusterctl explain {kind} {name}"
     if kind == "group" and wanted[0] in ("online", "settled"):
         hint = f"{hint}; when the cause is mended: clusterctl group online {name}"
-    raise GivenUp(_nows(waited, "impossible"), hint=hint)
+    is_refused = any(each.get("refused") for each in waited["conditions"])
+    raise (RefusedLater if is_refused else GivenUp)(_nows(waited, "impossible"), hint=hint)
 
 
 def raise_ran_out(waited: Mapping[str, Any], timeout_ms: int, request_id: str = "") -> None:

@@ -1,16 +1,15 @@
 """Does everything start where it was, after all nodes were down together? Pure.
 
-A storm of its own: groups run somewhere, all nodes are stopped or killed within a moment, and started again in any order, some of
-them late. What ran is to start on the node that had it, if that came back within `cluster_group_wait_delay`; what a cold start
-is to leave alone stays down; what is under maintenance of its node is still there when that ends.
+A storm of its own: groups run somewhere, all nodes are stopped or killed within a moment, and started again in any order,
+some of them late. What ran is to start on the node that had it, if that came back within `cluster_group_wait_delay`; what a
+cold start is to leave alone stays down; what is under maintenance of its node is still there when that ends.
 """
 
 import random
 from dataclasses import dataclass, replace
 
 from clusterd.model import keys
-from clusterd.model.ids import GroupId, NodeId
-from clusterd.model.records import GroupRecord, Maintenance, NodeRecord, Properties
+from clusterd.model.records import Maintenance, NodeRecord, Properties
 from clusterd.sim.cluster import SimCluster, SimSettings
 
 GROUPS = 6
@@ -150,7 +149,5 @@ class _Run:
 
     def _maintain(self, name: str, wish: Maintenance | None) -> None:
         leader = self._cluster.leader() or str(self._cluster.names[0])
-        self._cluster.change_soon(
-            NodeRecord, keys.node(name), leader, lambda node: replace(node, maintenance=wish)
-        )
+        self._cluster.change_soon(NodeRecord, keys.node(name), leader, lambda node: replace(node, maintenance=wish))
         self._cluster.run_for(300)

@@ -89,6 +89,18 @@ async def test_the_end_of_a_part_says_that_the_whole_goes_on(client: TestClient,
     assert found["notes"] == ["hands stay off: the cluster is in maintenance"]
 
 
+async def test_the_end_of_a_part_is_not_waited_for_while_the_whole_is_in_maintenance(
+    client: TestClient, cluster: PretendCluster
+) -> None:
+    await apply(client)
+    await post(client, "/v1/groups/web/maintenance", {"on": True})
+    assert (await post(client, "/v1/groups/web/maintenance", {"on": False}))["wait_for"] == ["group web hands-on"]
+    await post(client, "/v1/groups/web/maintenance", {"on": True})
+    await post(client, "/v1/cluster/maintenance", {"on": True})
+    found = await post(client, "/v1/groups/web/maintenance", {"on": False})
+    assert (found["changed"], found["wait_for"]) == (True, [])
+
+
 async def test_a_node_in_maintenance_says_so(client: TestClient, cluster: PretendCluster) -> None:
     await apply(client)
     cluster.heeds_maintenance = False

@@ -8,9 +8,9 @@ from asking import apply, get, post
 from pretend_cluster import PretendCluster
 
 from clusterd.database import Draft
-from clusterd.model.ids import NodeId
-from clusterd.model.records import Decision, PauseRequest
-from clusterd.model.states import DecisionCode, GroupStatus, MoveKind, Order, ReleaseCause, ResourceState
+from clusterd.model.ids import GroupId, NodeId, ResourceId
+from clusterd.model.records import Decision, PauseRequest, Record, RuleRecord
+from clusterd.model.states import DecisionCode, GroupStatus, MoveKind, Order, ReleaseCause, ResourceState, RuleKind
 
 MOVE = "/v1/groups/web/move"
 ID = {"Request-Id": "move-0001"}
@@ -207,3 +207,44 @@ async def test_what_is_started_by_hand_only_is_as_it_should_be(client: TestClien
         True,
         ["group web is started by hand only: clusterctl group online web"],
     )
+
+
+async def test_one_of_two_that_belong_together_is_refused_with_the_way_to_move_both(
+    client: TestClient, cluster: PretendCluster
+) -> None:
+    await _two_together(client, cluster)
+    found = await post(client, MOVE, {"target": "n2"})
+    assert found["http"] == 422 and found["error"]["rule"] == "same-node" and "--with-set" in found["error"]["hint"]
+    assert cluster.view().group("web").move is None
+
+
+async def test_a_move_of_the_set_is_one_wish(client: TestClient, cluster: PretendCluster) -> None:
+    await _two_together(client, cluster)
+    cluster.acts = False
+    await post(client, MOVE, {"target": "n2", "with_set": True}, headers=ID)
+    assert {cluster.view().group(name).move.id for name in ("web", "web2")} == {"move-0001"}
+
+
+async def test_what_a_rule_refuses_later_is_told_as_refused(client: TestClient, cluster: PretendCluster) -> None:
+    await apply(client)
+    await post(client, MOVE, {"target": "n2"}, headers=ID)
+    cluster.decide("web", because=Decision("", "a rule says no", code=DecisionCode.MOVE_GIVEN_UP))
+    found = await post(client, "/v1/wait", {"for": "group web moved by move-0001"})
+    assert found["conditions"][0]["refused"] is True
+
+
+async def _two_together(client: TestClient, cluster: PretendCluster) -> None:
+    await apply(client)
+    view, draft, other = cluster.view(), Draft(cluster.view()), GroupId("web2")
+    resource, report = view.resources_of("web")[0], view.report("web")
+    name = ResourceId("web2-a")
+    records: list[Record] = [
+        replace(view.group("web"), name=other, id="another"),
+        replace(view.assignment("web"), group=other, group_id="another"),
+        replace(resource, name=name, group=other, depends_on=""),
+        replace(report, group=other, resources=tuple(replace(each, name=name) for each in report.resources[:1])),
+        RuleRecord("pair", RuleKind.SAME_NODE, (GroupId("web"), other)),
+    ]
+    for record in records:
+        draft.put(record)
+    cluster.write(draft)

@@ -195,6 +195,17 @@ async def test_a_node_whose_guard_is_gone_votes_on(client: TestClient, cluster: 
     assert "node n3 is down, no-guard: " in (await get(client, "/v1/status"))["problems"][0]
 
 
+async def test_a_stop_without_draining_says_that_others_start_what_was_there(
+    client: TestClient, cluster: PretendCluster
+) -> None:
+    await apply(client)
+    draft = Draft(cluster.view())
+    record = cluster.view().cluster()
+    cluster.write(draft.put(replace(record, properties={**record.properties, "drain_on_shutdown": False})))
+    (told,) = (await post(client, "/v1/nodes/n1/stop?plan=1"))["notes"]
+    assert "is not moved first" in told and "others start it: web" in told
+
+
 async def test_the_plan_of_a_stop_says_what_would_follow(client: TestClient, cluster: PretendCluster) -> None:
     await apply(client)
     plan = await post(client, "/v1/nodes/n1/stop?plan=1")
