@@ -140,9 +140,10 @@ class VirtualMachine(ResourceType):
             status = self._machine.status(within_ms=LOOK_WITHIN_MS)
         except MonitorError:
             # Once is what a busy node looks like. is_alive finds out more, and waits longer.
-            is_stopped = process_state(self._machine.process.pid) in ("T", "")
+            state = process_state(self._machine.process.pid)
             was_silent, self._was_silent = self._was_silent, True
-            return Health.NO if is_stopped or was_silent else Health.CANNOT_TELL
+            is_no = silence_health(state) is Health.NO and (was_silent or state in ("T", ""))
+            return Health.NO if is_no else Health.CANNOT_TELL
         self._was_silent = False
         return Health.of(not self._health.failure(self._machine, status))
 
@@ -155,7 +156,12 @@ class VirtualMachine(ResourceType):
             machine.reconnect(limit_ms)
             status = machine.status(within_ms=limit_ms, context=context)
         except MonitorError as error:
-            raise ResourceFailed(f"{error}{_process_words(machine.process.pid)}") from error
+            state = process_state(machine.process.pid)
+            words = f"{error}{_process_words(machine.process.pid, state)}"
+            if silence_health(state) is Health.NO:
+                raise ResourceFailed(words) from error
+            context.concern(words)
+            return Health.CANNOT_TELL
         if failure := self._health.failure(machine, status):
             raise ResourceFailed(failure)
         if status == "shutdown" or machine.watch.is_off:
@@ -285,8 +291,13 @@ def _action(body: bytes) -> OfflineAction | None:
         raise ResourceFailed(f"{word!r} is none of {', '.join(OfflineAction)}") from None
 
 
-def _process_words(pid: int) -> str:
+def silence_health(state: str) -> Health:
+    """What a QEMU is that does not answer, by the kernel's letter for what it does. One that waits for a disk has not
+    failed, and could not even be killed: it answers when the disk does. Pure."""
+    return Health.CANNOT_TELL if state == "D" else Health.NO
+
+
+def _process_words(pid: int, state: str) -> str:
     """What the kernel says about a QEMU that does not answer."""
     words = {"T": "is stopped (SIGSTOP)", "D": "waits for a disk", "Z": "has ended", "": "is gone"}
-    state = process_state(pid)
     return f"; process {pid} {words[state]}" if state in words else ""

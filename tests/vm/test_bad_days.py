@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from clusterd.resource_api import Health, NotOnThisNode, ResourceFailed
+from resource_types.virtual_machine.resource_type import silence_health
 from resource_types.virtual_machine.saved_state import HEADER_SIZE
 from tests.vm.conftest import Bench, needs_qemu
 from tests.vm.desk import Desk
@@ -119,6 +120,26 @@ def test_stopped_qemu_is_noticed_and_turned_off(bench: Bench) -> None:
     assert f"process {pid_of(desk)} is stopped (SIGSTOP)" in refusal(desk)
     desk.offline()
     assert any("turned off" in each for each in desk.log.warnings)
+
+
+@pytest.mark.parametrize(
+    ("state", "health"), [("D", Health.CANNOT_TELL), ("T", Health.NO), ("S", Health.NO), ("", Health.NO)]
+)
+def test_silent_qemu_that_waits_for_a_disk_has_not_failed(state: str, health: Health) -> None:
+    assert silence_health(state) is health
+
+
+def test_stop_needs_no_definition(bench: Bench) -> None:
+    """It vanished while the guest ran, which is saved all the same, and goes on when the definition is back."""
+    desk, console = bench.started(saved_state_folder=str(bench.folder))
+    nonce = console.wait_line().nonce
+    aside = bench.definition.rename(bench.folder / "aside")
+    desk.offline()
+    with pytest.raises(NotOnThisNode, match="there is no definition"):
+        desk.online()
+    aside.rename(bench.definition)
+    desk.online()
+    assert bench.console(desk).wait_line().nonce == nonce
 
 
 def test_monitor_path_deleted_while_it_runs(bench: Bench) -> None:

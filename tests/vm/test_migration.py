@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from clusterd.resource_api import CallCancelled, Health, ResourceFailed
+from clusterd.resource_api import CallCancelled, Health, NotOnThisNode, ResourceFailed
 from tests.vm.conftest import Bench, needs_qemu
 from tests.vm.console import Console
 from tests.vm.desk import Desk, in_thread
@@ -135,6 +135,16 @@ def test_cancel_leaves_it_running_here(bench: Bench) -> None:
     migrate(here, text)
     there.online()
     here.offline(reason="migrated")
+
+
+def test_destination_without_the_definition_takes_nothing_over(bench: Bench) -> None:
+    """A guest that nobody there could watch or start again must not get there."""
+    here, console = bench.started()
+    there = bench.machine("n2", configuration=str(bench.folder / "not-there.toml"))
+    with pytest.raises(NotOnThisNode, match="there is no definition"):
+        there.type.prepare_migration(there.context())
+    assert there.processes.members() == []
+    assert still_runs(here, console)
 
 
 def test_destination_dead_before_the_start(bench: Bench) -> None:

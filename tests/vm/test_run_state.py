@@ -121,7 +121,7 @@ def test_no_limit() -> None:
 @needs_qemu
 def test_move_that_does_not_converge_is_given_up(bench: Bench) -> None:
     bench.define(memory_mib=64)
-    here, console = bench.started(**SLOW, migration_timeout="500ms")
+    here, console = bench.started(**SLOW, migration_timeout="1ms")
     console.order("fd")
     console.wait_line(20)
     there, text = prepared(bench)
