@@ -13,14 +13,14 @@ def test_nothing_starts_before_a_report_of_this_daemon_is_committed() -> None:
     cluster, owner = _restarted_owner(is_inherited=True)
     plan = owner.plan(cluster.view(), NOW, may_run=True)
     assert plan.calls == [] and len(plan.reports) == 1
-    owner.reported(plan.reports[0].group, has_succeeded=True, proposal=plan.reports[0])
+    owner.reported(plan.reports[0].group, NOW, has_succeeded=True, proposal=plan.reports[0])
     assert [call.verb for call in owner.plan(cluster.view(), NOW, may_run=True).calls] == [Verb.ONLINE]
 
 
 def test_a_report_that_conflicts_confirms_nothing() -> None:
     cluster, owner = _restarted_owner(is_inherited=True)
     plan = owner.plan(cluster.view(), NOW, may_run=True)
-    owner.reported(plan.reports[0].group, has_succeeded=False, proposal=plan.reports[0])
+    owner.reported(plan.reports[0].group, NOW, has_succeeded=False, proposal=plan.reports[0])
     again = owner.plan(cluster.view(), NOW, may_run=True)
     assert again.calls == [] and len(again.reports) == 1
 
