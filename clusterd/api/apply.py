@@ -22,6 +22,7 @@ from clusterd.api.checks import (
     private_values,
     refuse,
     running_refusals,
+    version_problems,
 )
 from clusterd.api.edits_groups import delete_group, group_differences, put_group, with_known_site
 from clusterd.api.edits_resources import put_resource
@@ -245,6 +246,7 @@ class _Application:
         kind, type_problems = known_type(self._view, spec.type) if spec.type else (None, [])
         self._add(spec, type_problems)
         private = dict(spec.private)
+        private_problems: list[PartProblem] = []
         if kind is not None:
             given, problems = kept(dict(spec.private), before.private if before is not None else {})
             private, private_problems = private_values(kind.schema, given)
@@ -260,6 +262,7 @@ class _Application:
             private=private,
         )
         if kind is not None:
+            self._add(spec, version_problems(self._view, after) if not private_problems else [])
             of_type = self._types.get(key_of(kind.name), self._view.type_settings(kind.name))
             self._add(spec, wait_problems(after, kind.schema, type_settings(of_type, own_times(kind.schema))))
             found = outside_problems(before, after, kind.schema, self._beside(), node_count=len(self._view.nodes()))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from clusterd.api.observed import ObservedGroup
 from clusterd.database import DatabaseView
 from clusterd.leader.namesakes import namesake
+from clusterd.leader.type_versions import newest, refused_by
 from clusterd.model.dependencies import Dependency, dependency_problems, parse_dependency
 from clusterd.model.errors import BadInput, Refused
 from clusterd.model.ids import NodeId, key_of
@@ -94,9 +95,9 @@ def known_site(name: str, nodes: Iterable[NodeRecord]) -> tuple[str, list[PartPr
 
 
 def known_type(view: DatabaseView, name: str) -> tuple[ResourceTypeRecord | None, list[PartProblem]]:
-    """What some node's host said about the type."""
+    """What the hosts of nodes said about the type: its newest version."""
     records = view.resource_types()
-    found = next((each for each in records if key_of(each.name) == key_of(name)), None)
+    found = newest(each for each in records if key_of(each.name) == key_of(name))
     if found is not None:
         return found, []
     if not records:
@@ -128,6 +129,18 @@ def private_values(schema: Properties, given: Mapping[str, Json]) -> tuple[dict[
             message += f": {nearest(found.path, [*names, *common])}"
         problems.append(PartProblem(f"properties.{found.path}" if found.path else "properties", message))
     return values, problems
+
+
+def version_problems(view: DatabaseView, after: ResourceRecord) -> list[PartProblem]:
+    """Why a possible owner, where another version of the type is installed, refuses what the newest version takes."""
+    owners = {key_of(each) for each in after.possible_owners}
+    records = [
+        each
+        for each in view.resource_types()
+        if key_of(each.name) == key_of(after.type) and (not owners or key_of(each.node) in owners)
+    ]
+    hint = "install the same version there, or leave the node out of its possible owners"
+    return [PartProblem("properties", f"{problem} ({hint})") for _, problem in refused_by(records, after.private)]
 
 
 # ---- relations ----

@@ -20,6 +20,7 @@ from clusterd.api.checks import (
     refuse,
     refuse_bad,
     running_refusals,
+    version_problems,
 )
 from clusterd.api.finding import find_group, find_resource, observe
 from clusterd.api.left_behind import left_behind
@@ -187,6 +188,7 @@ def _edited_resource(view: DatabaseView, asked: Asked, before: ResourceRecord, e
         values, found = private_values(kind.schema, {k: v for k, v in wished.items() if k not in without})
         problems += found
         after = replace(after, type=kind.name, private=values)
+        problems += version_problems(view, after) if not found else []
         problems += wait_problems(after, kind.schema, type_times(view, kind.name))
         known = view.resource(before.name)
         problems += outside_problems(known, after, kind.schema, view.resources(), node_count=len(view.nodes()))

@@ -19,6 +19,7 @@ from clusterd.model.records import (
 )
 from clusterd.model.states import GroupState, GroupStatus, NodeState
 from clusterd.model.states import NodeStatus as NodeWord
+from clusterd.model.versions import version_rank
 
 SCHEMA = 1
 _QUIET_NODE_WORDS = frozenset(
@@ -142,18 +143,22 @@ def _worst_first(group: ObservedGroup) -> tuple[int, int, str]:
 
 
 def resource_types_view(records: Iterable[ResourceTypeRecord]) -> list[Document]:
-    """Each type once, with the nodes that have it."""
+    """Each type once, as its newest version says, with the nodes that have it and the version of each."""
     found: dict[str, Document] = {}
-    for record in records:
+    for record in sorted(records, key=lambda each: version_rank(each.version), reverse=True):
         entry = found.setdefault(
             key_of(record.name),
             {
                 "name": record.name,
                 "version": record.version,
                 "nodes": [],
+                "versions": {},
                 "abilities": list(record.abilities),
                 "schema": dict(record.schema),
             },
         )
         entry["nodes"].append(record.node)
+        entry["versions"][record.node] = record.version
+    for entry in found.values():
+        entry["nodes"].sort(key=key_of)
     return [found[key] for key in sorted(found)]

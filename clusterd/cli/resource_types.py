@@ -43,13 +43,22 @@ def _list_lines(found: Mapping[str, Any]) -> list[str]:
         [
             each["name"],
             each["version"] or "-",
-            ", ".join(each["nodes"]),
+            _nodes_text(each),
             ", ".join(each["abilities"]) or "-",
             str(each["schema"].get("description", "")),
         ]
         for each in found["resource_types"]
     ]
     return table(["TYPE", "VERSION", "NODES", "ABILITIES", "SAYS"], rows)
+
+
+def _nodes_text(each: Mapping[str, Any]) -> str:
+    """The nodes that have it; with the version where that is not the newest."""
+    versions = each.get("versions", {})
+    nodes = ((node, versions.get(node, each["version"])) for node in each["nodes"])
+    return ", ".join(
+        node if version == each["version"] else f"{node} ({plain(version or '-')})" for node, version in nodes
+    )
 
 
 @resource_type.command(name="show")
@@ -72,7 +81,7 @@ def _show_lines(found: Mapping[str, Any]) -> list[str]:
         [name, _kind(part), "required" if name in required else _default(part), str(part.get("description", ""))]
         for name, part in schema.get("properties", {}).items()
     ]
-    lines = [f"{paint(plain(each['name']), 'bold')} {each['version']} on {', '.join(each['nodes'])}"]
+    lines = [f"{paint(plain(each['name']), 'bold')} {each['version']} on {_nodes_text(each)}"]
     if schema.get("description"):
         lines.append(plain(schema["description"]))
     own = table(["PROPERTY", "KIND", "DEFAULT", "SAYS"], rows)

@@ -18,6 +18,7 @@ from clusterd.leader.seats import Needs, Seat, needs_of, seat_of
 from clusterd.leader.sight import Sight
 from clusterd.leader.standing import is_over
 from clusterd.leader.tally import Load, Tally
+from clusterd.leader.type_versions import TypeVersions
 from clusterd.model import keys
 from clusterd.model.ids import GroupId, NodeId, key_of
 from clusterd.model.records import (
@@ -58,6 +59,7 @@ class Crowd:
         self._rules: Mapping[str, tuple[RuleRecord, ...]] = {}
         self._sets: Mapping[str, frozenset[str]] = {}
         self._installed: dict[str, set[str]] = {}
+        self._versions = TypeVersions()
         self._shared: dict[object, dict[str, Exclusion]] = {}
         self._avoided: set[str] = set()
         self._limits: list[tuple[str, int, int, Load]] = []
@@ -101,7 +103,7 @@ class Crowd:
         for key, resource in view.items(ResourceRecord):
             self._keep_resource(key, resource)
         self._take_rules(view)
-        self._installed = _installed(view)
+        self._installed, self._versions = _installed(view), TypeVersions(view.resource_types())
         self._tally.rank({}, is_reserving=False)
         for key, _ in view.items(GroupRecord):
             self._seat(view, key.removeprefix(keys.GROUP), is_changed=True)
@@ -122,7 +124,7 @@ class Crowd:
         if keys.RULE in prefixes:
             self._take_rules(view)
         if keys.RESOURCE_TYPE in prefixes:
-            self._installed = _installed(view)
+            self._installed, self._versions = _installed(view), TypeVersions(view.resource_types())
             self._shared.clear()
         for group in sorted(seated | reshaped):
             self._seat(view, group, is_changed=group in reshaped)
@@ -356,9 +358,12 @@ class Crowd:
     ) -> dict[str, Exclusion]:
         """Nodes that cannot take the group, by key; the first reason in the order of the filters."""
         barred = self._barred_for_all_like(needs)
-        if not (needs.classes or needs.memory_mib or needs.cores or key in self._rules):
+        refusals = self._versions.refusals(self._resources.get(key, {}).values())
+        if not (needs.classes or needs.memory_mib or needs.cores or key in self._rules or refusals):
             return barred
         barred = dict(barred)
+        for node, reason in refusals.items():
+            barred.setdefault(node, Exclusion(_NO_NODE, reason))
         self._bar_by_rules(barred, key, needs, ignores_rules=ignores_rules, together=together)
         if needs.memory_mib or needs.cores:
             self._bar_by_capacity(barred, key, needs)

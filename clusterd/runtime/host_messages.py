@@ -41,8 +41,11 @@ _PREPARED, _MOVED = "prepared", "moved"
 _STATES = {_PREPARED: ResourceState.OFFLINE, _MOVED: ResourceState.ONLINE}
 """Words of hosts that are no states of a resource."""
 _OUTCOMES = {
+    # A version of the type that is not there, or does not know a property: trying again here cannot help.
     host_pb2.OUTCOME_DONE: CallOutcome.DONE,
     host_pb2.OUTCOME_NOT_ON_THIS_NODE: CallOutcome.NOT_ON_THIS_NODE,
+    host_pb2.OUTCOME_UNKNOWN_TYPE: CallOutcome.NOT_ON_THIS_NODE,
+    host_pb2.OUTCOME_BAD_PROPERTIES: CallOutcome.NOT_ON_THIS_NODE,
     host_pb2.OUTCOME_STALE: CallOutcome.STALE,
     host_pb2.OUTCOME_HUNG: CallOutcome.HUNG,
     host_pb2.OUTCOME_STILL_RUNNING: CallOutcome.STILL_RUNNING,

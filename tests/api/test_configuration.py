@@ -1,5 +1,7 @@
 """Are nodes, resource types, rules and group sets shown, changed and refused as they should be?"""
 
+from dataclasses import replace
+
 import pytest
 from aiohttp.test_utils import TestClient
 from asking import apply, get, post
@@ -8,7 +10,7 @@ from pretend_cluster import PretendCluster, service
 from clusterd.database import Draft
 from clusterd.model import keys
 from clusterd.model.ids import NodeId
-from clusterd.model.records import NodeFactsRecord
+from clusterd.model.records import NodeFactsRecord, ResourceTypeRecord
 from clusterd.model.settings_catalogue import Scope, settings_of
 
 
@@ -341,3 +343,26 @@ async def test_the_second_of_two_administrators_gets_the_newer_revision(
     assert f"is at revision {revision} now, not {revision - 1}" in found["error"]["message"]
     assert found["error"]["hint"].endswith(f"--if-revision {revision}")
     assert (await change(client, method, path, body, **{"If-Match": str(revision)}))["changed"]
+
+
+async def test_a_value_that_one_possible_owner_does_not_know_is_refused(
+    client: TestClient, cluster: PretendCluster
+) -> None:
+    """n2 still has the version before, which does not know `stop_grace`."""
+    await apply(client)
+    known = cluster.view().get(ResourceTypeRecord, keys.resource_type("generic_service", "n2"))
+    assert known is not None
+    old = {name: part for name, part in known.schema["properties"].items() if name != "stop_grace"}
+    before = replace(known, version="0.1", schema={**known.schema, "properties": old})
+    cluster.write(Draft(cluster.view()).put(before))
+    path = "/v1/resources/a-server"
+    await post(client, "/v1/groups", {"name": "a"})
+    body = {"name": "a-server", "group": "a", "type": "generic_service", "properties": {"command": ["/bin/true"]}}
+    assert (await post(client, "/v1/resources", body))["http"] == 200
+    response = await client.patch(path, json={"properties": {"stop_grace": "3s"}})
+    told = (await response.json())["error"]["message"]
+    assert "n2 has version 0.1 of generic_service, which refuses it: stop_grace" in told
+    owners = {"possible_owners": ["n1", "n3"], "properties": {"stop_grace": "3s"}}
+    assert (await client.patch(path, json=owners)).status == 200
+    found = (await get(client, "/v1/resource-types/generic_service"))["resource_types"][0]
+    assert found["versions"]["n2"] == "0.1" and found["versions"]["n1"] == found["version"] != "0.1"

@@ -1,0 +1,57 @@
+"""Which nodes have a version of a resource type that refuses what a resource is given? Pure.
+
+Nodes may have different versions of a plug-in for a while. A value counts only where the schema of that node's version
+takes it: that is looked at before a value is stored, and before a group is sent to a node, so that nothing is stopped
+for a start that must fail.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from clusterd.model.ids import key_of
+from clusterd.model.records import Properties, ResourceRecord, ResourceTypeRecord
+from clusterd.model.versions import version_rank
+from clusterd.resource_api.properties import validate
+
+
+class TypeVersions:
+    """What the nodes said of their types."""
+
+    def __init__(self, records: Iterable[ResourceTypeRecord] = ()) -> None:
+        self._records: dict[str, list[ResourceTypeRecord]] = {}
+        for record in records:
+            self._records.setdefault(key_of(record.name), []).append(record)
+        self._differing = {key for key, records in self._records.items() if _differ(records)}
+
+    def refusals(self, resources: Iterable[ResourceRecord]) -> Mapping[str, str]:
+        """By key of each node: why its version of some type refuses what a resource is given. Where all nodes have the same
+        version, that was looked at when it was stored."""
+        found: dict[str, str] = {}
+        for resource in resources if self._differing else ():
+            if key_of(resource.type) in self._differing:
+                for record, problem in refused_by(self._records[key_of(resource.type)], resource.private):
+                    found.setdefault(key_of(record.node), f"{resource.name}: {problem}")
+        return found
+
+
+def newest(records: Iterable[ResourceTypeRecord]) -> ResourceTypeRecord | None:
+    """Of the records of one type the one of its newest version."""
+    return max(records, key=lambda each: version_rank(each.version), default=None)
+
+
+def refused_by(records: Iterable[ResourceTypeRecord], private: Properties) -> list[tuple[ResourceTypeRecord, str]]:
+    """Of the records of one type those whose schema refuses these properties, and why."""
+    judged: list[tuple[Properties, str]] = []
+    found = []
+    for record in records:
+        problem = next((text for schema, text in judged if schema == record.schema), None)
+        if problem is None:
+            problem = "; ".join(str(each) for each in validate(dict(private), dict(record.schema)))
+            judged.append((record.schema, problem))
+        if problem:
+            version = f"version {record.version}" if record.version else "a version without a name"
+            found.append((record, f"{record.node} has {version} of {record.name}, which refuses it: {problem}"))
+    return found
+
+
+def _differ(records: list[ResourceTypeRecord]) -> bool:
+    return any(each.schema != records[0].schema for each in records[1:])
