@@ -24,7 +24,7 @@ from clusterd.api.views import document
 from clusterd.api.votes import advice_text, votes_text
 from clusterd.database import DatabaseView, Draft
 from clusterd.model import keys
-from clusterd.model.errors import BadInput, Conflict, NoQuorum, NotFound, NotLeader, Refused, UnknownOutcome
+from clusterd.model.errors import BadInput, Busy, Conflict, NoQuorum, NotFound, NotLeader, Refused, UnknownOutcome
 from clusterd.wire.records_pb2 import Transaction
 
 ATTEMPTS_MAX = 8
@@ -77,7 +77,7 @@ async def _as_leader(desk: Desk, planner: Planner, change: ChangeAsked) -> dict[
         if port.status().term == status.term:
             raise
         return None  # the next leader knows whether it was committed, and then has its answer
-    except (BadInput, Conflict, NotFound, NotLeader, Refused):
+    except (BadInput, Busy, Conflict, NotFound, NotLeader, Refused):
         return None
     if not result.succeeded or result.is_repeat:
         return None

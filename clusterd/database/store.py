@@ -21,10 +21,11 @@ CHANGES_KEPT_MAX = 16384
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A key's value and the revision of its last change."""
+    """A key's value, the revision of its last change, and its share of the digest."""
 
     value: bytes
     revision: int
+    digest: int
 
 
 class Database:
@@ -37,7 +38,8 @@ class Database:
         self._kinds: dict[str, set[str]] = {}
         self._order: dict[str, list[str]] = {}
         self._changed_at: dict[str, int] = {}
-        self._answers: OrderedDict[str, TransactionResult] = OrderedDict()
+        self._answers: OrderedDict[str, bytes] = OrderedDict()
+        """By request id, as they stand in a snapshot: thousands made into messages at once would hold up the node."""
         self._event_keys: dict[str, None] = {}  # oldest first
         self._changes: deque[tuple[int, str]] = deque(maxlen=CHANGES_KEPT_MAX)
         self._changes_complete_after = 0
@@ -131,20 +133,21 @@ class Database:
         return TransactionResult(succeeded=True, revision=self.revision)
 
     def _remember(self, request_id: str, result: TransactionResult) -> None:
-        self._answers[request_id] = result
+        self._answers[request_id] = _answer_bytes(AnsweredRequest(request_id=request_id, result=result))
         while len(self._answers) > ANSWERS_KEPT_MAX:
             self._answers.popitem(last=False)
 
     def _put(self, key: str, value: bytes) -> None:
-        prefix = keys.prefix_of(key)
+        prefix, revision = keys.prefix_of(key), self.revision
         before = self._items.get(key)
         if before is None:
             self._kinds.setdefault(prefix, set()).add(key)
             self._order.pop(prefix, None)
         else:
-            self._digest ^= _item_digest(key, before)
-        item = self._items[key] = Item(value, self.revision)
-        self._digest ^= _item_digest(key, item)
+            self._digest ^= before.digest
+        digest = _item_digest(key, value, revision)
+        self._items[key] = Item(value, revision, digest)
+        self._digest ^= digest
         self._note_change(prefix, key)
 
     def _delete(self, key: str) -> None:
@@ -152,7 +155,7 @@ class Database:
         before = self._items.pop(key, None)
         if before is not None:
             self._kinds[prefix].discard(key)
-            self._digest ^= _item_digest(key, before)
+            self._digest ^= before.digest
             self._order.pop(prefix, None)
             self._event_keys.pop(key, None)
             self._note_change(prefix, key)
@@ -171,10 +174,9 @@ class Database:
             revision=self.revision,
             cluster_ms=self.cluster_ms,
             items=[
-                StoredItem(key=key, value=item.value, revision=item.revision) for key, item in self._items_in_order()
+                StoredItem(key=key, value=item.value, revision=item.revision) for key, item in self._all_items()
             ],
-            answered=[AnsweredRequest(request_id=each, result=result) for each, result in self._answers.items()],
-        ).SerializeToString(deterministic=True)
+        ).SerializeToString(deterministic=True) + b"".join(self._answers.values())
 
     @classmethod
     def restore(cls, data: bytes, revision: int) -> "Database":
@@ -186,14 +188,14 @@ class Database:
         database._changes_complete_after = revision
         for each in stored.items:
             prefix = keys.prefix_of(each.key)
-            item = Item(each.value, each.revision)
+            item = Item(each.value, each.revision, _item_digest(each.key, each.value, each.revision))
             database._items[each.key] = item
             database._kinds.setdefault(prefix, set()).add(each.key)
             database._changed_at[prefix] = revision
-            database._digest ^= _item_digest(each.key, item)
+            database._digest ^= item.digest
         database._event_keys.update(dict.fromkeys(database.keys_under(keys.EVENT)))
         for answered in stored.answered:
-            database._answers[answered.request_id] = answered.result
+            database._answers[answered.request_id] = _answer_bytes(answered)
         return database
 
     def all_items(self) -> list[tuple[str, Item]]:
@@ -224,18 +226,23 @@ class Database:
         database._digest = self._digest
         return database
 
-    def _items_in_order(self) -> Iterator[tuple[str, Item]]:
+    def _all_items(self) -> Iterator[tuple[str, Item]]:
         for prefix in sorted(self._kinds):
             for key in self.keys_under(prefix):
                 yield key, self._items[key]
 
 
-def _repeat_of(first: TransactionResult) -> TransactionResult:
-    again = TransactionResult()
-    again.CopyFrom(first)
+def _answer_bytes(answered: AnsweredRequest) -> bytes:
+    """A snapshot with nothing but this answer in it; such pieces one after the other are one snapshot with all of them."""
+    return DatabaseSnapshot(answered=[answered]).SerializeToString()
+
+
+def _repeat_of(first: bytes) -> TransactionResult:
+    (answered,) = DatabaseSnapshot.FromString(first).answered
+    again: TransactionResult = answered.result
     again.is_repeat = True
     return again
 
 
-def _item_digest(key: str, item: Item) -> int:
-    return zlib.crc32(item.value, zlib.crc32(f"{key}@{item.revision}".encode()))
+def _item_digest(key: str, value: bytes, revision: int) -> int:
+    return zlib.crc32(value, zlib.crc32(f"{key}@{revision}".encode()))
