@@ -159,12 +159,13 @@ def wait_for(
 ) -> dict[str, Any]:
     """Ask again and again, at whatever node answers, until it is true, impossible or late. A node that does not answer yet
     may be starting, so it is waited for as well."""
+    client = client_of(ctx)
     until_ms = _now_ms() + longest_ms
     while True:
         left_ms = until_ms - _now_ms()
         step_ms = max(0, min(left_ms, WAIT_STEP_MS if show_progress is None else PROGRESS_STEP_MS))
         try:
-            found = client_of(ctx).wait(conditions, longest_ms=step_ms, after_revision=after_revision)
+            found = client.wait(conditions, longest_ms=step_ms, after_revision=after_revision)
         except Unreachable:
             if left_ms <= 0:
                 raise

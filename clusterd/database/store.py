@@ -173,9 +173,7 @@ class Database:
         return DatabaseSnapshot(
             revision=self.revision,
             cluster_ms=self.cluster_ms,
-            items=[
-                StoredItem(key=key, value=item.value, revision=item.revision) for key, item in self._all_items()
-            ],
+            items=[StoredItem(key=key, value=item.value, revision=item.revision) for key, item in self._all_items()],
         ).SerializeToString(deterministic=True) + b"".join(self._answers.values())
 
     @classmethod
