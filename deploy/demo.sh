@@ -30,9 +30,8 @@ except (ValueError, LookupError, TypeError):
             break
 ') || fail "no port from 8081 to 8180 is free for the demo's web server."
 [ "$port" = 8081 ] || echo "port 8081 is taken: the demo's web server listens on $port"
-manifest=$lab_folder/web.yaml
-sed -e "s|8081|$port|g" -e "s|\${MANIFEST_DIR}|$PWD/deploy/demo|g" deploy/demo/web.yaml >"$manifest"
-if ! clusterctl --lab "$lab" apply -f "$manifest" --wait; then
+if ! sed -e "s|8081|$port|g" -e "s|\${MANIFEST_DIR}|$PWD/deploy/demo|g" deploy/demo/web.yaml |
+    clusterctl --lab "$lab" apply -f - --wait; then
     # What failed for good in an earlier run, for a port that was taken then, is tried again only when somebody says so.
     echo "once more:"
     clusterctl --lab "$lab" group online web || fail "the demo group did not come online; see above, and 'clusterctl status'."
