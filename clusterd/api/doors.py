@@ -21,6 +21,17 @@ DESCRIPTORS_RESERVED = 384
 CONNECTIONS_LEAST = 32
 
 
+_REFUSAL = (
+    b'{"error":{"code":"busy","message":"there are too many connections to this node, or from this address","hint":'
+    b'"close some, or ask another node","retryable":true}}'
+)
+_FULL = (
+    b"HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json; charset=utf-8\r\nRetry-After: 1\r\n"
+    b"Connection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(_REFUSAL), _REFUSAL)
+)
+"""Who is only hung up on looks for the fault in the network."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How many connections there may be, and how patient the API is with them."""
@@ -110,7 +121,8 @@ class Connection(asyncio.Protocol):
         self.address = str(peer[0]) if isinstance(peer, tuple) else ""
         if not self._is_local:
             if not self._doors.admits(self):
-                transport.abort()
+                transport.write(_FULL)
+                transport.close()
                 return
             self._end_after(self._doors.limits.stranger_max_s)
         self._is_admitted = True
@@ -126,10 +138,12 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
+        if not self._is_admitted:
+            return
         self._inner.data_received(data)
 
     def eof_received(self) -> bool | None:
-        return self._inner.eof_received()
+        return self._inner.eof_received() if self._is_admitted else False
 
     def pause_writing(self) -> None:
         self._end_after(self._doors.limits.stalled_max_s)

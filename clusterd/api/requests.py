@@ -52,7 +52,7 @@ def number(request: web.Request, name: str, default: int, *, most: int) -> int:
     text = request.query.get(name)
     if text is None:
         return default
-    if not re.fullmatch(r"\d{1,18}", text) or int(text) > most:
+    if not re.fullmatch(r"[0-9]{1,18}", text) or int(text) > most:
         raise BadInput(f"{name} is a whole number from 0 to {most}, not {text!r}")
     return int(text)
 
@@ -91,7 +91,7 @@ def expected_revision(request: web.Request) -> tuple[str, int] | None:
     if given is None:
         return None
     text = given.strip().strip('"')
-    if not re.fullmatch(r"\d{1,18}", text):
+    if not re.fullmatch(r"[0-9]{1,18}", text):
         raise BadInput(f"If-Match is a revision, not {given!r}")
     resource = request.match_info.route.resource
     parts = resource.canonical.removeprefix("/v1/").split("/") if resource is not None else [""]

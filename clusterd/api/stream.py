@@ -77,7 +77,7 @@ class Streams:
         asked = EventFilter(request.query.get("group", ""), request.query.get("node", ""))
         resumed = request.headers.get("Last-Event-ID", request.query.get("after", ""))
         if resumed:
-            if not re.fullmatch(r"\d{1,18}", resumed):
+            if not re.fullmatch(r"[0-9]{1,18}", resumed):
                 raise BadInput(f"Last-Event-ID is a sequence number, not {resumed!r}")
             return _Follower(int(resumed), asked, has_resumed=True)
         since = request.query.get("since", "")

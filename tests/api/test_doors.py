@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -90,15 +91,18 @@ async def test_known_connections_are_capped_as_well(cluster: PretendCluster) -> 
     async with open_door(cluster, Limits(connections_max=4, strangers_max=2)) as door:
         for _ in range(4):
             assert "200 OK" in await door.ask(STATUS)
-        late = await door.connect()
-        assert await is_ended(late)
+        late, _ = await door.connect()
+        answer = await asyncio.wait_for(late.read(1 << 20), 10)
+        assert answer.startswith(b"HTTP/1.1 429 ") and b"Retry-After: 1" in answer
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"] == "busy"
 
 
 async def test_one_address_leaves_room_for_others(cluster: PretendCluster) -> None:
     async with open_door(cluster, Limits(of_one_address_max=3)) as door:
         for _ in range(3):
             assert "200 OK" in await door.ask(STATUS)
-        assert await is_ended(await door.connect())
+        reader, _ = await door.connect()
+        assert b"429" in await asyncio.wait_for(reader.readline(), 10)
 
 
 async def test_who_leaves_makes_room(cluster: PretendCluster) -> None:
