@@ -9,7 +9,6 @@ import socket
 from collections.abc import Callable
 
 PACKET_BYTES_MAX = 1200
-READ_AT_ONCE_MAX = 64
 
 
 class Datagrams:
@@ -45,15 +44,10 @@ class Datagrams:
                 self._socket.sendto(packet, address)
 
     def _read(self) -> None:
-        """A bounded number at once: whoever floods the port must not keep the loop."""
-        for _ in range(READ_AT_ONCE_MAX):
-            if self._socket is None:
-                return
-            try:
-                packet = self._socket.recv(PACKET_BYTES_MAX + 1)
-            except BlockingIOError:
-                return
-            except OSError:  # an answer of the network to something that was sent: nobody is there
-                continue
+        """One at a time: usually there is but one, and asking in vain for another costs as much as taking it."""
+        if self._socket is None:
+            return
+        with contextlib.suppress(OSError):  # nothing there, or the network's answer to something that was sent
+            packet = self._socket.recv(PACKET_BYTES_MAX + 1)
             if len(packet) <= PACKET_BYTES_MAX:
                 self._received(packet)

@@ -122,6 +122,7 @@ def status_words(view: DatabaseView, status: NodeStatus, record: NodeRecord) -> 
         and peer is not None
         and not peer.is_reachable
         and state in (NodeState.UP, NodeState.PAUSED),
+        NodeWord.CANNOT_BE_COMMANDED.value: peer is not None and peer.is_mute,
         "no-guard": is_without_guard(status, member),
         **{word.value: node_disk(view, status, record).state is disk for disk, word in _DISK_WORDS.items()},
         NodeWord.QUARANTINED.value: is_quarantined(member, record, status),

@@ -115,6 +115,8 @@ def _admitted(record: MembershipRecord, node: NodeRecord, sight: Sight) -> Membe
         return None
     if _suspicion(record.node, heartbeat.incarnation, sight, is_admitted=False) is not None:
         return None
+    if record.node in sight.mute_since:
+        return None
     because = f"its guard began run {heartbeat.incarnation}"
     return MembershipRecord(
         record.node,
@@ -138,6 +140,10 @@ def _expelled(record: MembershipRecord, node: NodeRecord | None, sight: Sight) -
         because = "an operator asked to end its run"
     elif suspicion is not None:
         because = silence_text(suspicion, record.incarnation) + _last_words(record.node, sight)
+    elif (
+        mute_ms := sight.now_ms - sight.mute_since.get(record.node, sight.now_ms)
+    ) > sight.settings.stream_loss_limit_ms:
+        because = f"it is heard, but no stream carried anything to it for {mute_ms} ms"
     elif _says_other_run(record, sight):
         because = f"its daemon says that its guard is not in run {record.incarnation} any more"
     else:

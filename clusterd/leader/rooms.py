@@ -80,6 +80,8 @@ def _refusal(record: NodeRecord, member: MembershipRecord | None, sight: Sight) 
         return "it is being stopped"
     if heartbeat is not None and heartbeat.incarnation != member.incarnation:
         return "its guard ended and the new run is not admitted yet"
+    if record.name in sight.mute_since:
+        return "it is heard, but no stream carries anything to it: it cannot be commanded"
     if record.pause is not None:
         return _paused(record.pause)
     if member.quarantined_until_cluster_ms > sight.cluster_ms:

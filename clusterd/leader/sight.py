@@ -67,6 +67,8 @@ class Sight:
     """Minute of the day by the leader's wall clock, local time: only failback windows go by it."""
     loads: Mapping[NodeId, NodeLoad] = field(default_factory=dict)
     is_balancing_due: bool = False
+    mute_since: Mapping[NodeId, int] = field(default_factory=dict)
+    """Nodes that are heard and cannot be commanded, each with since when."""
 
     def wall_of(self, at_ms: int) -> int:
         """The wall-clock time, for people to read, of a moment on this node's own clock."""

@@ -1,6 +1,7 @@
 """Pure. Who is alive, who may run workloads, and how long: heartbeats, suspicion, run leases, refusals, relays."""
 
 from clusterd.membership.acknowledger import Acknowledger
+from clusterd.membership.commanding import Commanding
 from clusterd.membership.detector import Detector, Silence, Suspicion
 from clusterd.membership.lease import ConfigurationId, RunLease
 from clusterd.membership.reach import better_connected
@@ -9,6 +10,7 @@ from clusterd.membership.sendings import Sendings
 
 __all__ = [
     "Acknowledger",
+    "Commanding",
     "ConfigurationId",
     "Detector",
     "RunLease",

@@ -8,6 +8,7 @@ from clusterd.model.ids import NodeId
 
 def choose_relay(
     detector: Detector,
+    me: NodeId,
     target: NodeId,
     nodes: Collection[NodeId],
     *,
@@ -24,7 +25,9 @@ def choose_relay(
 
     def is_usable(node: NodeId) -> bool:
         is_heard = detector.direct_age_ms(node, now_ms) <= quiet_max_ms
-        return is_heard and detector.own_stream_age_ms(node, now_ms) <= mute_after_ms
+        last = detector.last(node)
+        is_carrying = detector.own_stream_age_ms(node, now_ms) <= mute_after_ms
+        return is_heard and is_carrying and last is not None and me not in last.mute
 
     if is_link_open and is_usable(target):
         return None

@@ -106,6 +106,9 @@ DATAGRAMS_UNAVAILABLE = _event(
 NODE_SUSPECTED = _event(
     "node.suspected", "warning", "A node has been silent past the limit.", "peer", "silent_ms", "silence_max_ms"
 )
+NODE_MUTED = _event(
+    "node.muted", "warning", "A node is heard, but no stream carries anything between it and this node.", "peer"
+)
 NODE_JOINED = _event("node.joined", "info", "A node's incarnation was admitted.", "peer", "incarnation")
 NODE_EXPELLED = _event("node.expelled", "warning", "A node may renew its run lease no more.", "peer", "because")
 NODE_ENDED = _event("node.ended", "warning", "It is proven that a node runs nothing any more.", "peer", "evidence")

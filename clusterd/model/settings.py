@@ -50,6 +50,7 @@ class ClusterSettings:
     has_hard_anti_affinity: bool = False
     group_wait_delay_ms: int = 120_000
     drain_on_shutdown: bool = True
+    stream_loss_limit_ms: int = 60_000
     core_overcommit: int = 4
     shutdown_timeout_ms: int = 20 * MINUTE_MS
     group_dependency_timeout_ms: int = 600_000
@@ -174,6 +175,7 @@ def cluster_settings(record: ClusterRecord) -> ClusterSettings:
         placement_policy=str(values["placement_policy"]),
         maximum_parallel_migrations=_number(values, "maximum_parallel_migrations"),
         move_type_threshold=_number(values, "move_type_threshold"),
+        stream_loss_limit_ms=_number(values, "stream_loss_limit") * SECOND_MS,
         core_overcommit=_number(values, "core_overcommit"),
     )
 

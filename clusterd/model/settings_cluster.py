@@ -48,6 +48,13 @@ SETTINGS: tuple[Setting, ...] = (
         too_large="Takeover without a fence agent waits longer.",
     ),
     Setting(
+        Scope.CLUSTER, "stream_loss_limit", "StreamLossLimit", Kind.DURATION, 60,
+        "How long a node may be heard by datagrams alone, so that nobody can command it, before it is expelled.",
+        unit="s", least=5, most=3600,
+        too_small="A stall of the network costs a node its workloads although it holds its lease.",
+        too_large="What cannot be moved, stopped or changed stays so for that much longer.",
+    ),
+    Setting(
         Scope.CLUSTER, "description", "Description", Kind.TEXT, "",
         "Free text for people.",
         most=1024,

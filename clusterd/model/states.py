@@ -168,6 +168,8 @@ class NodeStatus(StrEnum):
     DRAIN_FAILED = "drain-failed"
     AVOID_PLACEMENT = "avoid-placement"
     HANDS_OFF = "hands-off"
+    CANNOT_BE_COMMANDED = "cannot-be-commanded"
+    """It is heard, but no stream carries anything to it."""
     DISK_SLOW = "disk-slow"
     DISK_FULL = "disk-full"
     DISK_REFUSES = "disk-refuses"

@@ -244,6 +244,7 @@ class Leading:
             local_minute=node.wall.local_minute(now_ms),
             loads=presence.loads,
             is_balancing_due=self._is_balancing_due(now_ms),
+            mute_since=node.commanding.mute_since,
         )
 
     def _is_balancing_due(self, now_ms: int) -> bool:

@@ -12,9 +12,10 @@ from typing import assert_never
 from clusterd.consensus import RaftSettings, Restored
 from clusterd.consensus.memory import FRESH, Marker
 from clusterd.database import Database, DatabaseView, Draft
+from clusterd.membership import Commanding
 from clusterd.model import keys
 from clusterd.model.errors import ClusterError, NotLeader, TooLarge, invariant
-from clusterd.model.events import LINK_BROKEN, LINK_OPENED, LOOP_LATE, Note, note
+from clusterd.model.events import LINK_BROKEN, LINK_OPENED, LOOP_LATE, NODE_MUTED, Note, note
 from clusterd.model.ids import NodeId
 from clusterd.model.settings import ClusterSettings, cluster_settings
 from clusterd.node import events as happened
@@ -90,6 +91,7 @@ class Node:
         self.talking = Talking(self.me)
         self.beating = Beating(self, members, now_ms)
         self.watching = Watching(self.me)
+        self.commanding = Commanding(self.me)
         self.writing = Writing(self, now_ms)
         self.reads = Reads()
         self.owning = Owning(self)
@@ -207,6 +209,7 @@ class Node:
             self.say(note(LOOP_LATE, late_ms=late_ms))
 
     def _receive(self, link: NodeId, envelope: Envelope, now_ms: int, at_ms: int) -> None:
+        self.presence.detector.carried(link, at_ms, is_direct=True)
         sender, receiver = NodeId(envelope.sender), NodeId(envelope.receiver)
         if receiver != self.me:
             if envelope.is_relayed and sender == link and receiver in self.talking.open_links:
@@ -214,7 +217,8 @@ class Node:
             return
         if sender != link and not envelope.is_relayed:
             return
-        self.presence.detector.carried(sender, at_ms, is_direct=sender == link)
+        if sender != link:
+            self.presence.detector.carried(sender, at_ms, is_direct=False)
         match envelope.WhichOneof("body"):
             case "heartbeat":
                 self._hear_stream(sender, envelope.heartbeat, is_direct=sender == link, now_ms=now_ms, at_ms=at_ms)
@@ -308,6 +312,14 @@ class Node:
         """Send a heartbeat out of turn, to some nodes or to all: there is news."""
         peers = self.talking.peers if to is None else to
         self.beating.beat(now_ms, peers, asks=peers if wants_answer else (), is_news=True)
+
+    def look_who_can_be_commanded(self, now_ms: int) -> None:
+        before = self.commanding.mute_since
+        self.commanding.look(
+            self.presence.detector, self.talking.peers, now_ms=now_ms, limit_ms=self.settings.silence_max_ms
+        )
+        after = self.commanding.mute_since
+        self.say(*(note(NODE_MUTED, peer=peer) for peer in sorted(after.keys() - before.keys())))
 
     def _beat_if_due(self, now_ms: int) -> None:
         if self.beating.beat_if_due(now_ms):

@@ -31,6 +31,8 @@ class PeerStatus:
     reach_index: int = 0
     reach_term: int = 0
     """How far its log goes, as far as known."""
+    is_mute: bool = False
+    """It is heard, but no stream carries anything between it and the answering node: it cannot be commanded from here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ def status_of(node: "Node", now_ms: int, *, version: str, quorum_since_wall_ms: 
         state, reach = node.memories.data_of(name)
         may_vote = not disk.takes_nothing and state is DataState.SOUND
         has_vote = name in voters
+        is_mute = name in node.commanding.mute_since
         peers.append(
             PeerStatus(
                 name,
@@ -102,6 +105,7 @@ def status_of(node: "Node", now_ms: int, *, version: str, quorum_since_wall_ms: 
                 state,
                 reach.index,
                 reach.term,
+                is_mute,
             )
         )
     leader = raft.leader

@@ -73,6 +73,7 @@ class Talking:
         is_open = peer in self.open_links
         relay = choose_relay(
             detector,
+            self._me,
             peer,
             self.open_links,
             is_link_open=is_open,

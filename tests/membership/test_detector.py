@@ -111,5 +111,7 @@ def test_relay(name: str, is_open: bool, a_hears_b_ms: int, b_heard_ms: int, rel
     detector = Detector(ME, 0)
     detector.hear(A, beat(NOW, b=a_hears_b_ms), is_direct=True)
     detector.hear(B, beat(b_heard_ms), is_direct=True)
-    found = choose_relay(detector, B, (A, B), is_link_open=is_open, now_ms=NOW, quiet_max_ms=300, mute_after_ms=2000)
+    found = choose_relay(
+        detector, ME, B, (A, B), is_link_open=is_open, now_ms=NOW, quiet_max_ms=300, mute_after_ms=2000
+    )
     assert found == relay, name
