@@ -12,6 +12,7 @@ from clusterd.leader.crowd import Crowd
 from clusterd.leader.pen import Pen
 from clusterd.leader.proposal import Proposal
 from clusterd.leader.standing import Standing
+from clusterd.leader.together import companions, keys_of
 from clusterd.model import keys
 from clusterd.model.ids import NodeId, key_of
 from clusterd.model.records import AssignmentRecord, GroupRecord, NodeRun
@@ -54,7 +55,10 @@ def come_home(
     mode = home.resume.failback if home is not None and home.resume is not None else FailbackMode.NONE
     if home is None or mode is not FailbackMode.IMMEDIATE or home.name == assignment.owner:
         return _forget_drain(standing, assignment, mode, pen)
-    if crowd.why_not(standing.group, home.name) is not None or reason_to_stay(standing, needs_online=False) is not None:
+    mates = companions(standing, view, crowd)
+    together = keys_of(mates) if all(_comes_home(each, assignment.drained_from) for each in mates) else ()
+    is_barred = crowd.why_not(standing.group, home.name, together=together) is not None
+    if is_barred or reason_to_stay(standing, needs_online=False) is not None:
         return None
     text = f"{standing.group.name} goes back to {home.name}, which it was drained from and which was resumed"
     return pen.leave(
@@ -74,8 +78,25 @@ def failback_target(standing: Standing, view: DatabaseView, crowd: Crowd) -> Nod
     """The most preferred node above the present owner that can take the group and began its run after it was placed."""
     if not standing.settings.may_fail_back or standing.assignment is None:
         return None
-    active = became_active(view, standing.group, standing.assignment)
-    return next((name for name in active if crowd.why_not(standing.group, name) is None), None)
+    mates = companions(standing, view, crowd)
+    for name in became_active(view, standing.group, standing.assignment):
+        together = keys_of(mates) if all(_goes_back(each, name, view) for each in mates) else ()
+        if crowd.why_not(standing.group, name, together=together) is None:
+            return name
+    return None
+
+
+def _comes_home(mate: Standing, home: NodeId) -> bool:
+    """Whether one that belongs with a drained group was drained from the same node, and may go back to it."""
+    is_drained = mate.assignment is not None and key_of(mate.assignment.drained_from) == key_of(home)
+    return is_drained and reason_to_stay(mate, needs_online=False) is None
+
+
+def _goes_back(mate: Standing, target: NodeId, view: DatabaseView) -> bool:
+    """Whether one that belongs with a group would fail back to the same node by itself, but for that group."""
+    if mate.assignment is None or not mate.settings.may_fail_back or reason_to_stay(mate) is not None:
+        return False
+    return target in became_active(view, mate.group, mate.assignment)
 
 
 def became_active(view: DatabaseView, group: GroupRecord, assignment: AssignmentRecord) -> Iterator[NodeId]:
