@@ -2,7 +2,7 @@
 
 import pytest
 
-from clusterd.api.votes import no_quorum_text
+from clusterd.api.votes import advice_text, no_quorum_text
 from clusterd.model.disk import DiskCondition, DiskState
 from clusterd.model.ids import NodeId
 from clusterd.model.states import DataState
@@ -41,8 +41,8 @@ TABLE = {
     ),
     "one is there and has lost its data": (
         status(peer("n1"), peer("n2", may_vote=False, disk=DiskCondition()), peer("n3", is_there=False)),
-        "n1 reaches 1 of 3 votes and needs 2: nothing can be changed and nothing runs here; start the missing node or mend "
-        "its links: n3; n2 may not vote now: it lost its data, and has to be admitted again",
+        "n1 has no quorum: nothing can be changed and nothing runs here. n1 holds all up to change 0 of term 0; n2 lost its "
+        "data and has no vote until the others admit it; n3 cannot be asked. Start what is missing",
     ),
     "one is there with a full disk": (
         status(peer("n1"), peer("n2", may_vote=False)),
@@ -66,6 +66,13 @@ TABLE = {
 def test_what_is_said_of_the_votes(name: str) -> None:
     asked, said = TABLE[name]
     assert no_quorum_text(asked) == said
+
+
+def test_the_advice_names_who_may_not_vote_and_why() -> None:
+    asked, _ = TABLE["one is there and has lost its data"]
+    assert advice_text(asked) == (
+        "start the missing node or mend its links: n3; n2 may not vote now: it lost its data, and has to be admitted again"
+    )
 
 
 def test_who_was_never_heard_is_known() -> None:
