@@ -18,10 +18,11 @@ SLOW_MAX_MS = 60_000
 
 
 class DiskFaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Each sync takes `slow_ms` longer; with `is_full` no write finds room."""
+    """Each sync takes `slow_ms` longer; with `is_full` no write finds room, with `is_broken` every sync fails."""
 
     slow_ms: int = 0
     is_full: bool = False
+    is_broken: bool = False
 
     @classmethod
     def load(cls, path: Path) -> "DiskFaults":
@@ -68,4 +69,6 @@ class SpoiltDisk:
         if self._faults.slow_ms:
             self._changed.clear()
             self._changed.wait(self._faults.slow_ms / 1000)
+        if self._faults.is_broken:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
         os.fdatasync(handle)

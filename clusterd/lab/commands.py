@@ -284,6 +284,17 @@ def fill_disk(ctx: click.Context, node: str) -> None:
 
 
 @lab.command(
+    help="Have every sync of a node's daemon fail from now on: it tells the others why, and ends. After lab heal, lab start "
+    "brings it back.\n\nclusterctl lab break-disk n1"
+)
+@click.argument("node")
+@click.pass_context
+@_reported
+def break_disk(ctx: click.Context, node: str) -> None:
+    _order(ctx, "break-disk", f"{node}: its disk fails", node=node)
+
+
+@lab.command(
     help="Freeze a whole node, workloads too, as a paused virtual machine would be: no timer of its own runs. lab thaw ends "
     "it; with the fence agent on the others power it off before: bring it back with lab start.\n\nclusterctl lab freeze n2"
 )
@@ -354,7 +365,7 @@ def _status(name: str) -> dict[str, Any]:
         return ask(record, "status")
     nothing = {"state": "stopped", "daemon_state": "stopped", "guard_state": "stopped", "pid": None, "guard_pid": None}
     empty: dict[str, Any] = {"host_pids": [], "workload_pids": [], "run_id": None, "netns": None}
-    empty["disk"] = {"slow_ms": 0, "full": False}
+    empty["disk"] = {"slow_ms": 0, "full": False, "broken": False}
     nodes = [
         {"name": each.name, **nothing, **empty, "api": each.api_url, "peer": each.peer, "data_dir": each.data_dir}
         for each in record.nodes
@@ -365,7 +376,8 @@ def _status(name: str) -> dict[str, Any]:
 
 def _disk_line(node: str, disk: dict[str, Any]) -> str:
     slow = f"\ndisk: {node} takes {disk['slow_ms']} ms longer for each write" if disk["slow_ms"] else ""
-    return slow + (f"\ndisk: {node} has no room" if disk["full"] else "")
+    full = f"\ndisk: {node} has no room" if disk["full"] else ""
+    return slow + full + (f"\ndisk: {node} is broken" if disk["broken"] else "")
 
 
 def _running(name: str) -> Any:

@@ -123,6 +123,9 @@ class ControlDoor(Door):
             case "fill-disk":
                 lab.fill_disk(_text(order, "node"))
                 return {"ok": True}
+            case "break-disk":
+                lab.break_disk(_text(order, "node"))
+                return {"ok": True}
             case "freeze":
                 return {"ok": True, "done": await lab.node(_text(order, "node")).pause("node")}
             case "thaw":

@@ -97,6 +97,10 @@ class Lab:
         self._cuts.lose(percent, names)
         self._tell_nodes()
 
+    def break_disk(self, name: str) -> None:
+        node = self.node(name)
+        node.set_disk(msgspec.structs.replace(node.disk, is_broken=True))
+
     def heal(self, names: list[str]) -> None:
         for name in names:
             self.node(name)

@@ -217,7 +217,7 @@ class LabNode:
             "peer": self.entry.peer,
             "netns": None,
             "data_dir": self.entry.data_dir,
-            "disk": {"slow_ms": self.disk.slow_ms, "full": self.disk.is_full},
+            "disk": {"slow_ms": self.disk.slow_ms, "full": self.disk.is_full, "broken": self.disk.is_broken},
             "logs": self.log_files,
         }
 

@@ -19,6 +19,7 @@ class DiskFaults:
     def __init__(self) -> None:
         self._slow_ms: dict[str, int] = {}
         self._full: set[str] = set()
+        self._broken: set[str] = set()
 
     def slow(self, name: str, extra_ms: int) -> None:
         """Each write takes so much longer; 0: it is as quick as before."""
@@ -30,6 +31,7 @@ class DiskFaults:
     def heal(self) -> None:
         self._slow_ms.clear()
         self._full.clear()
+        self._broken.clear()
 
     def turn(self, name: str) -> str:
         """Fill a disk that has room, free one that has none; what was done."""
@@ -41,6 +43,13 @@ class DiskFaults:
 
     def free(self, name: str) -> None:
         self._full.discard(name)
+
+    def break_down(self, name: str) -> None:
+        """The next sync fails."""
+        self._broken.add(name)
+
+    def is_broken(self, name: str) -> bool:
+        return name in self._broken
 
     def slow_us(self, name: str) -> int:
         return self._slow_ms.get(name, 0) * 1000

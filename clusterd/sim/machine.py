@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 DISK_MS = (0.1, 2.0)
 LOCAL_MS = 0.2
 ROOM_AGAIN_MS = 100
+FAREWELL_MS = 300
 GOODBYE_MS = 20
 
 
@@ -287,6 +288,9 @@ class Machine:
     def _written(self) -> None:
         node, disk, persist, _ = self._writes[0]
         is_living, is_full = self.node is node, self.cluster.disks.is_full(self.name)
+        if is_living and self.cluster.disks.is_broken(self.name):
+            self._disk_failed(node)
+            return
         if is_living and is_full:
             if self._refusing_node is not node:
                 self._refusing_node = node
@@ -308,6 +312,17 @@ class Machine:
         self._writes.popleft()
         if self._writes:
             self._next_write()
+
+    def _disk_failed(self, node: Node | None) -> None:
+        """The daemon says why, and ends; what waits was promised to nobody."""
+        self._writes.clear()
+        self.feed(happened.DiskRefused(DiskState.FAILED, "simulated", "replace it"))
+
+        def end() -> None:
+            if self.node is node:
+                self.kill_daemon()
+
+        self.cluster.timeline.after_ms(FAREWELL_MS, end)
 
     def _renew(self, effect: do.RenewLease) -> None:
         guard = self.guard

@@ -260,6 +260,9 @@ class _Teller:
     def _do_fill_disk(self, name: str) -> None:
         self.cluster.disks.fill(self._node(name))
 
+    def _do_break_disk(self, name: str) -> None:
+        self.cluster.disks.break_down(self._node(name))
+
     def _do_free_disk(self, name: str) -> None:
         self.cluster.disks.free(self._node(name))
 

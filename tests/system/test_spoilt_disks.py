@@ -39,6 +39,23 @@ def test_a_full_disk_of_the_leader_ends_nothing_and_is_told_once() -> None:
         assert [each["data_dir"] for each in running.ctl("lab", "status")["nodes"] if each["state"] != "running"] == []
 
 
+def test_a_failed_sync_ends_the_daemon_and_the_others_know_why() -> None:
+    with lab() as running:
+        running.apply({"groups": [_sleeper("web")]})
+        owner = running.group("web")["owner"]
+        running.ctl("lab", "break-disk", owner)
+        running.ctl("node", "set", owner, "description=written while it fails")
+        _until(lambda: _told(running, "disk.failed") == [owner], "the timeline says it")
+        _until(lambda: running.group("web")["owner"] not in (owner, None), "another node has it")
+        shown = _node(running, owner)
+        assert "disk-failed" in shown["status"] and "EIO" in shown["because"]
+        running.ctl("lab", "heal")
+        running.ctl("lab", "start", owner)
+        running.ctl("wait", "--for", f"node {owner} up")
+        running.ctl("wait", "--for", "cluster healthy")
+        assert _told(running, "disk.recovered") == [owner]
+
+
 def test_a_slow_disk_is_named_with_its_figure_until_it_is_quick_again() -> None:
     with lab() as running:
         running.ctl("lab", "slow-disk", "n1", "900")
