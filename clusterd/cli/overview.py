@@ -19,6 +19,7 @@ from clusterd.cli.session import (
     wait_for,
 )
 from clusterd.cli.standing import next_text, words_text
+from clusterd.model.durations import rough_text
 
 RESOURCES_SHOWN_MAX = 24
 WHY_SHOWN_MAX = 140
@@ -44,7 +45,7 @@ def _status_lines(found: Mapping[str, Any]) -> list[str]:
         f"cluster {paint(plain(cluster['name']), 'bold')}: {state}, {quorum['have']} of {quorum['votes']} votes "
         f"(needs {quorum['needed']}) since {ago_text(quorum['since'], now)}, "
         f"leader {quorum['leader'] or 'none'}, term {quorum['term']}",
-        paint(f"as {as_of['node']} sees it, revision {as_of['revision']}, {as_of['age_ms']} ms old", "grey"),
+        paint(f"as {as_of['node']} sees it, revision {as_of['revision']}, {rough_text(as_of['age_ms'])} old", "grey"),
     ]
     lines += [fit(f"{paint('!', 'red')} {plain(each)}") for each in found["problems"][:10]]
     lines += [fit(f"{paint('-', 'blue')} {plain(each)}") for each in found["notices"][:10]]
