@@ -76,3 +76,12 @@ def test_no_shell_is_built() -> None:
         and (node.arg == "preexec_fn" or (node.arg == "shell" and getattr(node.value, "value", None) is True))
     ]
     assert not found
+
+
+def test_test_files_have_names_of_their_own() -> None:
+    """Folders of tests that are no packages share one namespace: of two files of one name, pytest takes neither."""
+    found: dict[str, list[str]] = {}
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        if not (path.parent / "__init__.py").exists():
+            found.setdefault(path.name, []).append(str(path.relative_to(ROOT)))
+    assert not {name: paths for name, paths in found.items() if len(paths) > 1}
