@@ -24,7 +24,12 @@ def member_state(peer: PeerStatus | None) -> str:
 
 
 def data_problems(status: NodeStatus) -> Iterator[str]:
-    """Committed changes that only some nodes have."""
+    """Committed changes that only some nodes have, and databases that differ."""
+    if status.differing:
+        yield (
+            f"the databases of {', '.join(status.differing)} and {status.node} differ at one revision: who differs from "
+            "most voters takes their state; where there is no such majority nothing is decided until a copy is chosen"
+        )
     for held in status.held:
         who = ", ".join(held.went_back) or "a majority"
         until = f", acknowledged until {time_text(held.until_wall_ms)}," if held.until_wall_ms else ""

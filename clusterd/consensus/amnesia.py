@@ -33,6 +33,12 @@ def look(core: Core) -> None:
         core.note(note(AMNESIA_ENDED, index=index))
 
 
+def rebuild(core: Core, because: str) -> None:
+    """The application's state is not what the log makes of it: this replica takes a snapshot, and is admitted anew."""
+    begin(core, because)
+    core.wants_snapshot = True
+
+
 def begin(core: Core, because: str) -> None:
     """It is known now that this replica lacks something that it promised. It keeps what it has, and grants nothing more."""
     if core.is_amnesiac:

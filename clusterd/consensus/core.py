@@ -77,6 +77,7 @@ class Core:
         self.is_amnesiac = False
         self.is_disk_refusing = False  # nothing can be made durable for now
         self.amnesia_index: int | None = None
+        self.wants_snapshot = False  # the application's state is wrong
         self.promised = NOWHERE
         self.known_committed = 0
         """The last entry that an earlier run knew to be committed."""

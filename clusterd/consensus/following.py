@@ -30,6 +30,10 @@ def on_append_request(core: Core, leader: NodeId, request: AppendRequest) -> Non
     core.follow(leader)
     previous_index, previous_term = request.previous_index, request.previous_term
     entries = list(request.entries)
+    if core.wants_snapshot:
+        reply = AppendReply(is_amnesiac=core.is_amnesiac, wants_snapshot=True)
+        core.send(leader, ConsensusMessage(term=core.term, append_reply=reply))
+        return
     if holding.is_refused(core, leader, previous_index, previous_term, entries):
         return
     if previous_index < core.commit_index:
@@ -125,7 +129,7 @@ def on_snapshot_chunk(core: Core, leader: NodeId, chunk: SnapshotChunk) -> None:
     core.follow(leader)
     if holding.contradicts_snapshot(core, chunk.meta):
         return
-    if chunk.meta.index <= core.commit_index:
+    if chunk.meta.index <= core.commit_index and not core.wants_snapshot:
         core.incoming = None
         _reply_installed(core, leader, chunk.meta.index)
         return
@@ -182,6 +186,7 @@ def install(core: Core, snapshot: Snapshot) -> None:
     core.configurations.reset(meta.configuration)
     core.configurations.add_from(later)
     core.durability.snapshot_installed(snapshot, drops_log=not agrees, agreed_index=agreed_index)
+    core.wants_snapshot = False
     core.snapshot = core.restore = snapshot
     core.commit_index = core.applied_index = meta.index
     core.committed_configuration = core.configurations.at(meta.index)

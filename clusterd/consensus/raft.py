@@ -118,7 +118,7 @@ class Raft:
             return
         progress.heard_ms = self._core.now_ms
         if kind == "append_reply":
-            replication.on_append_reply(self._core, progress, message)
+            replication.on_append_reply(self._core, sender, progress, message)
         elif kind == "beat_reply":
             replication.on_beat_reply(self._core, progress, message)
             reads.confirm(self._core)
@@ -242,6 +242,10 @@ class Raft:
     def lose_memory(self, because: str, now_ms: int) -> None:
         """It is known now that this replica's data lacks something that it promised: it is amnesiac from here on."""
         amnesia.begin(self._at(now_ms), because)
+
+    def rebuild(self, because: str, now_ms: int) -> None:
+        """The application's state differs from that of most voters: take a snapshot, as an amnesiac."""
+        amnesia.rebuild(self._at(now_ms), because)
 
     def outdone(self, is_outdone: bool) -> None:
         """Most voters went back behind what they promised to this node, and do not know it: it has no part in that."""

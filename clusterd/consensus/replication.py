@@ -147,9 +147,14 @@ def _send_chunk(core: Core, peer: NodeId, transfer: SnapshotTransfer) -> None:
 # ---- answers ----
 
 
-def on_append_reply(core: Core, progress: Progress, message: ConsensusMessage) -> None:
+def on_append_reply(core: Core, peer: NodeId, progress: Progress, message: ConsensusMessage) -> None:
     reply = message.append_reply
     progress.is_amnesiac = reply.is_amnesiac
+    if reply.wants_snapshot:
+        if progress.stage is not Stage.SNAPSHOT:
+            progress.match_index = 0
+            _send_snapshot(core, peer, progress)
+        return
     if reply.accepted:
         _matched(core, progress, reply.match_index)
         if reply.received_index and progress.stage is Stage.REPLICATE:

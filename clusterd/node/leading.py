@@ -9,7 +9,6 @@ from clusterd.leader.fence_agents import fence_agents
 from clusterd.leader.in_flight import SETTLE_MS
 from clusterd.model import keys
 from clusterd.model.events import (
-    DIGEST_DIFFERED,
     FENCE_ANSWERED,
     FENCE_ASKED,
     PROPOSAL_REFUSED,
@@ -20,12 +19,12 @@ from clusterd.model.events import (
 from clusterd.model.ids import GroupId, NodeId, key_of
 from clusterd.model.records import ResourceRecord
 from clusterd.node.alarms import Alarms
+from clusterd.node.digests import Verdict
 from clusterd.node.effects import AskFence
 from clusterd.node.events import FenceAnswered
 from clusterd.node.handing_over import GivingWay
 from clusterd.node.proposals import ForLeader
 from clusterd.node.reading import LEADER_CONTEXT
-from clusterd.wire.peer_pb2 import Heartbeat
 from clusterd.wire.records_pb2 import TransactionResult
 
 if TYPE_CHECKING:
@@ -140,12 +139,6 @@ class Leading:
         self._node.say(note(FENCE_ANSWERED, peer=event.node, run_id=event.run_id, answer=event.answer))
         self.is_due = True
 
-    def compare_digest(self, peer: NodeId, heartbeat: Heartbeat) -> None:
-        """Replicas at one revision must be equal; if not, somebody must look."""
-        mine = self._node.replica.digest_at(heartbeat.digest_revision)
-        if mine is not None and mine != heartbeat.state_digest:
-            self._node.say(note(DIGEST_DIFFERED, peer=peer, revision=heartbeat.digest_revision))
-
     # ---- thinking ----
 
     def think(self, now_ms: int) -> bool:
@@ -180,6 +173,8 @@ class Leading:
             return False
         self._mend_voters(now_ms)
         self._alarms.look(now_ms)
+        if self._node.digests.verdict is Verdict.SPLIT:
+            return False  # what is decided from a state that may be wrong may be wrong
         return self._decide(now_ms)
 
     def _mend_voters(self, now_ms: int) -> None:

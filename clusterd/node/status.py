@@ -54,6 +54,7 @@ class NodeStatus:
     incarnation: str = ""
     containment: str = ""
     peers: tuple[PeerStatus, ...] = ()  # every node of the cluster, itself too
+    differing: tuple[NodeId, ...] = ()  # whose databases differ from this node's
     held: tuple[Held, ...] = ()  # committed changes that only one node has
     local_offset_ms: int = 0  # what to add to UTC to get the leader's local time (without one: this node's own)
 
@@ -126,6 +127,7 @@ def status_of(node: "Node", now_ms: int, *, version: str, quorum_since_wall_ms: 
         incarnation=node.presence.incarnation,
         containment=node.owning.containment,
         peers=tuple(peers),
+        differing=tuple(sorted(node.digests.differing)),
         held=node.memories.all_held(now.wall_ms),
         local_offset_ms=_local_offset_ms(node),
     )

@@ -3,6 +3,7 @@
 wipe n1                 its data folder is gone
 mark n1 MARK            a copy of its data is kept under that name (also while it runs)
 rollback n1 MARK        its data is that copy again
+corrupt n1              its database says what was never committed (a broken memory, a bug)
 
 node n1 amnesiac | sound | held | votes | has-no-vote
 lost nothing            whatever an operator was told is committed is there
@@ -11,8 +12,9 @@ told n1 lost            the timeline says that n1 holds what the others lost
 
 from collections.abc import Callable
 
-from clusterd.model.events import DATA_WENT_BACK
+from clusterd.model.events import DATA_WENT_BACK, DIGEST_DIFFERED
 from clusterd.model.ids import NodeId
+from clusterd.model.records import ResourceTypeRecord
 from clusterd.sim.cluster import SimCluster
 from clusterd.sim.disk import Disk
 
@@ -26,7 +28,12 @@ class Forgetting:
 
     def find(self, word: str) -> Callable[..., None] | None:
         """The command called `word`."""
-        commands: dict[str, Callable[..., None]] = {"wipe": self.wipe, "mark": self.mark, "rollback": self.rollback}
+        commands: dict[str, Callable[..., None]] = {
+            "wipe": self.wipe,
+            "mark": self.mark,
+            "rollback": self.rollback,
+            "corrupt": self.corrupt,
+        }
         return commands.get(word)
 
     def wipe(self, name: str) -> None:
@@ -37,6 +44,15 @@ class Forgetting:
 
     def rollback(self, name: str, mark: str) -> None:
         self._give(name, self._copies[name, mark].copy())
+
+    def corrupt(self, name: str) -> None:
+        node = self._cluster.machines[NodeId(name)].node
+        if node is None:
+            raise ValueError(f"the daemon of {name} does not run")
+        wrong = node.draft().put(ResourceTypeRecord("wrong", NodeId("nobody")))
+        database = node.replica.database
+        database.revision -= 1  # the last revision says something else now
+        database.apply(wrong.build(f"wrong {name}"), database.revision + 1)
 
     def _give(self, name: str, disk: Disk) -> None:
         machine = self._cluster.machines[NodeId(name)]
@@ -59,13 +75,22 @@ def memory_claim(cluster: SimCluster, words: tuple[str, ...]) -> Callable[[], bo
         case ("node", name, "held"):
             return lambda: (node := cluster.machines[NodeId(name)].node) is not None and node.replica.raft.is_held
         case ("told", name, "lost"):
-            return lambda: any(
-                each.event.name == DATA_WENT_BACK.name and each.event.node == name for each in cluster.events
+            return lambda: _is_told(cluster, DATA_WENT_BACK.name, name)
+        case ("replicas", "equal"):
+            return lambda: (
+                len({each.node.replica.database.digest for each in cluster.machines.values() if each.node is not None})
+                == 1
             )
+        case ("told", name, "differs"):
+            return lambda: _is_told(cluster, DIGEST_DIFFERED.name, name)
         case ("lost", "nothing"):
             return lambda: not lost(cluster)
         case _:
             return None
+
+
+def _is_told(cluster: SimCluster, event: str, node: str) -> bool:
+    return any(record.name == event and record.node == node for _, record in cluster.view().events())
 
 
 def is_amnesiac(cluster: SimCluster, name: str) -> bool:

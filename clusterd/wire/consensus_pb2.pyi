@@ -314,6 +314,7 @@ class AppendReply(_message.Message):
     CONFLICT_INDEX_FIELD_NUMBER: _builtins.int
     CONFLICT_TERM_FIELD_NUMBER: _builtins.int
     IS_AMNESIAC_FIELD_NUMBER: _builtins.int
+    WANTS_SNAPSHOT_FIELD_NUMBER: _builtins.int
     RECEIVED_INDEX_FIELD_NUMBER: _builtins.int
     accepted: _builtins.bool
     match_index: _builtins.int
@@ -324,6 +325,8 @@ class AppendReply(_message.Message):
     """refused: 0 when the log is too short"""
     is_amnesiac: _builtins.bool
     """the sender lost what it promised: it holds the entries, but counts towards no quorum"""
+    wants_snapshot: _builtins.bool
+    """refused: the sender's state is wrong although its log may be right"""
     received_index: _builtins.int
     """accepted, and its disk takes no writes: it has the log up to here in memory, and no further"""
     def __init__(
@@ -334,11 +337,12 @@ class AppendReply(_message.Message):
         conflict_index: _builtins.int = ...,
         conflict_term: _builtins.int = ...,
         is_amnesiac: _builtins.bool = ...,
+        wants_snapshot: _builtins.bool = ...,
         received_index: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "conflict_index", b"conflict_index", "conflict_term", b"conflict_term", "is_amnesiac", b"is_amnesiac", "match_index", b"match_index", "received_index", b"received_index"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "conflict_index", b"conflict_index", "conflict_term", b"conflict_term", "is_amnesiac", b"is_amnesiac", "match_index", b"match_index", "received_index", b"received_index", "wants_snapshot", b"wants_snapshot"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,78 @@
+"""Are the replicas equal, and if not, which of them is wrong? Pure.
+
+Replicas at one revision must be equal: each heartbeat says the digest of its sender's database. Where most voters say one
+digest and this node has another one, it is this node that is wrong. Where no digest can have most voters, nobody knows.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Collection
+from enum import StrEnum
+
+from clusterd.consensus.configurations import votes_needed
+from clusterd.model.ids import NodeId
+
+REVISIONS_KEPT = 64
+
+
+class Verdict(StrEnum):
+    EQUAL = "equal"
+    OUTSIDE = "outside"
+    """This replica differs from that of most voters."""
+    SPLIT = "split"
+    """No state has most of the voters."""
+
+
+class Digests:
+    """What was said of each revision."""
+
+    def __init__(self, me: NodeId, mine_at: Callable[[int], int | None]) -> None:
+        self._me, self._mine_at = me, mine_at
+        self._said: dict[int, dict[NodeId, int]] = {}
+        self.differing: dict[NodeId, int] = {}
+        """Who differs from this node, and since which revision."""
+        self.verdict = Verdict.EQUAL
+
+    def hear(self, peer: NodeId, revision: int, digest: int, *, counts: bool) -> bool:
+        """What a peer says of its database; one that lost its data does not count. True: it is news that the two differ."""
+        mine = self._mine_at(revision)
+        if not revision or mine is None:
+            return False
+        if counts:
+            self._said.setdefault(revision, {})[peer] = digest
+        while len(self._said) > REVISIONS_KEPT:
+            del self._said[min(self._said)]
+        if mine == digest:
+            self.differing.pop(peer, None)
+            return False
+        is_news = peer not in self.differing
+        self.differing.setdefault(peer, revision)
+        return is_news
+
+    def judge(self, voters: Collection[NodeId]) -> Verdict:
+        """By the newest revision of which enough is known."""
+        for revision in sorted(self._said, reverse=True):
+            found = self._judge_at(revision, voters)
+            if found is not None:
+                self.verdict = found
+                break
+        return self.verdict
+
+    def _judge_at(self, revision: int, voters: Collection[NodeId]) -> Verdict | None:
+        mine = self._mine_at(revision)
+        if mine is None:
+            return None
+        said = {peer: digest for peer, digest in self._said[revision].items() if peer in voters}
+        if self._me in voters:
+            said[self._me] = mine
+        if not said:
+            return None
+        digest, count = Counter(said.values()).most_common(1)[0]
+        if count >= votes_needed(len(voters)):
+            return Verdict.EQUAL if digest == mine else Verdict.OUTSIDE
+        return Verdict.SPLIT if count + len(voters) - len(said) < votes_needed(len(voters)) else None
+
+    def forget(self) -> None:
+        """This replica takes another state: what was said of the one before does not matter."""
+        self._said.clear()
+        self.differing.clear()
+        self.verdict = Verdict.EQUAL
