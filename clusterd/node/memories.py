@@ -193,6 +193,8 @@ class Memories:
             return None
         voters = [NodeId(each) for each in raft.committed_configuration.voters if each != self._me]
         last = raft.committed
+        if raft.held_index is None and not self._unaware(voters):
+            return None  # it is about to be found out where the logs part
         first = raft.held_index or 1 + min(
             (self._present[each].reach.index for each in self._unaware(voters)), default=0
         )
