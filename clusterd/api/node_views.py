@@ -181,7 +181,7 @@ def _left_text(gone: int, total: int) -> str:
         return "nothing was on it"
     if gone == total:
         return "its only group has left" if total == 1 else f"all {total} groups have left"
-    return f"{gone} of {total} {'group' if total == 1 else 'groups'} {'has' if gone == 1 else 'have'} left"
+    return "its only group has not left yet" if total == 1 else f"{gone} of {total} groups have left"
 
 
 def pause_view(record: NodeRecord) -> dict[str, Any] | None:
