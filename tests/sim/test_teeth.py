@@ -137,7 +137,7 @@ def _one_way_deafness() -> int:
 
 
 def test_without_waiting_for_users_a_provider_is_stopped_under_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(owned, "_is_needed", lambda group, provider, but_for=None: False)
+    monkeypatch.setattr(owned, "_is_needed", lambda *asked, **more: False)
     found = []
     for seed in range(5):
         storm = Storm(seed, HARSH)
