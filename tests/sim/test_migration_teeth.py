@@ -15,7 +15,7 @@ from clusterd.owner.desk import Desk
 from clusterd.sim import SimCluster, SimSettings
 from clusterd.sim.host import Dials
 
-SEED = 1
+SEED = 3
 """One with which n2, which is cut off, does not lead."""
 
 
