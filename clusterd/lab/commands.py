@@ -194,6 +194,38 @@ def kill(ctx: click.Context, node: str, what: str) -> None:
 
 
 @lab.command(
+    help="Remove all data of a node that does not run, as a disk that is replaced.\n\nclusterctl lab kill n1\n\n"
+    "clusterctl lab wipe n1"
+)
+@click.argument("node")
+@click.pass_context
+@_reported
+def wipe(ctx: click.Context, node: str) -> None:
+    _order(ctx, "wipe", f"{node}: wiped", node=node)
+
+
+@lab.command(help="Keep a copy of a node's data, to go back to.\n\nclusterctl lab mark n1 before")
+@click.argument("node")
+@click.argument("mark")
+@click.pass_context
+@_reported
+def mark(ctx: click.Context, node: str, mark: str) -> None:
+    _order(ctx, "mark", f"{node}: marked", node=node, mark=mark)
+
+
+@lab.command(
+    help="Put a copy in the place of the data of a node that does not run, as a restored disk.\n\n"
+    "clusterctl lab rollback n1 --to before"
+)
+@click.argument("node")
+@click.option("--to", "mark", required=True, metavar="MARK", help="A copy that `lab mark` made.")
+@click.pass_context
+@_reported
+def rollback(ctx: click.Context, node: str, mark: str) -> None:
+    _order(ctx, "rollback", f"{node}: rolled back", node=node, mark=mark)
+
+
+@lab.command(
     help="Start what is missing of a node; a live guard of a killed daemon is adopted.\n\nclusterctl lab start n1"
 )
 @click.argument("node")

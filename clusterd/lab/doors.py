@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from clusterd.adapters.fence import FenceAnswer, FenceVerdict
+from clusterd.lab import forgetting
 from clusterd.model.errors import BadInput, ClusterError
 
 if TYPE_CHECKING:
@@ -133,6 +134,14 @@ class ControlDoor(Door):
             case "heal":
                 lab.heal([str(name) for name in order.get("nodes", [])])
                 return {"ok": True}
+            case "wipe":
+                node = lab.node(_text(order, "node"))
+                return {"ok": True, "done": forgetting.wipe(node.entry, is_running=node.has_daemon)}
+            case "mark":
+                return {"ok": True, "done": forgetting.mark(lab.node(_text(order, "node")).entry, _text(order, "mark"))}
+            case "rollback":
+                node, name = lab.node(_text(order, "node")), _text(order, "mark")
+                return {"ok": True, "done": forgetting.rollback(node.entry, name, is_running=node.has_daemon)}
             case "ended":
                 return {"ok": True, "why": lab.node(_text(order, "node")).early_end()}
             case verb:

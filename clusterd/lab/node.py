@@ -146,6 +146,10 @@ class LabNode:
             return "everything it runs"
         return self._signal_part(run, what, Signals.SIGCONT)
 
+    @property
+    def has_daemon(self) -> bool:
+        return self._run is not None and self._run.has_living_daemon
+
     # ---- the power switch ----
 
     async def fence_status(self, run_id: str) -> FenceAnswer:
