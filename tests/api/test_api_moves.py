@@ -191,6 +191,7 @@ async def test_a_group_that_no_node_has_is_offline_and_says_why(client: TestClie
         "what": "give it to a node as soon as one can take it",
         "at": None,
         "in_ms": None,
+        "overdue_ms": None,
     }
     assert shown["waits_since"] == "2025-12-31T23:59:59.500Z"
     assert [each["state"] for each in shown["resources"]] == [ResourceState.OFFLINE] * 2
