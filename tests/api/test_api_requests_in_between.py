@@ -122,7 +122,7 @@ async def test_a_group_that_failed_for_good_ends_the_wait_at_once(client: TestCl
     for text in ("group web settled", "group web online", "resource web-server online"):
         found = await post(client, "/v1/wait", {"for": text})
         assert (found["reached"], found["impossible"]) == (False, True), text
-        told = "group web failed on n1 and is not tried again now: web-server: exit code 3; retry of web-server at"
+        told = "group web failed on n1 and is not tried again now: web-server: exit code 3; retry of web-server in 1 h"
         assert found["conditions"][0]["now"].startswith(told)
     assert (await post(client, "/v1/wait", {"for": "group web failed"}))["reached"] is True
 
