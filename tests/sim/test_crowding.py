@@ -8,7 +8,7 @@ from clusterd.leader.in_flight import InFlight
 from clusterd.leader.pen import Pen
 from clusterd.sim.crowding import Crowding
 
-SEEDS_MAX = 12
+SEEDS_MAX = 60
 
 
 @pytest.mark.parametrize("seed", range(7000, 7008))
