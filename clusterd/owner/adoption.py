@@ -15,7 +15,7 @@ from clusterd.model.records import AssignmentRecord, GroupRecord, ResourceRecord
 from clusterd.model.settings import ResourceSettings, TypeSettings, resource_settings, type_settings
 from clusterd.model.states import MigrationState, Order, ResourceState, Wanted
 from clusterd.model.type_times import own_times
-from clusterd.owner.commands import HostCall, Hosted, Verb
+from clusterd.owner.commands import CallAnswer, CallOutcome, HostCall, Hosted, Verb
 from clusterd.owner.group import Departure, OwnedGroup, provider_order
 from clusterd.owner.hands_off import note_wishes
 from clusterd.owner.hosts import Hosts
@@ -23,6 +23,7 @@ from clusterd.owner.journeys import restored_departure
 from clusterd.owner.machine import Happening, Held
 from clusterd.owner.renewal import recalled
 
+ORPHAN_AGAIN_MS = 2000
 RUNS_NOTHING = "runs-nothing"
 _DEFAULT_SETTINGS = resource_settings(ResourceRecord(ResourceId(""), GroupId(""), ""))
 
@@ -32,6 +33,10 @@ class Adoption:
     """What hosts said they run, until an assignment claims it or it is stopped."""
 
     _found: dict[str, Hosted] = field(default_factory=dict)
+    _ending: dict[int, Hosted] = field(default_factory=dict)
+    """By call: what is being stopped because nothing claims it."""
+    _again_ms: dict[str, int] = field(default_factory=dict)
+    """What did not stop is stopped again after a pause."""
 
     def found(self, hosted: Iterable[Hosted]) -> None:
         for each in hosted:
@@ -51,9 +56,11 @@ class Adoption:
         )
         return True
 
-    def host_ended(self, served: Iterable[str]) -> None:
+    def host_ended(self, served: Collection[str]) -> None:
         """A host ended before anybody claimed what it ran: that has failed, and is to be stopped like anything that did."""
+        self._ending = {number: each for number, each in self._ending.items() if key_of(each.resource) not in served}
         for name in served:
+            self._again_ms.pop(name, None)
             if name in self._found:
                 self._found[name] = replace(self._found[name], state=ResourceState.FAILED, pid=0)
 
@@ -83,9 +90,11 @@ class Adoption:
         calls = []
         for name, hosted in list(self._found.items()):
             host = hosts.ensure(hosted.resource, _DEFAULT_SETTINGS)
-            if not hosts.is_up(host) or hosts.is_busy(name, is_terminating=True):
+            is_too_early = now_ms < self._again_ms.get(name, 0)
+            if is_too_early or not hosts.is_up(host) or hosts.is_busy(name, is_terminating=True):
                 continue
             del self._found[name]
+            self._again_ms.pop(name, None)
             if name in claimed and groups_generation(groups, name) == hosted.generation:
                 continue
             call = HostCall(
@@ -102,8 +111,25 @@ class Adoption:
                 "no assignment claims it",
             )
             hosts.began(call, now_ms)
+            self._ending[call.call_id] = hosted
             calls.append(call)
         return calls
+
+    def ended(self, call: HostCall, answer: CallAnswer, now_ms: int) -> bool:
+        """Take the answer to a call of `orphan_calls`. False: it is about something else."""
+        hosted = self._ending.pop(call.call_id, None)
+        if hosted is None:
+            return False
+        name = key_of(hosted.resource)
+        if answer.outcome not in (CallOutcome.DONE, CallOutcome.STALE):
+            self._found.setdefault(name, hosted)
+            self._again_ms[name] = now_ms + ORPHAN_AGAIN_MS
+        return True
+
+    def next_look_ms(self, now_ms: int) -> int | None:
+        """When something is to be stopped again. What was due already waits for its host, whose coming is heard."""
+        due = (at_ms for name, at_ms in self._again_ms.items() if name in self._found and at_ms > now_ms)
+        return min(due, default=None)
 
 
 def groups_generation(groups: Mapping[str, OwnedGroup], resource: str) -> int | None:

@@ -173,6 +173,8 @@ class Owner:
         if arrival is not None and call.generation == arrival.generation:
             arriving.answered(desk, arrival, call, answer)
             return
+        if self._adoption.ended(call, answer, now.now_ms):
+            return
         group, held = desk.find(key_of(call.resource))
         if group is None or held is None or call.generation != group.assignment.generation:
             return
@@ -271,7 +273,7 @@ class Owner:
             desk.hosts.want(SHARED_HOST)  # before anything needs it: a move should not wait for an interpreter
         plan.starts.extend(desk.hosts.starts(now.now_ms))
         look_again = desk.look_again_ms.values() if may_act else ()
-        for at_ms in (desk.hosts.next_deadline_ms(), *look_again):
+        for at_ms in (desk.hosts.next_deadline_ms(), self._adoption.next_look_ms(now.now_ms), *look_again):
             if at_ms is not None:
                 plan.look_at(at_ms)
         return plan
