@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 DATAGRAM_BODY_BYTES_MAX = 1168
 """A datagram has 1,200 bytes at most, of which key id, sequence number and proof take 32."""
 ASKS_A_BEAT = 4
+ASKED_A_BEAT_MAX = 16
+"""Questions to all peers together in the time of one heartbeat, about."""
 
 
 class Beating:
@@ -150,7 +152,10 @@ class Beating:
         ]
 
     def _ask_soon(self, now_ms: int, *, is_wanted: bool) -> None:
-        self._next_ask_ms = now_ms + self._node.settings.same_subnet_delay_ms // ASKS_A_BEAT if is_wanted else None
+        """The more peers there are the slower: many answer, and an overloaded machine must not be asked to death."""
+        delay_ms = self._node.settings.same_subnet_delay_ms
+        pause_ms = max(delay_ms // ASKS_A_BEAT, delay_ms * len(self._node.talking.peers) // ASKED_A_BEAT_MAX)
+        self._next_ask_ms = now_ms + pause_ms if is_wanted else None
 
     def _for_datagrams(self, shared: Heartbeat, heard: Sequence[Heard]) -> bytes:
         """With as many of those who are heard as there is room for, in turns; half of the room is each peer's own."""
