@@ -80,7 +80,7 @@ class Beating:
             peers = self._node.talking.peers
             self._is_waiting = self._node.owning.waits_for_lease(now_ms)
             if self._is_waiting:
-                self.beat(now_ms, peers, asks=peers, is_news=True)
+                self.beat(now_ms, peers, asks=peers)
             else:
                 missing = self._missing(now_ms)
                 self.beat(now_ms, peers, asks=missing)
@@ -124,6 +124,12 @@ class Beating:
                 own.MergeFrom(shared)
                 own.heard.extend(heard)
                 node.send(peer, Envelope(heartbeat=own), now_ms)
+
+    def answer(self, peer: NodeId, now_ms: int) -> None:
+        """To a question that came over a stream: over the stream too, unless datagrams are known to pass."""
+        quiet_max_ms = self._node.presence.quiet_max_ms
+        is_passing = self._node.talking.do_datagrams_pass(peer, now_ms, quiet_max_ms)
+        self.beat(now_ms, (peer,), is_news=not is_passing)
 
     def _is_stream_due(self, peer: NodeId, now_ms: int) -> bool:
         settings = self._node.settings

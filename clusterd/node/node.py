@@ -259,8 +259,10 @@ class Node:
         is_new_run = self._is_new_run(sender, heartbeat)
         if self._hear(sender, heartbeat, is_direct=is_direct, by_stream=True, now_ms=now_ms, at_ms=at_ms):
             self.talking.heard(sender)
-            if is_new_run or (heartbeat.wants_answer and self.talking.may_answer(sender, now_ms)):
+            if is_new_run:
                 self.beat(now_ms, to=[sender])
+            elif heartbeat.wants_answer and self.talking.may_answer(sender, now_ms):
+                self.beating.answer(sender, now_ms)
 
     def _hear_datagram(self, sender: NodeId, heartbeat: Heartbeat, now_ms: int, at_ms: int) -> None:
         is_new_run = self._is_new_run(sender, heartbeat)
@@ -322,6 +324,9 @@ class Node:
         envelope.sender, envelope.receiver = self.me, peer
         envelope.is_relayed = link != peer
         self.do(Send(link, envelope))
+        if link != peer and peer in self.talking.open_links and envelope.HasField("heartbeat"):
+            # Only what travels on the own stream shows that it carries something again.
+            self.do(Send(peer, Envelope(sender=self.me, receiver=peer, heartbeat=envelope.heartbeat)))
 
     def beat(self, now_ms: int, *, to: Sequence[NodeId] | None = None, wants_answer: bool = False) -> None:
         """Send a heartbeat out of turn, to some nodes or to all: there is news."""

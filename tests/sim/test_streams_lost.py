@@ -78,6 +78,20 @@ def test_a_third_node_that_reaches_both_is_stream_enough() -> None:
     assert cluster.is_online(f"g{lost[1]}", on=lost)
 
 
+def test_a_stream_that_was_relayed_for_a_while_is_used_again() -> None:
+    """Everything took the way through the third node, so nothing showed that the own stream carried again."""
+    cluster = with_groups()
+    lost, leader = follower(cluster), cluster.leader() or ""
+    cluster.cut(lost, leader, way=Way.STREAM)
+    cluster.run_for(10_000)
+    cluster.heal()
+    cluster.run_for(5000)
+    for one, other in ((lost, leader), (leader, lost)):
+        machine = cluster.machines[NodeId(one)]
+        assert machine.node is not None
+        assert machine.node.presence.detector.own_stream_age_ms(NodeId(other), machine.clock_ms()) < 2000
+
+
 def test_where_datagrams_do_not_pass_nothing_changes() -> None:
     cluster = with_groups()
     began_us = cluster.timeline.now_us
