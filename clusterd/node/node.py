@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from clusterd.consensus import RaftSettings, Restored
+from clusterd.consensus import Restored
 from clusterd.consensus.memory import FRESH, Marker
-from clusterd.database import Database, DatabaseView, Draft
+from clusterd.database import Draft
 from clusterd.membership import Commanding
 from clusterd.model import keys
 from clusterd.model.errors import ClusterError, NotLeader, TooLarge, invariant
@@ -26,6 +26,7 @@ from clusterd.node.effects import Applied, CommitDone, Effect, Mark, Noted, Send
 from clusterd.node.leading import Leading
 from clusterd.node.memories import Memories
 from clusterd.node.owning import Owning
+from clusterd.node.patience import raft_settings, settings_in
 from clusterd.node.presence import NodeIdentity, Presence
 from clusterd.node.proposals import ForAlarm, ForClient, ForLeader, ForOwner, ForPeer, ForTypes, Outcome, Purpose
 from clusterd.node.reading import Reads
@@ -81,7 +82,7 @@ class Node:
         self.identity = identity
         self.me = identity.node
         self.members = tuple(members)
-        first = _raft_settings(_settings_in(restored))
+        first = raft_settings(settings_in(restored))
         self.replica = Replica(self.me, restored, first, rng, now_ms, is_amnesiac=is_amnesiac, marker=marker)
         self.memories = Memories(self.me, identity.daemon_run, self.replica.raft, restored, marker, now_ms)
         self.digests = Digests(self.me, self.replica.digest_at)
@@ -474,7 +475,7 @@ class Node:
         settings = cluster_settings(self.replica.view.cluster())
         if settings != self.settings:
             self.settings = settings
-            self.replica.raft.adopt(_raft_settings(settings))
+            self.replica.raft.adopt(raft_settings(settings))
         self._take_limits()
         if is_restored or any(key.startswith(keys.NODE) for key in changed):
             self.beating.know_members()
@@ -486,19 +487,6 @@ class Node:
 def _arrival(event: happened.Received | happened.DatagramReceived, now_ms: int) -> int:
     """A heartbeat that waited counts from when it came: nobody is heard later, nor acknowledged later, than he spoke."""
     return now_ms if event.at_ms is None else min(event.at_ms, now_ms)
-
-
-def _settings_in(restored: Restored) -> ClusterSettings:
-    database = Database.restore(restored.snapshot.data, restored.snapshot.meta.index)
-    return cluster_settings(DatabaseView(database).cluster())
-
-
-def _raft_settings(settings: ClusterSettings) -> RaftSettings:
-    """Elections are as patient as half the silence limit: a leader is replaced before its node is given up."""
-    return RaftSettings(
-        election_timeout_ms=max(settings.silence_max_ms // 2, 2 * settings.same_subnet_delay_ms),
-        beat_interval_ms=settings.same_subnet_delay_ms,
-    )
 
 
 __all__ = ["Node", "NodeIdentity"]
