@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from clusterd.adapters.link_cuts import LinkCuts
 from clusterd.lab.control import LabError, start_launcher
 from clusterd.lab.foundation import LabOptions
 from clusterd.lab.layout import LabRecord
@@ -175,14 +176,14 @@ def test_links_are_cut_and_mended(make_lab: MakeLab) -> None:
     lab = make_lab(node_count=2)
     before = lab.node("n2")["pid"]
 
-    def seen(record: LabRecord, index: int) -> str:
-        return (Path(record.nodes[index].data_dir) / "links.seen").read_text()
+    def seen(record: LabRecord, index: int) -> LinkCuts:
+        return LinkCuts.load(Path(record.nodes[index].data_dir) / "links.seen")
 
     lab.ask("cut", **{"from": "n1", "to": "n2", "one_way": True})
-    wait_for("n1 to know", lambda: seen(lab.record, 0) == '{"drop_to":["n2"],"drop_from":[]}')
-    wait_for("n2 to know", lambda: seen(lab.record, 1) == '{"drop_to":[],"drop_from":["n1"]}')
+    wait_for("n1 to know", lambda: seen(lab.record, 0) == LinkCuts(drop_to=("n2",)))
+    wait_for("n2 to know", lambda: seen(lab.record, 1) == LinkCuts(drop_from=("n1",)))
     lab.ask("isolate", node="n2")
-    wait_for("n2 to know", lambda: seen(lab.record, 1) == '{"drop_to":["n1"],"drop_from":["n1"]}')
+    wait_for("n2 to know", lambda: seen(lab.record, 1) == LinkCuts(("n1",), ("n1",)))
     lab.ask("heal", nodes=["n2", "n1"])
-    wait_for("n2 to know", lambda: seen(lab.record, 1) == '{"drop_to":[],"drop_from":[]}')
+    wait_for("n2 to know", lambda: seen(lab.record, 1) == LinkCuts())
     assert lab.node("n2")["pid"] == before

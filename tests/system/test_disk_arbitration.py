@@ -3,6 +3,7 @@
 import json
 import subprocess
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -110,13 +111,13 @@ def test_groups_that_come_online_in_the_middle_win(running: Lab, tgt: Tgt, tmp_p
 
 @pytest.mark.parametrize("kind", ["image", "iscsi"])
 def test_a_former_clusters_claim_is_ended_by_command(running: Lab, tgt: Tgt, tmp_path: Path, kind: str) -> None:
-    """It has the name of this cluster and a higher generation, so every owner keeps off until then."""
+    """It has the id of this cluster and a higher generation, so every owner keeps off until then."""
     image = tmp_path / "former.img"
     image.write_bytes(CONTENT)
     unit = tgt.new_unit()
     properties = {"image": {"image": str(image)}, "iscsi": {"iscsi": {"portal": tgt.portal, "target": unit, "unit": 1}}}
-    cluster = running.ctl("validate", "--only", "node-answers", check=False)["cluster"]
-    key = key_of(cluster, "n1", 9)
+    configuration = Path(running.ctl("lab", "status")["nodes"][0]["data_dir"]).parent / "node.toml"
+    key = key_of(tomllib.loads(configuration.read_text())["cluster_id"], "n1", 9)
     former: Image | ScsiDisk = Image(str(image), "n1", BootClock())
     if kind == "iscsi":
         target = Target(tgt.portal, unit, 1, "iqn.2026-01.test.former:n1", "former")
