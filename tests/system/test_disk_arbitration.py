@@ -127,8 +127,8 @@ def test_a_former_clusters_claim_is_ended_by_command(running: Lab, tgt: Tgt, tmp
     former.close()
     name = f"former-{kind}"
     running.apply({"groups": [disk_group(name, properties[kind])]}, wait=False)
-    until(lambda: "generation 9" in str(running.group(name)), "its start is refused because of the claim")
-    assert "clear-claim" in str(running.group(name))
+    refusal = ("generation 9", "clear-claim")
+    until(lambda: all(each in str(running.group(name)) for each in refusal), "its start is refused because of the claim")
     running.ctl("group", "offline", name)
 
     found = tried(running)[f"{name}-disk"]
