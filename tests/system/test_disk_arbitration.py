@@ -128,7 +128,9 @@ def test_a_former_clusters_claim_is_ended_by_command(running: Lab, tgt: Tgt, tmp
     name = f"former-{kind}"
     running.apply({"groups": [disk_group(name, properties[kind])]}, wait=False)
     refusal = ("generation 9", "clear-claim")
-    until(lambda: all(each in str(running.group(name)) for each in refusal), "its start is refused because of the claim")
+    until(
+        lambda: all(each in str(running.group(name)) for each in refusal), "its start is refused because of the claim"
+    )
     running.ctl("group", "offline", name)
 
     found = tried(running)[f"{name}-disk"]
