@@ -178,8 +178,11 @@ class PeerLinks(peers_pb2_grpc.PeersServicer):
             await asyncio.gather(*attempts, return_exceptions=True)
 
     async def _until_needed(self, peer: NodeId) -> None:
-        """Until there is no stream, or the present one stands still."""
+        """Until there is no stream, or the present one stands still. One that has ended is none, though it is put away only
+        in a moment: to wait for its end would return at once, again and again, and hold up everything else of the node."""
         while (stream := self._streams.get(peer)) is not None and stream.still_s < STILL_MAX_S:
+            if stream.ended.is_set():
+                return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(STILL_MAX_S - stream.still_s + 0.01):
                     await stream.ended.wait()

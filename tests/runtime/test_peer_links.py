@@ -375,3 +375,23 @@ async def test_half_open_connections_keep_no_peer_out() -> None:
             await until(lambda: one.opened == ["n2"] and two.opened == ["n1"])
         for _, writer in idle:
             writer.close()
+
+
+async def test_a_stream_that_has_ended_is_not_waited_for() -> None:
+    """It is put away a moment after its end; until then the dialling side must not turn in a circle."""
+
+    class Ended:
+        looks = 0
+        ended = asyncio.Event()
+
+        @property
+        def still_s(self) -> float:
+            self.looks += 1
+            assert self.looks < 100, "it turns in a circle and holds up the loop"
+            return 0.0
+
+    stream = Ended()
+    stream.ended.set()
+    links = object.__new__(PeerLinks)
+    links._streams = {NodeId("n2"): stream}  # type: ignore[dict-item]  # only what the wait looks at
+    await links._until_needed(NodeId("n2"))
