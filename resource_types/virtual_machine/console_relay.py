@@ -1,8 +1,9 @@
 """How does what a guest says on its serial port reach whoever listens? I/O: two Unix sockets, and a thread that joins them.
 
 QEMU waits for whoever is connected to its serial port, and the guest waits with it: a terminal that was stopped would stop
-the guest. So QEMU is connected to this relay alone, which always reads; a client that does not read for a while misses what
-came meanwhile, and is told how much when it reads again. Any number of clients may be connected.
+the guest. So QEMU is connected to this relay alone, which always reads; a client that does not read for a while misses the
+oldest of what came meanwhile (the newest may be a prompt that waits for it), and is told how much when it reads again. Any
+number of clients may be connected.
 """
 
 import contextlib
@@ -69,7 +70,7 @@ class ConsoleRelay:
         try:
             if events & selectors.EVENT_WRITE:
                 end.send()
-            if events & selectors.EVENT_READ:
+            if events & selectors.EVENT_READ and (end is self._guest or not self._is_guest_behind()):
                 self._pass_on(end, source.recv(_READ_SIZE))
         except BlockingIOError:
             pass
@@ -103,14 +104,17 @@ class ConsoleRelay:
 
     def _watch(self) -> None:
         """What is typed waits until the guest takes it; what the guest says waits for nobody."""
-        is_full = self._guest is not None and len(self._guest.pending) >= PENDING_BYTES_MAX // 2
+        is_behind = self._is_guest_behind()
         for end in self._ends():
-            events = selectors.EVENT_READ if end is self._guest or not is_full else 0
+            events = selectors.EVENT_READ if end is self._guest or not is_behind else 0
             events |= selectors.EVENT_WRITE if end.pending else 0
             with contextlib.suppress(KeyError):
                 self._selector.unregister(end.socket)
             if events:
                 self._selector.register(end.socket, events)
+
+    def _is_guest_behind(self) -> bool:
+        return self._guest is not None and len(self._guest.pending) >= PENDING_BYTES_MAX // 2
 
     def _forget(self, end: "_End") -> None:
         """A machine that has ended leaves nobody at its console."""
@@ -130,23 +134,26 @@ class _End:
     def __init__(self, link: socket.socket) -> None:
         self.socket = link
         self.pending = bytearray()
+        self._notice = bytearray()
         self._missed_bytes = 0
 
     def take(self, data: bytes) -> None:
-        if len(self.pending) + len(data) > PENDING_BYTES_MAX:
-            self._missed_bytes += len(data)
-            return
-        if self._missed_bytes:
-            self.pending += f"\r\n[{self._missed_bytes} bytes were not read in time and are not shown]\r\n".encode()
-            self._missed_bytes = 0
+        """Raises OSError when it has gone."""
         self.pending += data
         with contextlib.suppress(BlockingIOError):
             self.send()
+        excess = max(0, len(self.pending) - PENDING_BYTES_MAX)
+        del self.pending[:excess]
+        self._missed_bytes += excess
 
     def send(self) -> None:
-        """Raises OSError when it has gone."""
-        sent = self.socket.send(self.pending)
-        del self.pending[:sent]
+        """What is left waits in `pending`. Raises OSError when it has gone."""
+        if self._missed_bytes and not self._notice:
+            self._notice += f"\r\n[{self._missed_bytes} bytes were not read in time and are not shown]\r\n".encode()
+            self._missed_bytes = 0
+        for waiting in (self._notice, self.pending):
+            while waiting:
+                del waiting[: self.socket.send(waiting)]
 
 
 def _listening(path: str) -> socket.socket:

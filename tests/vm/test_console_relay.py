@@ -49,6 +49,11 @@ def read_until(link: socket.socket, end: bytes) -> bytes:
     return read
 
 
+def read_exactly(link: socket.socket, size: int) -> None:
+    while size:
+        size -= len(link.recv(size))
+
+
 @pytest.fixture
 def joined() -> Iterator[Joined]:
     with tempfile.TemporaryDirectory(prefix="cr-", dir="/tmp") as folder:
@@ -90,6 +95,18 @@ def test_stalled_client_stops_neither_guest_nor_other_clients(joined: Joined) ->
         told = (told + stalled.recv(1 << 16))[-1000:]
         joined.guest.sendall(b".")
     assert len(said) > PENDING_BYTES_MAX
+
+
+def test_client_that_was_behind_is_shown_the_newest(joined: Joined) -> None:
+    """The prompt that a guest waits at is its last word: it says nothing more by which it could be noticed."""
+    behind, reader = joined.client(), joined.client()
+    for _ in range(PENDING_BYTES_MAX // 1024):
+        joined.guest.sendall(b"y" * 4096)
+        read_exactly(reader, 4096)
+    joined.guest.sendall(b"login: ")
+    read_until(reader, b"login: ")
+    told = read_until(behind, b"login: ")
+    assert b"are not shown" in told
 
 
 def test_machine_that_ends_leaves_nobody_at_its_console(joined: Joined) -> None:
