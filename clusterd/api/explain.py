@@ -15,6 +15,7 @@ from clusterd.api.observed import ObservedGroup, ObservedResource, observe_group
 from clusterd.api.port import NodeStatus
 from clusterd.api.returning import why_not_back
 from clusterd.api.times import time_text, wall_of
+from clusterd.api.unknown_health import unknown_health_view
 from clusterd.api.views import document
 from clusterd.database import DatabaseView
 from clusterd.model.counts import counted, times
@@ -252,8 +253,7 @@ def _explain_part(
         "evidence": report.evidence if report else "",
         "embedded_failure": report.embedded_failure if report else "",
         "concern": report.concern if report else "",
-        "health_unknown": report.doubt if report else "",
-        "health_unknown_since": time_text(report.doubt_since_wall_ms) if report and report.doubt else None,
+        **unknown_health_view(status, group, resource),
         "policy": _policy(resource),
     }
 

@@ -8,6 +8,7 @@ from clusterd.api.observed import ObservedGroup, ObservedResource
 from clusterd.api.port import NodeStatus
 from clusterd.api.secrets_shown import shown
 from clusterd.api.times import time_text, wall_of
+from clusterd.api.unknown_health import counts_as_failed_cluster_ms, unknown_health_text, unknown_health_view
 from clusterd.database import DatabaseView
 from clusterd.model.dependencies import parse_dependency
 from clusterd.model.durations import until_text
@@ -122,9 +123,8 @@ def concern(group: ObservedGroup) -> str:
     for each in group.resources:
         if each.report is None or each.state is not ResourceState.ONLINE:
             continue
-        if each.report.doubt:
-            since = time_text(each.report.doubt_since_wall_ms)
-            return f"{each.record.name}: health unknown since {since}: {each.report.doubt}"
+        if doubt := unknown_health_text(group, each):
+            return f"{each.record.name}: {doubt}"
         if each.report.embedded_failure:
             return f"{each.record.name}: the workload inside complains: {each.report.embedded_failure}"
         if each.report.concern:
@@ -187,7 +187,7 @@ def next_action(group: ObservedGroup, status: NodeStatus) -> Document | None:
         return {"what": what, "at": step["time"], "in_ms": step["in_ms"], "overdue_ms": step["overdue_ms"]}
     assignment = group.assignment
     if assignment is None or not assignment.next_action:
-        return None
+        return _next_failure(group, status)
     when = _moment(status, assignment.next_action_cluster_ms)
     return {
         "what": assignment.next_action,
@@ -195,6 +195,17 @@ def next_action(group: ObservedGroup, status: NodeStatus) -> Document | None:
         "in_ms": when["in_ms"],
         "overdue_ms": when["overdue_ms"],
     }
+
+
+def _next_failure(group: ObservedGroup, status: NodeStatus) -> Document | None:
+    """The next moment at which unknown health counts as a failure."""
+    due = [(at_ms, each) for each in group.resources if (at_ms := counts_as_failed_cluster_ms(each))]
+    if not due:
+        return None
+    at_ms, resource = min(due, key=lambda each: each[0])
+    when = _moment(status, at_ms)
+    what = f"failure of {resource.record.name} (health unknown)"
+    return {"what": what, "at": when["time"], "in_ms": when["in_ms"], "overdue_ms": when["overdue_ms"]}
 
 
 def resource_view(status: NodeStatus, group: ObservedGroup, resource: ObservedResource) -> Document:
@@ -218,8 +229,7 @@ def resource_view(status: NodeStatus, group: ObservedGroup, resource: ObservedRe
         "in_force": dict(report.in_force) if report else {},
         "evidence": report.evidence if report else "",
         "concern": report.concern if report else "",
-        "health_unknown": report.doubt if report else "",
-        "health_unknown_since": time_text(report.doubt_since_wall_ms) if report and report.doubt else None,
+        **unknown_health_view(status, group, resource),
         "maintenance": _own_maintenance(resource),
         "ways_out": ways_out(group, resource),
     }

@@ -8,7 +8,7 @@ import click
 from clusterd.cli.client import path_to
 from clusterd.cli.output import clock_text, paint, plain, state_text, table
 from clusterd.cli.session import client_of, show
-from clusterd.cli.standing import node_standing_lines
+from clusterd.cli.standing import node_standing_lines, unknown_health_lines
 from clusterd.model.durations import rough_text
 
 STEPS_SHOWN_MAX = 14
@@ -111,9 +111,7 @@ def _resource_lines(found: Mapping[str, Any]) -> list[str]:
         lines.append(f"depends on: {plain(found['depends_on'])}")
     if found["embedded_failure"]:
         lines.append(f"the workload inside complains: {plain(found['embedded_failure'])}")
-    if found.get("health_unknown"):
-        since = plain(found["health_unknown_since"])
-        lines.append(f"health unknown since {since}: {plain(found['health_unknown'])}")
+    lines += unknown_health_lines(found)
     if found.get("concern"):
         lines.append(f"needs to be looked at: {plain(found['concern'])}")
     if found["evidence"]:

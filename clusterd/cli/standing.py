@@ -53,10 +53,22 @@ def resource_standing_lines(each: Mapping[str, Any]) -> list[str]:
     lines = [f"evidence: {plain(each['evidence'])}"] if each["evidence"] else []
     if each.get("restart_needed"):
         lines.append(f"restart needed: changed since it came online; clusterctl resource restart {plain(each['name'])}")
-    if each.get("health_unknown"):
-        lines.append(f"health unknown since {plain(each['health_unknown_since'])}: {plain(each['health_unknown'])}")
+    lines += unknown_health_lines(each)
     lines += [f"way out: {plain(way)}" for way in each["ways_out"]]
     return lines + maintenance_lines(each["maintenance"])
+
+
+def unknown_health_lines(each: Mapping[str, Any]) -> list[str]:
+    """Since when nobody can tell, when that counts as a failure, and what happens then."""
+    if not each.get("health_unknown"):
+        return []
+    lines = [f"health unknown since {plain(each['health_unknown_since'])}: {plain(each['health_unknown'])}"]
+    fails_at, then = each.get("health_unknown_fails_at"), each.get("health_unknown_then")
+    if fails_at:
+        lines.append(f"  counts as a failure at {clock_text(fails_at)}: {plain(then)}")
+    elif then:
+        lines.append(f"  {plain(then)}")
+    return lines
 
 
 def next_text(action: Mapping[str, Any]) -> str:
