@@ -20,6 +20,7 @@ from clusterd.resource_api import (
     ResourceType,
     StartRefused,
 )
+from clusterd.resource_api.secret_values import shown
 from resource_types.background import Background
 from resource_types.listeners import is_listening, listeners_of, owner_text
 from resource_types.notify import NotifySocket
@@ -320,7 +321,7 @@ def _said(finished: Finished) -> str:
 
 
 def _shown(context: Context) -> str:
-    return f"command {' '.join(context.properties['command'])!r}"
+    return f"command {' '.join(shown(context.properties['command']))!r}"
 
 
 def _port_words(port: int) -> str:

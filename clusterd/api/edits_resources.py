@@ -27,7 +27,7 @@ from clusterd.api.left_behind import left_behind
 from clusterd.api.outside_names import outside_problems
 from clusterd.api.plans import Asked, Plan, Planner
 from clusterd.api.property_edits import merged, property_changes, refuse_name
-from clusterd.api.secrets_shown import kept, secret_changes, shown
+from clusterd.api.secrets_shown import kept, secret_changes
 from clusterd.api.settings_view import type_times
 from clusterd.api.waits import wait_problems
 from clusterd.database import DatabaseView, Draft
@@ -44,6 +44,7 @@ from clusterd.model.settings_catalogue import Scope
 from clusterd.model.settings_check import find_setting
 from clusterd.model.settings_relations import resource_notes
 from clusterd.model.states import Wanted
+from clusterd.resource_api.secret_values import shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """Which manifest would give this configuration again? Pure."""
 
-from clusterd.api.secrets_shown import shown
 from clusterd.database import DatabaseView
 from clusterd.model.manifest import (
     GroupSetSpec,
@@ -13,6 +12,7 @@ from clusterd.model.manifest import (
 )
 from clusterd.model.manifest.specs import Places
 from clusterd.model.records import GroupRecord, ResourceRecord, TypeSettingsRecord
+from clusterd.resource_api.secret_values import shown
 
 _NOWHERE = Places(0, "")
 

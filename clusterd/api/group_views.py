@@ -6,7 +6,6 @@ from clusterd.api.maintenance import hands_off_group, is_in_force, maintenance_v
 from clusterd.api.migrating import is_leaving_for_a_move, is_queued_move, migration_view
 from clusterd.api.observed import ObservedGroup, ObservedResource
 from clusterd.api.port import NodeStatus
-from clusterd.api.secrets_shown import shown
 from clusterd.api.times import time_text, wall_of
 from clusterd.api.unknown_health import counts_as_failed_cluster_ms, unknown_health_text, unknown_health_view
 from clusterd.database import DatabaseView
@@ -17,6 +16,7 @@ from clusterd.model.records import GroupRecord, Properties, ResourceReport
 from clusterd.model.settings import ResourceSettings, resource_settings
 from clusterd.model.settings_catalogue import Kind, Scope, setting, settings_of
 from clusterd.model.states import REST, DecisionCode, GroupState, GroupStatus, Order, ResourceState, Wanted
+from clusterd.resource_api.secret_values import shown
 
 Document: TypeAlias = dict[str, Any]
 
@@ -226,7 +226,7 @@ def resource_view(status: NodeStatus, group: ObservedGroup, resource: ObservedRe
         "possible_owners": list(record.possible_owners),
         "properties": {**properties_view(Scope.RESOURCE, record.properties), **shown(record.private)},
         "restart_needed": report.is_outdated if report else False,
-        "in_force": dict(report.in_force) if report else {},
+        "in_force": shown(report.in_force) if report else {},
         "evidence": report.evidence if report else "",
         "concern": report.concern if report else "",
         **unknown_health_view(status, group, resource),

@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass, replace
 
 from clusterd.model.records import Json
+from clusterd.resource_api.secret_values import shown
 
 REPORT_BYTES_MAX = 256 * 1024
 """Half of what a leader takes."""
@@ -45,10 +46,12 @@ class Bounds:
     def text(self, text: str) -> str:
         return shortened(text, self.text_length)
 
-    def value(self, value: Json) -> Json:
-        """A property's value; a long one as the beginning and the end of its text."""
+    def value(self, value: Json, name: str) -> Json:
+        """A property's value; a long one as the beginning and the end of its text, which has no secrets."""
         text = json.dumps(value, ensure_ascii=False)
-        return value if len(text) <= self.text_length else shortened(text, self.text_length)
+        if len(text) <= self.text_length:
+            return value
+        return shortened(json.dumps(shown(value, name), ensure_ascii=False), self.text_length)
 
 
 def shortened(text: str, length_max: int) -> str:

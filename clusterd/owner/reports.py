@@ -110,5 +110,5 @@ def _resource_report(held: Held, record: ResourceRecord | None, bounds: Bounds) 
         is_apart=held.is_apart,
         restart_id=held.restart_id,
         is_outdated=is_outdated,
-        in_force={name: bounds.value(value) for name, value in in_force.items()},
+        in_force={name: bounds.value(value, name) for name, value in in_force.items()},
     )

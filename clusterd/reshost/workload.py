@@ -18,6 +18,7 @@ from clusterd.reshost.spawn_messages import Ids, Order
 from clusterd.reshost.spawning import Child, NotStarted, SpawnerLink
 from clusterd.resource_api import Exit, Finished, ResourceFailed, StartRefused
 from clusterd.resource_api.properties import NOTIFY_VARIABLE, environment_problem, text_problem
+from clusterd.resource_api.secret_values import shown
 
 Result = TypeVar("Result")
 
@@ -259,10 +260,10 @@ def _output_pipe(*tails: OutputTail) -> OutputPipe:
 def _command_problem(command: Command) -> str:
     """Why nothing can be started so, whatever a resource type handed over; empty when it may be tried."""
     if not command.argv or not all(isinstance(word, str) and not text_problem(word) for word in command.argv):
-        return f"a command is a list of texts without NUL and not empty, not {command.argv!r:.200}"
+        return f"a command is a list of texts without NUL and not empty, not {shown(command.argv)!r:.200}"
     for name, value in command.environment.items():
         if not isinstance(name, str) or not isinstance(value, str):
-            return f"the environment is a mapping of texts, not {name!r:.80}: {value!r:.80}"
+            return f"the environment is a mapping of texts, not {name!r:.80}: {shown(value, str(name))!r:.80}"
         problem = text_problem(value) if name == NOTIFY_VARIABLE else environment_problem(name, value)
         if problem := problem or text_problem(value):
             return f"environment variable {name!r:.80}: {problem}"

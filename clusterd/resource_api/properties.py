@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from clusterd.resource_api.secret_values import is_secret_name, shown
+
 PROBLEM_COUNT_MAX = 50
 TEXT_SIZE_MAX = (128 << 10) - 1
 """Of one argument or environment variable: MAX_ARG_STRLEN of the kernel, with its end."""
@@ -184,7 +186,7 @@ def _problems(value: object, schema: Mapping[str, Any], path: str) -> list[Probl
         return _duration_problems(value, schema, path)
     kind = schema.get("type")
     if not _has_type(value, kind):
-        return [Problem(path, f"expected {_TYPE_WORDS.get(str(kind), kind)}, not {_shown(value)}")]
+        return [Problem(path, f"expected {_TYPE_WORDS.get(str(kind), kind)}, not {_shown(value, path)}")]
     if isinstance(value, dict):
         return _object_problems(value, schema, path)
     if isinstance(value, list):
@@ -232,13 +234,13 @@ def _one_of_problems(value: object, schemas: Sequence[Mapping[str, Any]], path: 
         if _has_type(value, schema.get("type")):
             return _problems(value, schema, path)
     words = " or ".join(_TYPE_WORDS.get(str(schema.get("type")), "?") for schema in schemas)
-    return [Problem(path, f"expected {words}, not {_shown(value)}")]
+    return [Problem(path, f"expected {words}, not {_shown(value, path)}")]
 
 
 def _duration_problems(value: object, schema: Mapping[str, Any], path: str) -> list[Problem]:
     length_ms = duration_ms(value, str(schema.get("x-unit", "ms")))
     if length_ms is None:
-        return [Problem(path, f"expected a duration such as 500ms, 2s, 15min or 6h, not {_shown(value)}")]
+        return [Problem(path, f"expected a duration such as 500ms, 2s, 15min or 6h, not {_shown(value, path)}")]
     lowest, highest = schema.get("minimum"), schema.get("maximum")
     if lowest is not None and length_ms < lowest:
         return [Problem(path, f"must be at least {lowest} ms, not {length_ms} ms")]
@@ -250,7 +252,7 @@ def _duration_problems(value: object, schema: Mapping[str, Any], path: str) -> l
 def _scalar_problems(value: object, schema: Mapping[str, Any], path: str) -> list[Problem]:
     if "enum" in schema and value not in schema["enum"]:
         choices = [str(choice) for choice in schema["enum"]]
-        return [Problem(path, f"{_shown(value)} is none of {', '.join(choices)}{_nearest(str(value), choices)}")]
+        return [Problem(path, f"{_shown(value, path)} is none of {', '.join(choices)}{_nearest(str(value), choices)}")]
     if isinstance(value, int) and not isinstance(value, bool):
         if "minimum" in schema and value < schema["minimum"]:
             return [Problem(path, f"must be at least {schema['minimum']}, not {value}")]
@@ -310,8 +312,9 @@ def _has_type(value: object, kind: object) -> bool:
             return True
 
 
-def _shown(value: object) -> str:
-    text = repr(value)
+def _shown(value: object, path: str = "") -> str:
+    name = next((each for each in re.split(r"[.\[]", path) if is_secret_name(each)), "")
+    text = repr(shown(value, name))
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -42,6 +42,14 @@ def test_bounds_become_tighter_and_end() -> None:
     assert found[-1].text_length == bounds.TEXT_LEAST and found[-1].restarts >= 16 and found[-1].events >= 8
 
 
+def test_a_long_value_is_cut_without_a_secret_in_it() -> None:
+    value = {"A": "x" * 900, "DB_PASSWORD": "hunter2" * 20, "command": ["--token", "hunter2"]}
+    text = Bounds().value(value, "environment")
+    assert isinstance(text, str) and len(text) <= bounds.TEXT_MAX and "hunter2" not in text and "(secret)" in text
+    assert Bounds().value({"DB_PASSWORD": "hunter2"}, "environment") == {"DB_PASSWORD": "hunter2"}
+    assert "hunter2" not in str(Bounds().value(["hunter2" * 900], "passwords"))
+
+
 def _loud(*, is_leader: bool) -> SimCluster:
     """300 resources of one group fail at once, and each says 6,000 characters."""
     cluster = SimCluster(SimSettings(seed=7))
