@@ -34,7 +34,7 @@ class GenericScript(ResourceType):
     """An executable that is called with the entry point's name."""
 
     name = "generic_script"
-    version = "1"
+    version = "2"
     says = "an executable that is called with the entry point's name: online, is_alive, offline, …"
     properties = (
         Property(

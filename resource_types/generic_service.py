@@ -46,7 +46,7 @@ class GenericService(ResourceType):
     """A command that the host starts, watches and stops."""
 
     name = "generic_service"
-    version = "1"
+    version = "2"
     says = "a command that runs until it is stopped, or a systemd unit"
     tells_failure = True
     exactly_one = (("command", "unit"),)

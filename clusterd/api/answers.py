@@ -10,6 +10,7 @@ from clusterd.api import configuration_views, explain, finding, group_views, vie
 from clusterd.api.node_views import node_view
 from clusterd.api.observed import observe_groups
 from clusterd.api.port import NodeStatus
+from clusterd.api.type_views import resource_types_view
 from clusterd.database import DatabaseView
 from clusterd.model.errors import NotFound
 from clusterd.model.ids import key_of
@@ -85,11 +86,11 @@ def resource(view: DatabaseView, status: NodeStatus, name: str) -> dict[str, Any
 
 
 def resource_types(view: DatabaseView, status: NodeStatus, _: str) -> dict[str, Any]:
-    return views.document(view, status, resource_types=views.resource_types_view(view.resource_types()))
+    return views.document(view, status, resource_types=resource_types_view(view.resource_types()))
 
 
 def resource_type(view: DatabaseView, status: NodeStatus, name: str) -> dict[str, Any]:
-    found = [each for each in views.resource_types_view(view.resource_types()) if key_of(each["name"]) == key_of(name)]
+    found = [each for each in resource_types_view(view.resource_types()) if key_of(each["name"]) == key_of(name)]
     if not found:
         raise NotFound(f"there is no resource type {name}", hint="clusterctl resource-type list names those there are")
     shown = [{**each, **configuration_views.type_parts(view, each["name"])} for each in found]

@@ -9,8 +9,9 @@ from clusterd.api.observed import ObservedResource, observe_groups
 from clusterd.api.port import NodeStatus
 from clusterd.database import DatabaseView
 from clusterd.leader.capacity import CapacityAnswer
+from clusterd.leader.type_versions import variants
 from clusterd.model.ids import key_of
-from clusterd.model.records import FenceRecord, ResourceRecord
+from clusterd.model.records import FenceRecord, ResourceRecord, ResourceTypeRecord
 from clusterd.model.settings import cluster_settings, node_settings
 from clusterd.model.settings_relations import cluster_notes, cluster_problems
 from clusterd.validation import ClusterFacts, Disk, DiskSeen, Group, Node
@@ -127,10 +128,12 @@ def _agents(fences: Sequence[FenceRecord], node: str) -> tuple[str, ...]:
 
 
 def _versions(view: DatabaseView) -> Mapping[str, tuple[str, ...]]:
-    found: dict[str, set[str]] = {}
+    by_type: dict[str, list[ResourceTypeRecord]] = {}
     for each in view.resource_types():
-        found.setdefault(each.name, set()).add(each.version)
-    return {name: tuple(sorted(versions)) for name, versions in found.items()}
+        by_type.setdefault(each.name, []).append(each)
+    return {
+        name: tuple(f"{text} on {', '.join(who)}" for text, who in variants(there)) for name, there in by_type.items()
+    }
 
 
 def _number(record: ResourceRecord, name: str) -> int:

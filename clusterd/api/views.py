@@ -9,17 +9,16 @@ from clusterd.api.node_views import node_view
 from clusterd.api.observed import ObservedGroup, observe_groups
 from clusterd.api.port import NodeStatus
 from clusterd.api.times import time_text
+from clusterd.api.type_views import type_warnings
 from clusterd.api.votes import no_quorum_text
 from clusterd.database import DatabaseView
 from clusterd.model.ids import key_of
 from clusterd.model.maintenance import HandsOff, group_hands_off
 from clusterd.model.records import (
     ClusterRecord,
-    ResourceTypeRecord,
 )
 from clusterd.model.states import GroupState, GroupStatus, NodeState
 from clusterd.model.states import NodeStatus as NodeWord
-from clusterd.model.versions import version_rank
 
 SCHEMA = 1
 _QUIET_NODE_WORDS = frozenset(
@@ -69,6 +68,7 @@ def status_document(view: DatabaseView, status: NodeStatus) -> Document:
         cluster={"name": view.cluster().name, "id": view.cluster().id, "version": status.version},
         healthy=not problems,
         problems=problems,
+        warnings=type_warnings(view),
         notices=notices,
         quorum=quorum_view(status),
         nodes=nodes,
@@ -140,25 +140,3 @@ def _notices(view: DatabaseView, nodes: Iterable[Document], groups: Iterable[Obs
 
 def _worst_first(group: ObservedGroup) -> tuple[int, int, str]:
     return (group.is_settled, _SEVERITY[group.state], key_of(group.record.name))
-
-
-def resource_types_view(records: Iterable[ResourceTypeRecord]) -> list[Document]:
-    """Each type once, as its newest version says, with the nodes that have it and the version of each."""
-    found: dict[str, Document] = {}
-    for record in sorted(records, key=lambda each: version_rank(each.version), reverse=True):
-        entry = found.setdefault(
-            key_of(record.name),
-            {
-                "name": record.name,
-                "version": record.version,
-                "nodes": [],
-                "versions": {},
-                "abilities": list(record.abilities),
-                "schema": dict(record.schema),
-            },
-        )
-        entry["nodes"].append(record.node)
-        entry["versions"][record.node] = record.version
-    for entry in found.values():
-        entry["nodes"].sort(key=key_of)
-    return [found[key] for key in sorted(found)]

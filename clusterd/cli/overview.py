@@ -48,6 +48,7 @@ def _status_lines(found: Mapping[str, Any]) -> list[str]:
         paint(f"as {as_of['node']} sees it, revision {as_of['revision']}, {rough_text(as_of['age_ms'])} old", "grey"),
     ]
     lines += [fit(f"{paint('!', 'red')} {plain(each)}") for each in found["problems"][:10]]
+    lines += [fit(f"{paint('!', 'yellow')} {plain(each)}") for each in found.get("warnings", ())[:10]]
     lines += [fit(f"{paint('-', 'blue')} {plain(each)}") for each in found["notices"][:10]]
     return [*lines, "", *_group_lines(found["groups"], now), "", *_node_lines(found["nodes"], now)]
 

@@ -7,7 +7,7 @@ for a start that must fail.
 
 from collections.abc import Iterable, Mapping
 
-from clusterd.model.ids import key_of
+from clusterd.model.ids import NodeId, key_of
 from clusterd.model.records import Properties, ResourceRecord, ResourceTypeRecord
 from clusterd.model.versions import version_rank
 from clusterd.resource_api.properties import validate
@@ -36,6 +36,35 @@ class TypeVersions:
 def newest(records: Iterable[ResourceTypeRecord]) -> ResourceTypeRecord | None:
     """Of the records of one type the one of its newest version."""
     return max(records, key=lambda each: version_rank(each.version), default=None)
+
+
+def variants(records: Iterable[ResourceTypeRecord]) -> Iterable[tuple[str, tuple[NodeId, ...]]]:
+    """What the nodes have of one type, the newest first, each with who has it. One: they all have the same.
+
+    Two that name one version and take other values are two, whatever their authors say.
+    """
+    found: list[tuple[ResourceTypeRecord, object, list[NodeId]]] = []
+    for record in sorted(records, key=lambda each: (version_rank(each.version), each.node), reverse=True):
+        takes = _takes(record.schema)
+        same = next((who for one, taken, who in found if one.version == record.version and taken == takes), None)
+        if same is None:
+            found.append((record, takes, [record.node]))
+        else:
+            same.append(record.node)
+    told: set[str] = set()
+    for record, _, who in found:
+        version = f"version {record.version}" if record.version else "a version without a name"
+        yield f"{version} with other properties" if version in told else version, tuple(sorted(who, key=key_of))
+        told.add(version)
+
+
+def _takes(schema: object) -> object:
+    """A schema without its texts for people."""
+    if isinstance(schema, Mapping):
+        return {
+            key: _takes(value) for key, value in schema.items() if key != "description" or not isinstance(value, str)
+        }
+    return [_takes(each) for each in schema] if isinstance(schema, list | tuple) else schema
 
 
 def refused_by(records: Iterable[ResourceTypeRecord], private: Properties) -> list[tuple[ResourceTypeRecord, str]]:

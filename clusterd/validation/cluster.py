@@ -122,7 +122,7 @@ def _types(situation: Situation) -> list[Finding]:
             found.append(passed(group.name, f"{', '.join(group.types) or 'nothing'} on every possible owner"))
     for kind, versions in cluster.type_versions.items():
         if len(versions) > 1:
-            found.append(warned(kind, f"versions {', '.join(versions)}", "install one version on every node"))
+            found.append(warned(kind, "; ".join(versions), "install one version on every node"))
     return found
 
 

@@ -118,7 +118,7 @@ class ClusterFacts:
     types: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Nodes that have a resource type, by type."""
     type_versions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Different versions of a type, by type."""
+    """Different versions of a type and who has them, in words, by type."""
     capacity: str = ""
     is_capacity_enough: bool = True
     stranded: tuple[str, ...] = ()

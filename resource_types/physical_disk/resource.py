@@ -45,7 +45,7 @@ class PhysicalDisk(ResourceType):
     """A disk that one node at a time may use."""
 
     name = "physical_disk"
-    version = "1"
+    version = "2"
     says = "a disk that one node at a time may write: SCSI with persistent reservations, or an image with a lease"
     properties = PROPERTIES
     exactly_one = EXACTLY_ONE

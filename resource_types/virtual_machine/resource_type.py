@@ -38,7 +38,7 @@ class VirtualMachine(ResourceType):
     """One guest."""
 
     name = "virtual_machine"
-    version = "1"
+    version = "2"
     says = "a virtual machine under QEMU; give it a virtual_machine_configuration and its disks to depend on"
     abilities = ("live-migration",)
     looks_alive_interval_ms = 5000

@@ -161,7 +161,12 @@ CLUSTERS: list[tuple[str, dict[str, Any], str, Verdict]] = [
     ("one possible owner", {"groups": (Group("web", possible_owners=("n1",)),)}, "possible-owners", WARNING),
     ("no possible owner", {"groups": (Group("web"),)}, "possible-owners", FAILURE),
     ("a type that a node lacks", {"types": {"generic_service": ("n1", "n2")}}, "resource-types", FAILURE),
-    ("two versions of a type", {"type_versions": {"x": ("1", "2")}}, "resource-types", WARNING),
+    (
+        "two versions of a type",
+        {"type_versions": {"x": ("version 2 on n1", "version 1 on n2")}},
+        "resource-types",
+        WARNING,
+    ),
     ("no room after a loss", {"is_capacity_enough": False, "stranded": ("web",)}, "capacity", WARNING),
     ("a disk that nobody holds", {"disks": (Disk("d", "g"),)}, "reservations", FAILURE),
     ("a disk that is offline", {"disks": (Disk("d", "g", "offline"),)}, "reservations", PASS),

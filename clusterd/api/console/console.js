@@ -55,6 +55,8 @@ function showStatus(status) {
   byId("leader").textContent = quorum.leader ? `leader ${quorum.leader}, term ${quorum.term}` : "no leader";
   byId("problems").hidden = status.problems.length === 0;
   fill(byId("problems").firstElementChild, status.problems.map((each) => make("li", "", each)));
+  byId("warnings").hidden = status.warnings.length === 0;
+  fill(byId("warnings").firstElementChild, status.warnings.map((each) => make("li", "", each)));
   byId("notices").hidden = status.notices.length === 0;
   fill(byId("notices").firstElementChild, status.notices.map((each) => make("li", "", each)));
   fill(byId("groups"), status.groups.length ? status.groups.map(groupCard) : [make("p", "quiet", "No groups yet.")]);
