@@ -31,6 +31,15 @@ def look(core: Core) -> None:
         core.is_amnesiac = False
         core.durability.amnesia_changed(is_amnesiac=False)
         core.note(note(AMNESIA_ENDED, index=index))
+        if core.leader is not None:  # which has been waiting for it
+            core.durability.acknowledge(core.leader, core.term, core.agreed_index, is_amnesiac=False)
+
+
+def link_opened(core: Core) -> None:
+    """What was asked of the leader before its link was open has gone nowhere."""
+    if core.is_amnesiac:
+        core.forwarded = {key: each for key, each in core.forwarded.items() if each.context is not None}
+        look(core)
 
 
 def rebuild(core: Core, because: str) -> None:

@@ -142,6 +142,7 @@ class Raft:
             core.leading.peers[peer].link_opened(now_ms)
         elif peer == core.leader:
             election.leader_link_opened(core)
+            amnesia.link_opened(core)
         else:
             election.first_link_opened(core)
 
@@ -430,6 +431,18 @@ class Raft:
         """On the leader: peers that lost their data. One that votes should be made a learner, then a voter again."""
         leading = self._core.leading
         return tuple(sorted(peer for peer, each in leading.peers.items() if each.is_amnesiac)) if leading else ()
+
+    @property
+    def ready_learners(self) -> tuple[NodeId, ...]:
+        """On the leader: who is to vote, and holds all that is committed."""
+        leading = self._core.leading
+        if not leading or not self.configuration.learners:
+            return ()
+        known = [
+            (node := NodeId(each), leading.peers[node]) for each in self.configuration.learners if each in leading.peers
+        ]
+        at_least = self._core.commit_index
+        return tuple(node for node, each in known if not each.is_amnesiac and each.match_index >= at_least)
 
     @property
     def transfers_to(self) -> NodeId | None:

@@ -35,6 +35,8 @@ from clusterd.adapters.link_cuts import LinkCuts
 from clusterd.adapters.log_lines import LogLines
 from clusterd.adapters.peer_links import PeerIdentity, PeerLinks
 from clusterd.adapters.process_limits import Rank, raise_descriptor_limit, take_oom_rank
+from clusterd.api.server import ApiServer
+from clusterd.main.api_port import DaemonPort
 from clusterd.model.errors import ClusterError
 from clusterd.model.events import DAEMON_STARTED, DAEMON_STOPPED, note
 from clusterd.model.ids import NodeId
@@ -141,9 +143,6 @@ def _cuts(configuration: NodeConfiguration) -> LinkCuts:
 
 async def _serve_api(configuration: NodeConfiguration, daemon: Daemon) -> Callable[[], Awaitable[None]]:
     """Start the API; returns what stops it."""
-    from clusterd.api.server import ApiServer
-    from clusterd.main.api_port import DaemonPort
-
     token = Path(configuration.api_token_file).read_text(encoding="ascii").strip()
     host, _, tcp_port = configuration.api_listen.rpartition(":")
     server = ApiServer(

@@ -59,6 +59,7 @@ class Leading:
         self._hour = -1
         self._balance_at_ms: int | None = None
         self._was_leading = False
+        self._ready_learners: tuple[NodeId, ...] = ()
         self._read_asked_ms: int | None = None
         self.is_due = True
         self.next_look_ms: int | None = None
@@ -160,6 +161,8 @@ class Leading:
             self._balance_at_ms = now_ms + BALANCE_AGAIN_MS
             self._node.presence.promises.clear()
         self._look_after_flights(now_ms)
+        if raft.ready_learners != self._ready_learners:
+            self._ready_learners, self.is_due = raft.ready_learners, True
         if not self.is_due and (self.next_look_ms is None or now_ms < self.next_look_ms):
             return False
         self.is_due = False
@@ -183,8 +186,7 @@ class Leading:
         newest = raft.configuration
         if newest != raft.committed_configuration or not raft.takes_proposals:
             return
-        caught_up = [node for each in newest.learners if raft.match_index_of(node := NodeId(each)) >= raft.commit_index]
-        change = next_change(newest, amnesiacs=raft.amnesiac_peers, caught_up=caught_up)
+        change = next_change(newest, amnesiacs=raft.amnesiac_peers, caught_up=raft.ready_learners)
         if change is not None:
             raft.propose_configuration(change.configuration, now_ms)
             kind = VOTER_ADMITTED if change.step is Step.ADMIT else VOTER_REMOVED

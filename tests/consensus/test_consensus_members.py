@@ -4,6 +4,7 @@ import pytest
 
 from clusterd.consensus import Role
 from clusterd.model.errors import Conflict, NotLeader, Refused
+from clusterd.model.ids import NodeId
 from clusterd.wire.consensus_pb2 import ENTRY_KIND_CONFIGURATION
 from tests.consensus.cluster import Cluster, node, others
 
@@ -207,6 +208,49 @@ def test_a_wiped_voter_neither_votes_nor_counts_until_it_is_readmitted() -> None
     cluster.run(1_000)
     cluster.crash(leader, tell=True)
     cluster.elect()
+
+
+def test_a_wiped_voter_asks_again_when_its_link_to_the_leader_opens() -> None:
+    """A leader's link may open before the one to it: what was asked then went nowhere, and a second is long."""
+    cluster = Cluster(3)
+    leader, wiped = with_a_wiped_voter(cluster)
+    cluster.beat(leader)
+    while not is_asked(cluster, wiped):
+        cluster.deliver()
+    cluster.network = [each for each in cluster.network if each.sender != wiped]
+    cluster.settle()
+    assert not is_asked(cluster, wiped)
+    cluster.replicas[wiped].raft.link_opened(leader, cluster.now_ms)
+    cluster.drain(wiped)
+    assert is_asked(cluster, wiped)
+
+
+def test_the_end_of_amnesia_is_told_at_once() -> None:
+    """Without a beat in between: whoever waits for the vote need not wait for the next one."""
+    cluster = Cluster(3)
+    leader, wiped = with_a_wiped_voter(cluster)
+    cluster.run(1_500)
+    rest = sorted(int(name[1:]) for name in cluster.replicas if name != wiped)
+    assert cluster.raft(leader).ready_learners == ()
+    cluster.change(leader, rest, [int(wiped[1:])])
+    cluster.settle()
+    assert not cluster.raft(wiped).is_amnesiac
+    assert cluster.raft(leader).ready_learners == (wiped,)
+
+
+def with_a_wiped_voter(cluster: Cluster) -> tuple[NodeId, NodeId]:
+    """The leader, and a voter that has just started without its data."""
+    leader = cluster.elect()
+    cluster.run(500)
+    wiped = others(cluster, leader)[0]
+    cluster.crash(wiped)
+    cluster.wipe(wiped)
+    cluster.start(wiped, is_amnesiac=True)
+    return leader, wiped
+
+
+def is_asked(cluster: Cluster, wiped: NodeId) -> bool:
+    return any(each.sender == wiped and each.message.HasField("read_request") for each in cluster.network)
 
 
 def test_a_wiped_voter_elects_nobody() -> None:
