@@ -9,6 +9,7 @@ from aiohttp import web
 from clusterd.api import finding, jobs, views
 from clusterd.api.answers import ANSWERS
 from clusterd.api.desk import Desk
+from clusterd.api.past_output import past_output
 from clusterd.api.port import ClusterPort
 from clusterd.api.requests import document_answer, json_answer, number, timeout_ms
 from clusterd.api.stream import Streams
@@ -53,6 +54,9 @@ class Reading:
     async def _logs(self, request: web.Request) -> web.Response:
         record = finding.find_resource(self._port.view(), request.match_info["name"])
         lines = number(request, "lines", 100, most=LOG_LINES_MAX)
+        if number(request, "previous", 0, most=1):
+            found = await past_output(self._port, record.name, timeout_ms(request))
+            return json_answer(views.document(self._port.view(), self._port.status(), **found.view(record.name, lines)))
         data = await self._port.ask_owner(
             record.name, "logs", json.dumps({"lines": lines}).encode(), timeout_ms(request)
         )

@@ -8,7 +8,7 @@ import click
 from clusterd.cli.client import path_to
 from clusterd.cli.disk_claims import clear_claim
 from clusterd.cli.maintenance import add_maintenance
-from clusterd.cli.output import ago_text, paint, plain, table
+from clusterd.cli.output import ago_text, clock_text, paint, plain, table
 from clusterd.cli.properties import change, changing, settings_lines, with_properties
 from clusterd.cli.session import carry_out, client_of, mutating, show
 from clusterd.cli.standing import resource_standing_lines, words_text
@@ -179,15 +179,29 @@ def depend(ctx: click.Context, /, name: str, expression: str, **how: Any) -> Non
 @resource.command()
 @click.argument("name")
 @click.option("--lines", type=click.IntRange(1, 10_000), default=100, show_default=True, help="The newest so many.")
+@click.option("--previous", is_flag=True, help="Of the run before, on whatever node that was.")
 @click.pass_context
-def logs(ctx: click.Context, name: str, lines: int) -> None:
+def logs(ctx: click.Context, name: str, lines: int, previous: bool) -> None:
     """What it wrote, as far as its resource host kept it.
 
     \b
     clusterctl resource logs web-server
+    clusterctl resource logs web-server --previous
     """
-    found = client_of(ctx).read(path_to("resources", name, "logs"), lines=str(lines))
-    show(ctx, found, lambda document: [plain(line) for line in document["text"].splitlines()])
+    query = {"previous": "1"} if previous else {}
+    found = client_of(ctx).read(path_to("resources", name, "logs"), lines=str(lines), **query)
+    show(ctx, found, _log_lines)
+
+
+def _log_lines(found: Mapping[str, Any]) -> list[str]:
+    head = []
+    if "ended" in found:
+        where = (
+            f"on {plain(found['node'])}, under generation {found['generation']}, ended at {clock_text(found['ended'])}"
+        )
+        silent = f"; {plain(', '.join(found['silent']))} did not say" if found["silent"] else ""
+        head.append(paint(f"the run {where}{silent}", "grey"))
+    return [*head, *(plain(line) for line in found["text"].splitlines())]
 
 
 add_verb(resource, "online", "resources", "Want the resource online, with what it needs.")

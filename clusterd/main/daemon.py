@@ -43,6 +43,7 @@ from clusterd.model.ids import NodeId
 from clusterd.node import Node, NodeIdentity
 from clusterd.runtime.daemon import Daemon
 from clusterd.runtime.founding import open_marker, open_storage
+from clusterd.runtime.past_output import offer_past_output
 from clusterd.runtime.processes import NodeProcesses
 
 
@@ -103,6 +104,7 @@ async def _run(configuration: NodeConfiguration, config_path: Path, log: LogLine
         read_cuts=lambda: _cuts(configuration),
         probe=(sys.executable, "-m", "clusterd.main.probe", "--config", str(config_path)),
     )
+    offer_past_output(daemon.clients, configuration.run_dir)
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(log.loop_failed)
     loop.add_signal_handler(signal.SIGTERM, daemon.ask_to_stop, "SIGTERM")

@@ -50,6 +50,7 @@ async def _serve(one: dict[str, str], plugin_folders: list[str], spawner: socket
 
     from clusterd.adapters.call_record import CallRecord, record_path
     from clusterd.adapters.containment import NodeContainment
+    from clusterd.adapters.kept_output import OutputKeeper
     from clusterd.adapters.plain_log import log
     from clusterd.reshost.host import Host
     from clusterd.reshost.plugins import load_plugins
@@ -82,6 +83,7 @@ async def _serve(one: dict[str, str], plugin_folders: list[str], spawner: socket
         threads=CallThreads(record),
         orphans=Orphans(spawner_pid),
         emit=connections.emit,
+        keeper=OutputKeeper(one["run-dir"]),
     )
     plugins = load_plugins(plugin_folders, record)
     for trouble in plugins.troubles:

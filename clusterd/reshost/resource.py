@@ -256,6 +256,7 @@ class HostedResource:
             self.state = "failed"
             return result(host_pb2.OUTCOME_STILL_RUNNING, left_words(self.name, left))
         workload.close()
+        self._services.keeper.keep(self.name, self.generation, self.output.last())
         self._workload, self._type = None, None
         self.state = "offline"
         return result(host_pb2.OUTCOME_DONE, self._calls.take_warning())

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from clusterd.adapters.containment import NodeContainment
+from clusterd.adapters.kept_output import OutputKeeper
 from clusterd.reshost.spawning import SpawnerLink
 from clusterd.reshost.threads import CallThreads
 from clusterd.reshost.uncontained import Orphans
@@ -24,5 +25,6 @@ class HostServices:
     threads: CallThreads
     orphans: Orphans
     emit: Callable[[host_pb2.ResourceEvent], None]
+    keeper: OutputKeeper
     cluster_id: str = ""
     """The daemon tells it: the guard, which starts the host, knows the name only."""

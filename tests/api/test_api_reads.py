@@ -8,6 +8,8 @@ from aiohttp.test_utils import TestClient
 from asking import READS, apply, get, post
 from pretend_cluster import MANIFEST, PretendCluster
 
+from clusterd.adapters.kept_output import KeptOutput
+from clusterd.cli.resources import _log_lines
 from clusterd.database import Draft
 from clusterd.model import keys
 from clusterd.model.ids import GroupId, ResourceId
@@ -182,6 +184,29 @@ async def test_logs_come_from_the_owner(client: TestClient, cluster: PretendClus
     assert found["text"] == "hello\n" * 6 + "�"
     assert cluster.asked == [("web-server", "logs", json.dumps({"lines": 7}).encode())]
     assert (await get(client, "/v1/resources/web-data/logs"))["error"]["code"] == "not-found"
+
+
+async def test_the_output_of_the_run_before_comes_from_whoever_had_it(
+    client: TestClient, cluster: PretendCluster
+) -> None:
+    await apply(client)
+    path = "/v1/resources/web-server/logs"
+    kept = {
+        "n1": KeptOutput("web-server", 3, 1_700_000_000_000, "segmentation fault\n").encode(),
+        "n2": b"",
+        "n3": KeptOutput("web-server", 2, 1_800_000_000_000, "older\n").encode(),
+    }
+    cluster.node_answers["previous-output"] = lambda node: kept[node]
+    found = await get(client, path, previous="1")
+    assert (found["node"], found["generation"], found["text"]) == ("n1", 3, "segmentation fault")
+    assert (found["ended"], found["silent"]) == ("2023-11-14T22:13:20.000Z", [])
+    assert "segmentation fault" in _log_lines(found)
+    kept["n1"] = b"nonsense"
+    found = await get(client, path, previous="1")
+    assert (found["node"], found["silent"]) == ("n3", ["n1"])
+    kept["n3"] = b""
+    error = (await get(client, path, previous="1"))["error"]
+    assert error["code"] == "not-found" and "n1 did not answer" in error["message"]
 
 
 async def test_what_waits_for_something_taken_offline_on_purpose_is_as_it_should_be(
