@@ -118,7 +118,7 @@ class Clearing:
             **more,
         }
         told = json.loads(
-            await self._port.ask_type(node, DISK_TYPE, question, json.dumps(asked).encode(), ASK_WITHIN_MS)
+            await self._port.ask_type(node, DISK_TYPE, question, json.dumps(asked).encode(), ASK_WITHIN_MS, record.name)
         )
         if not isinstance(told, dict):
             raise ValueError("its answer is none")

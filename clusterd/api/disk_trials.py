@@ -166,7 +166,7 @@ class _Trial:
         self.at = f"{verb} on {player.node}"
         try:
             said = await self._port.ask_type(
-                player.node, DISK_TYPE, QUESTION, self._question(player, verb, other), STEP_WITHIN_MS
+                player.node, DISK_TYPE, QUESTION, self._question(player, verb, other), STEP_WITHIN_MS, self._record.name
             )
             answer = json.loads(said)
             if "done" in answer:
@@ -198,7 +198,7 @@ class _Trial:
     async def _release(self, player: _Player) -> None:
         body = self._question(player, "release", None)
         try:
-            await self._port.ask_type(player.node, DISK_TYPE, QUESTION, body, RELEASE_WITHIN_MS)
+            await self._port.ask_type(player.node, DISK_TYPE, QUESTION, body, RELEASE_WITHIN_MS, self._record.name)
         except ClusterError:
             return
 

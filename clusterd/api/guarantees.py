@@ -45,7 +45,10 @@ def fence_lines(view: DatabaseView, record: GroupRecord) -> tuple[str, ...]:
     if order is None:
         return tuple(sole_effect_notes(view, record))
     if not order.node:
-        return (f"its disks could not be taken from {order.owner}: {order.because}",)
+        return (
+            f"its disks could not be taken from {order.owner}: {order.because}",
+            f"its last run lease is waited for; what ends it sooner: clusterctl node fence {order.owner}",
+        )
     return (f"{order.node} was told to make the storage refuse {order.owner}, under generation {order.number}",)
 
 

@@ -47,8 +47,10 @@ class ClusterPort(Protocol):
         ClusterError."""
         ...
 
-    async def ask_type(self, node: NodeId, type_name: str, question: str, body: bytes, timeout_ms: int) -> bytes:
-        """Ask a resource type what it says of a node. Raises ClusterError."""
+    async def ask_type(
+        self, node: NodeId, type_name: str, question: str, body: bytes, timeout_ms: int, about: str = ""
+    ) -> bytes:
+        """Ask a resource type what it says of a node; `about`: the resource that it is asked for. Raises ClusterError."""
         ...
 
 

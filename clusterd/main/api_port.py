@@ -38,5 +38,7 @@ class DaemonPort:
     async def ask_node(self, node: NodeId, verb: str, body: bytes, timeout_ms: int) -> bytes:
         return await self._daemon.clients.ask_node(node, verb, body, timeout_ms)
 
-    async def ask_type(self, node: NodeId, type_name: str, question: str, body: bytes, timeout_ms: int) -> bytes:
-        return await self._daemon.clients.ask_type(node, type_name, question, body, timeout_ms)
+    async def ask_type(
+        self, node: NodeId, type_name: str, question: str, body: bytes, timeout_ms: int, about: str = ""
+    ) -> bytes:
+        return await self._daemon.clients.ask_type(node, type_name, question, body, timeout_ms, about)

@@ -2,7 +2,8 @@
 
 The host writes down what it is about to call, so what it was in the midst of is known when it is gone. One call: its
 resource did it. Several: any of them may have, so each goes into another host, where the next crash tells; none has failed
-by itself. None at all: nobody is known to have done it, until it happens again and again; then all of it is suspected.
+by itself. None at all: nobody is known to have done it, until it happens again and again; then all of it is suspected. A
+question to a resource type is nobody's call: who asks it waits before it is asked again (`runtime/type_questions.py`).
 
 Who did it fails by itself, which counts; who only shared the host is restarted, and that does not count.
 """
@@ -43,7 +44,9 @@ class Judge:
             return Verdict(guilty, counted=guilty)
         made = {key_of(each.resource) for each in (gone.lost if calls is None else calls)}
         in_midst = frozenset(made - {""})
-        if len(in_midst) == 1:
+        if made and not in_midst:
+            return Verdict()
+        if len(made) == 1:
             return Verdict(in_midst, counted=in_midst)
         if in_midst:
             return Verdict(suspects=in_midst)

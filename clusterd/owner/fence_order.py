@@ -18,8 +18,10 @@ class FenceOrder:
     settings: dict[str, ResourceSettings]
     texts: dict[str, str] = field(default_factory=dict)
     """What each disk that refuses the old owner said of it."""
-    asked: set[str] = field(default_factory=set)
-    """Disks of which an answer is awaited, also to what an earlier order asked."""
+    asked: dict[str, str] = field(default_factory=dict)
+    """Disks of which an answer is awaited, also to what an earlier order asked; and the host of each."""
+    host_ends: dict[str, int] = field(default_factory=dict)
+    """How often a host ended in the midst of asking each disk."""
     failed: str = ""
     is_over: bool = False
     """The order stands no more. What is still under way is ended before the group may be started here."""

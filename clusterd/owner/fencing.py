@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from clusterd.database import DatabaseView, Draft
 from clusterd.model import keys
+from clusterd.model.counts import times
 from clusterd.model.events import STORAGE_FENCE_FAILED, STORAGE_FENCED
 from clusterd.model.ids import GroupId, key_of
 from clusterd.model.records import EventRecord, ResourceTypeRecord
@@ -17,14 +18,17 @@ from clusterd.model.sole_effect import sole_effect
 from clusterd.model.states import StorageFenceState
 from clusterd.model.storage_fences import FencedDisk, StorageFenceRecord, StorageFenceReport
 from clusterd.owner.adoption import settings_on
+from clusterd.owner.bounds import shortened
 from clusterd.owner.calling import host_for, raw_call
-from clusterd.owner.commands import CallAnswer, CallOutcome, HostCall, Verb
+from clusterd.owner.commands import CallAnswer, CallOutcome, HostCall, HostEnd, Verb
 from clusterd.owner.desk import Desk
 from clusterd.owner.fence_order import FenceOrder
 from clusterd.owner.plan import Now, OwnerPlan
 
 _TEXT_LENGTH_MAX = 300
 FENCE_WITHIN_MS = 10_000
+HOST_ENDS_MAX = 2
+"""The first end of its host may have been another's doing: from then on the disk is asked in a host of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ def expect(desk: Desk, view: DatabaseView, key: str) -> None:
     if known is not None and not known.is_over and known.order == order and known.revisions == revisions:
         return
     fence = desk.fences[key] = _new(desk, view, order, revisions)
-    fence.asked = known.asked if known is not None else set()
+    fence.asked = known.asked if known is not None else {}
     said = view.storage_fenced(key)
     if (
         said is not None
@@ -123,7 +127,7 @@ def _ask(desk: Desk, fence: FenceOrder, name: str, now: Now, plan: OwnerPlan) ->
         return
     group, number = fence.order.group, fence.order.number
     call = raw_call(desk, host, Verb.FENCE, record, record.name, group, number, settings, "fencing")
-    fence.asked.add(name)
+    fence.asked[name] = host
     desk.hosts.began(call, now.now_ms)
     plan.calls.append(call)
 
@@ -136,7 +140,7 @@ def has_ended(desk: Desk, key: str, now: Now, plan: OwnerPlan) -> bool:
     for name in sorted(fence.asked):
         record, settings = fence.disks.get(name), fence.settings.get(name)
         if record is None or settings is None:
-            fence.asked.discard(name)
+            del fence.asked[name]
             continue
         host = host_for(desk, record.name, settings)
         if host is not None and not desk.hosts.is_busy(name, is_terminating=True):
@@ -188,7 +192,7 @@ def answered(desk: Desk, call: HostCall, answer: CallAnswer) -> None:
     desk.dirty.add(key)
     fence = desk.fences.get(key)
     if fence is not None:
-        fence.asked.discard(name)
+        fence.asked.pop(name, None)
     if fence is None or call.generation != fence.order.number or name not in fence.disks:
         return
     if answer.outcome is CallOutcome.DONE and call.private == fence.disks[name].private:
@@ -212,20 +216,35 @@ def ended(desk: Desk, call: HostCall, answer: CallAnswer) -> bool:
         return False
     desk.dirty.add(key_of(call.group))
     if answer.outcome in (CallOutcome.DONE, CallOutcome.STALE):
-        fence.asked.discard(key_of(call.resource))
+        fence.asked.pop(key_of(call.resource), None)
         desk.hosts.forget_calls(call.resource)
     else:
         _kill_host(desk, call)
     return True
 
 
-def host_ended(desk: Desk, lost: Iterable[HostCall]) -> None:
-    """What it was asked to do is asked again, of the next host."""
+def host_ended(desk: Desk, end: HostEnd, lost: Iterable[HostCall]) -> None:
+    """What it was asked to do is asked again, of the next host; a disk that ends its hosts has failed."""
+    for key, fence in desk.fences.items():
+        for name in [name for name, host in fence.asked.items() if host == end.host]:
+            del fence.asked[name]  # what was under way there has ended with it
+            desk.dirty.add(key)
+    in_midst = {key_of(each.resource) for each in end.calls} if end.calls is not None else None
     for call in lost:
-        fence = desk.fences.get(key_of(call.group))
-        if call.verb is Verb.FENCE and fence is not None:
-            fence.asked.discard(key_of(call.resource))
-            desk.dirty.add(key_of(call.group))
+        name, fence = key_of(call.resource), desk.fences.get(key_of(call.group))
+        is_ours = fence is not None and call.generation == fence.order.number and name in fence.disks
+        if (
+            fence is None
+            or not is_ours
+            or call.verb is not Verb.FENCE
+            or (in_midst is not None and name not in in_midst)
+        ):
+            continue
+        fence.host_ends[name] = fence.host_ends.get(name, 0) + 1
+        if fence.host_ends[name] >= HOST_ENDS_MAX:
+            ends = times(fence.host_ends[name])
+            told = f"{call.resource}: its host ended {ends} while it was to refuse {fence.order.owner}: {end.because}"
+            fence.failed = shortened(told, _TEXT_LENGTH_MAX)
 
 
 def said(desk: Desk, proposal: FenceProposal, *, has_succeeded: bool, refused: str = "") -> None:

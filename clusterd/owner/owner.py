@@ -126,7 +126,7 @@ class Owner:
         gone = desk.hosts.ended(host, end.kind, end.because, now.now_ms)
         self._adoption.host_ended(gone.served)
         arriving.host_ended(desk, gone.served, end.because)
-        fencing.host_ended(desk, gone.lost)
+        fencing.host_ended(desk, end, gone.lost)
         verdict = self._judge.judge(host, gone, end.calls, now.now_ms)
         desk.hosts.suspect(verdict.suspects)
         for name in verdict.guilty:

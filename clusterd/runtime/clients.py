@@ -12,6 +12,7 @@ from clusterd.model.ids import NodeId
 from clusterd.node.effects import CommitDone, ReadDone
 from clusterd.node.events import CommitAsked, Event, ReadAsked
 from clusterd.node.questions import Questions
+from clusterd.runtime.type_questions import Question
 from clusterd.wire.peer_pb2 import Envelope, OwnerAnswer, OwnerQuery
 from clusterd.wire.records_pb2 import Transaction, TransactionResult
 
@@ -24,8 +25,8 @@ ANSWERS_AT_ONCE_MAX = 64
 ANSWER_WITHIN_S = 15.0
 Control = Callable[[str, str, str, bytes], Awaitable[bytes]]
 """(host, resource, verb, body) → what the resource type answers."""
-Examine = Callable[[str, str, bytes], Awaitable[bytes]]
-"""(resource type, question, body) → what the type says of this node."""
+Examine = Callable[[Question, bytes], Awaitable[bytes]]
+"""(question to a resource type, body) → what the type says of this node."""
 Answer = Callable[[bytes], Awaitable[bytes]]
 
 
@@ -117,9 +118,11 @@ class Clients:
         """Ask a node's daemon for what only it can do or know: `stop`, `clock`, `facts`."""
         return await self._ask_at(node, OwnerQuery(verb=verb, body=body), timeout_ms)
 
-    async def ask_type(self, node: NodeId, type_name: str, question: str, body: bytes, timeout_ms: int) -> bytes:
-        """Ask a resource type about a node."""
-        return await self._ask_at(node, OwnerQuery(type=type_name, verb=question, body=body), timeout_ms)
+    async def ask_type(
+        self, node: NodeId, type_name: str, question: str, body: bytes, timeout_ms: int, about: str = ""
+    ) -> bytes:
+        """Ask a resource type about a node; `about`: which resource it is asked for."""
+        return await self._ask_at(node, OwnerQuery(type=type_name, verb=question, body=body, about=about), timeout_ms)
 
     async def _ask_at(self, node: NodeId, query: OwnerQuery, timeout_ms: int) -> bytes:
         """Raises UnknownOutcome when no answer came in time."""
@@ -183,7 +186,7 @@ class Clients:
         if query.resource:
             found = await self._ask_own_host(query.resource, query.verb, query.body)
         elif query.type:
-            found = await self._examine(query.type, query.verb, query.body)
+            found = await self._examine(Question(query.type, query.verb, query.about), query.body)
         elif (answer := self._offers.get(query.verb)) is not None:
             found = await answer(query.body)
         else:

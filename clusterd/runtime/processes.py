@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from clusterd.adapters.boot_clock import now_ms
 from clusterd.adapters.containment import NodeContainment
 from clusterd.adapters.host_link import GuardLink, HostLink, LinkEnded
-from clusterd.model.errors import ClusterError, NotFound
+from clusterd.model.errors import Busy, ClusterError, NotFound
 from clusterd.model.ids import Incarnation, ResourceId
 from clusterd.node import events as happened
 from clusterd.owner import HostCall
@@ -27,6 +28,7 @@ from clusterd.runtime.host_messages import (
     host_end,
     host_up,
 )
+from clusterd.runtime.type_questions import Question, TypeQuestions
 from clusterd.wire import host_pb2
 
 GUARD_AGAIN_S = 0.1
@@ -59,6 +61,7 @@ class NodeProcesses:
         self._hosts: dict[str, HostLink] = {}
         self._pids: dict[str, int] = {}
         """Which process the guard says each host is: a host that took another's place is not to suffer for it."""
+        self._questions = TypeQuestions()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopping = False
 
@@ -119,12 +122,21 @@ class NodeProcesses:
             raise ClusterError(result.message)
         return result.control_body
 
-    async def examine(self, type_name: str, question: str, body: bytes) -> bytes:
-        """Ask a resource type about this node. Raises NotFound, or ClusterError with what the type said."""
+    async def examine(self, asked: Question, body: bytes) -> bytes:
+        """Ask a resource type about this node. Raises NotFound, Busy for what ended a host, or ClusterError with what the
+        type said."""
         link = self._hosts.get(SHARED_HOST)
         if link is None:
             raise NotFound("this node's resource host is not running", hint="try again in a moment")
-        result = await link.call(examine_message(type_name, question, body))
+        if refusal := self._questions.refusal(asked, now_ms()):
+            raise Busy(refusal)
+        number = self._questions.began(SHARED_HOST, asked)
+        try:
+            result = await link.call(examine_message(asked.type, asked.question, body))
+        except asyncio.CancelledError:
+            self._questions.given_up(number)
+            raise
+        self._questions.answered(number)
         if result.outcome != host_pb2.OUTCOME_DONE:
             raise ClusterError(result.message)
         return result.control_body
@@ -186,7 +198,12 @@ class NodeProcesses:
             case "host_ended":
                 gone = event.host_ended
                 self._forget_host(gone.host_id)
-                self._post(host_end(gone))
+                end = host_end(gone)
+                for blamed in self._questions.host_ended(end, now_ms()):
+                    self._noted(
+                        f"host {end.host} ended ({end.because}) in the midst of {blamed.text}: not asked for a while"
+                    )
+                self._post(end)
             case "incarnation_ended":
                 over = event.incarnation_ended
                 self._close_hosts()
@@ -265,6 +282,7 @@ class NodeProcesses:
 
     def _close_hosts(self) -> None:
         links, self._hosts, self._pids = list(self._hosts.values()), {}, {}
+        self._questions.hosts_closed()
         for link in links:
             link.close()
 

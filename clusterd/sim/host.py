@@ -42,6 +42,8 @@ class Dials:
     fence_ms: int = 15
     fails_fence_on: frozenset[str] = frozenset()
     never_fences: bool = False
+    crashes_fence_on: frozenset[str] = frozenset()
+    """Its plug-in ends the host that asks its storage to refuse somebody, on these nodes."""
     says: str = "it refuses to start"
     """What it says of an online that failed."""
     crashes_online: bool = False
@@ -335,7 +337,9 @@ class SimHost:
         def done() -> None:
             if not self.is_alive:
                 return
-            if self.node in dials.fails_fence_on:
+            if self.node in dials.crashes_fence_on:
+                self.crash(CallInHost(call.resource, call.verb))
+            elif self.node in dials.fails_fence_on:
                 self.answer(call.call_id, CallAnswer(CallOutcome.FAILED, "the storage does not answer"))
             elif not self.storage.claim(_unit_of(call), call.generation, self.timeline.now_us):
                 self.answer(call.call_id, CallAnswer(CallOutcome.FAILED, "somebody newer holds the disk"))

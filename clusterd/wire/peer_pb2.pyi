@@ -657,11 +657,13 @@ class OwnerQuery(_message.Message):
     VERB_FIELD_NUMBER: _builtins.int
     BODY_FIELD_NUMBER: _builtins.int
     TYPE_FIELD_NUMBER: _builtins.int
+    ABOUT_FIELD_NUMBER: _builtins.int
     context: _builtins.int
     resource: _builtins.str
     verb: _builtins.str
     body: _builtins.bytes
     type: _builtins.str
+    about: _builtins.str
     def __init__(
         self,
         *,
@@ -670,10 +672,11 @@ class OwnerQuery(_message.Message):
         verb: _builtins.str = ...,
         body: _builtins.bytes = ...,
         type: _builtins.str = ...,
+        about: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "context", b"context", "resource", b"resource", "type", b"type", "verb", b"verb"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "body", b"body", "context", b"context", "resource", b"resource", "type", b"type", "verb", b"verb"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

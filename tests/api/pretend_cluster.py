@@ -163,7 +163,9 @@ class PretendCluster:
             self.lose(node)
         return b""
 
-    async def ask_type(self, node: NodeId, type_name: str, question: str, body: bytes, timeout_ms: int) -> bytes:
+    async def ask_type(
+        self, node: NodeId, type_name: str, question: str, body: bytes, timeout_ms: int, about: str = ""
+    ) -> bytes:
         self.told.append((node, f"{type_name} {question}"))
         return self.type_answers(node, type_name, question, body)
 

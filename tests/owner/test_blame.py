@@ -33,11 +33,18 @@ def only(name: str) -> Verdict:
         pytest.param(gone("a"), (), Verdict(counted=frozenset("a")), id="alone in it, and so nobody else's"),
         pytest.param(gone("a"), calls("b"), only("b"), id="of what had just come"),
         pytest.param(gone("a"), calls(""), NOBODY, id="a question to a type"),
+        pytest.param(gone("a", "b"), calls("a", ""), Verdict(suspects=frozenset("a")), id="a call beside a question"),
         pytest.param(gone(), (), NOBODY, id="nothing was in it"),
     ],
 )
 def test_verdict(end: GoneHost, made: tuple[CallInHost, ...], verdict: Verdict) -> None:
     assert Judge().judge("shared", end, made, 0) == verdict
+
+
+def test_questions_to_types_make_nobody_a_suspect() -> None:
+    judge = Judge()
+    for at in range(UNEXPLAINED_MAX + 2):
+        assert judge.judge("shared", gone("a", "b"), calls(""), at) == NOBODY
 
 
 def test_what_nobody_explains_makes_all_suspects_in_the_end() -> None:

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from clusterd.adapters.frames import FrameBuffer, framed
+from clusterd.adapters.host_link import LinkEnded
+from clusterd.model.errors import Busy
 from clusterd.node import events as happened
 from clusterd.runtime.processes import NodeProcesses
+from clusterd.runtime.type_questions import Question
 from clusterd.wire import host_pb2
 
 WITHIN_S = 10.0
@@ -183,3 +186,35 @@ async def test_a_host_that_says_nonsense_is_ended_and_not_the_daemon(bench: Benc
     await bench.until(lambda: bool(kills(of)), "it is ended")
     assert "its inventory cannot be read" in kills(of)[0]
     assert not bench.heard(happened.HostUp)
+
+
+async def test_a_question_that_ended_its_host_is_not_put_to_the_next_one_at_once(bench: Bench) -> None:
+    of = guard("n1/1")
+
+    def host_that_dies(peer: Peer, body: bytes) -> None:
+        request = host_pb2.HostRequest.FromString(body)
+        if request.HasField("hello"):
+            inventory = host_pb2.HostInventory(host_id="shared", pid=8, incarnation="n1/1")
+            peer.say(host_pb2.HostMessage(answers=request.id, inventory=inventory))
+        elif request.HasField("call"):
+            gone = host_pb2.HostEnded(host_id="shared", because="signal 11", workloads_gone=True, has_calls=True)
+            gone.calls.add(resource="", verb=f"examine {request.call.type}")
+            of.say(host_pb2.GuardEvent(host_ended=gone))
+
+    async def start_host(name: str, *, ups: int) -> None:
+        await Peer(host_that_dies).listen(bench.path(name))
+        of.say(bench.started(name, 8))
+        await bench.until(lambda: len(bench.heard(happened.HostUp)) == ups, "the host is up")
+
+    question = Question("physical_disk", "claims", "data")
+    await bench.begin(of)
+    await start_host("a.sock", ups=1)
+    with pytest.raises(LinkEnded):
+        await bench.processes.examine(question, b"{}")
+    await start_host("b.sock", ups=2)
+    with pytest.raises(Busy, match="about data ended this node's resource host once"):
+        await bench.processes.examine(question, b"{}")
+    assert len(bench.heard(happened.HostEnd)) == 1
+    with pytest.raises(LinkEnded):
+        await bench.processes.examine(question._replace(about="logs"), b"{}")
+    assert not bench.broke
