@@ -225,9 +225,9 @@ def ended(desk: Desk, call: HostCall, answer: CallAnswer) -> bool:
 
 def host_ended(desk: Desk, end: HostEnd, lost: Iterable[HostCall]) -> None:
     """What it was asked to do is asked again, of the next host; a disk that ends its hosts has failed."""
-    for key, fence in desk.fences.items():
-        for name in [name for name, host in fence.asked.items() if host == end.host]:
-            del fence.asked[name]  # what was under way there has ended with it
+    for key, each in desk.fences.items():
+        for name in [name for name, host in each.asked.items() if host == end.host]:
+            del each.asked[name]  # what was under way there has ended with it
             desk.dirty.add(key)
     in_midst = {key_of(each.resource) for each in end.calls} if end.calls is not None else None
     for call in lost:

@@ -46,7 +46,8 @@ class TypeQuestions:
         if known is None or known.until_ms <= now_ms:
             return ""
         left = rough_text(known.until_ms - now_ms)
-        return f"{asked.text} ended this node's resource host {times(known.ends)} ({known.because}): not asked again for {left}"
+        ended = f"{asked.text} ended this node's resource host {times(known.ends)} ({known.because})"
+        return f"{ended}: not asked again for {left}"
 
     def began(self, host: str, asked: Question) -> int:
         self._last += 1
