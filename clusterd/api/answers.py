@@ -10,7 +10,7 @@ from clusterd.api import configuration_views, explain, finding, group_views, vie
 from clusterd.api.node_views import node_view
 from clusterd.api.observed import observe_groups
 from clusterd.api.port import NodeStatus
-from clusterd.api.type_views import resource_types_view
+from clusterd.api.type_views import not_loaded_view, resource_types_view
 from clusterd.database import DatabaseView
 from clusterd.model.errors import NotFound
 from clusterd.model.ids import key_of
@@ -86,7 +86,8 @@ def resource(view: DatabaseView, status: NodeStatus, name: str) -> dict[str, Any
 
 
 def resource_types(view: DatabaseView, status: NodeStatus, _: str) -> dict[str, Any]:
-    return views.document(view, status, resource_types=resource_types_view(view.resource_types()))
+    types = resource_types_view(view.resource_types())
+    return views.document(view, status, resource_types=types, not_loaded=not_loaded_view(view))
 
 
 def resource_type(view: DatabaseView, status: NodeStatus, name: str) -> dict[str, Any]:

@@ -49,7 +49,12 @@ def _list_lines(found: Mapping[str, Any]) -> list[str]:
         ]
         for each in found["resource_types"]
     ]
-    return table(["TYPE", "VERSION", "NODES", "ABILITIES", "SAYS"], rows)
+    lines = table(["TYPE", "VERSION", "NODES", "ABILITIES", "SAYS"], rows)
+    not_loaded = found.get("not_loaded", ())
+    told = [
+        f"{paint('!', 'yellow')} {plain(each['node'])} does not load: {plain(each['because'])}" for each in not_loaded
+    ]
+    return [*lines, "", *told] if told else lines
 
 
 def _nodes_text(each: Mapping[str, Any]) -> str:

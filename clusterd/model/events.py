@@ -201,6 +201,12 @@ TYPE_VERSIONS_DIFFER = _event(
     "type",
     "versions",
 )
+PLUGIN_REFUSED = _event(
+    "plugin.refused",
+    "error",
+    "A plug-in, or a folder of them, is not loaded on a node.",
+    "because",
+)
 PROPOSAL_REFUSED = _event(
     "proposal.refused",
     "error",

@@ -407,11 +407,13 @@ class ReportRecord:
 
 @dataclass(frozen=True, slots=True)
 class NodeFactsRecord:
-    """What a machine has. Written by that node."""
+    """What a machine has, and what its hosts cannot load. Written by that node."""
 
     node: NodeId
     memory_mib: int = 0
     cores: int = 0
+    plugin_troubles: tuple[str, ...] = ()
+    """Which plug-ins and folders are passed over, and why. For people."""
 
 
 @dataclass(frozen=True, slots=True)

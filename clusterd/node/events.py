@@ -123,6 +123,8 @@ class HostUp:
     pid: int
     hosted: tuple[Hosted, ...]
     types: tuple[ResourceTypeRecord, ...]
+    plugin_troubles: tuple[str, ...] = ()
+    """What it could not load, and why."""
 
 
 @dataclass(frozen=True, slots=True)

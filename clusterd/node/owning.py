@@ -181,7 +181,7 @@ class Owning:
         """One of another incarnation was greeted before its end and answered after it: it is gone."""
         if event.incarnation != self._node.presence.incarnation:
             return
-        self._publishing.know_types(event.host, event.types)
+        self._publishing.know_types(event.host, event.types, event.plugin_troubles)
         self.owner.host_up(event.host, event.pid, event.hosted, now)
 
     def types_settled(self, refused: str, now_ms: int) -> None:

@@ -6,12 +6,13 @@ the shared host, which every node has and which is started again whenever it end
 it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clusterd.database import Draft
 from clusterd.model import keys
-from clusterd.model.events import PROPOSAL_REFUSED, TYPE_VERSIONS_DIFFER, note
+from clusterd.model.events import PLUGIN_REFUSED, PROPOSAL_REFUSED, TYPE_VERSIONS_DIFFER, Event, note
 from clusterd.model.ids import NodeId, key_of
 from clusterd.model.records import EventRecord, NodeFactsRecord, ResourceTypeRecord
 from clusterd.model.versions import version_rank
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 BATCH_BYTES_MAX = 256 * 1024
 REFUSED_AGAIN_MS = 60_000
+TROUBLES_MAX, TROUBLE_LENGTH_MAX = 16, 400
+"""What is told of plug-ins that are not loaded; there may be as many as files in a folder."""
 
 
 class Publishing:
@@ -35,12 +38,17 @@ class Publishing:
         self._told: set[tuple[str, tuple[str, ...]]] = set()
         """Of which types it was told that there are several versions, and which."""
         self._facts: NodeFactsRecord | None = None
+        """What the machine has; what its hosts cannot load stands apart."""
+        self._troubles: tuple[str, ...] | None = None
+        """None: no shared host of this run has said anything yet."""
         self._is_in_flight = False
         self._not_before_ms = 0
 
-    def know_types(self, host: str, types: Iterable[ResourceTypeRecord]) -> None:
-        """A host of this node can run them."""
+    def know_types(self, host: str, types: Iterable[ResourceTypeRecord], troubles: Sequence[str] = ()) -> None:
+        """A host of this node can run them. `troubles`: what it could not load; the word of the shared host counts."""
         self._offers.pop(host, None)
+        if host == SHARED_HOST:
+            self._troubles = tuple(_shortened(each) for each in troubles[:TROUBLES_MAX])
         self._offers[host] = {keys.resource_type(each.name, each.node): each for each in types}
 
     def forget_host(self, host: str) -> None:
@@ -69,9 +77,7 @@ class Publishing:
             return False
         draft = self._node.draft()
         names: list[str] = []
-        if self._facts is not None and self._node.replica.view.facts(self._node.me) != self._facts:
-            draft.put(self._facts)
-            names.append(self._facts.node)
+        self._publish_facts(draft, names, now_ms)
         if SHARED_HOST in self._offers:
             self._publish_types(draft, names, now_ms)
         if draft.is_empty:
@@ -79,6 +85,22 @@ class Publishing:
         self._is_in_flight = True
         self._node.submit(ForTypes(tuple(names)), draft.build(self._node.next_request_id()), now_ms)
         return True
+
+    def _publish_facts(self, draft: Draft, names: list[str], now_ms: int) -> None:
+        if self._facts is None:
+            return
+        known = self._node.replica.view.facts(self._node.me)
+        before = known.plugin_troubles if known is not None else ()
+        facts = replace(self._facts, plugin_troubles=before if self._troubles is None else self._troubles)
+        if facts == known:
+            return
+        draft.put(facts)
+        names.append(facts.node)
+        for trouble in facts.plugin_troubles:
+            if trouble not in before:
+                message, because = f"{self._node.me} does not load a plug-in: {trouble}", "its types cannot run there"
+                draft.event(_event(PLUGIN_REFUSED, self._node.me, message, because, self._node.now(now_ms).wall_ms))
+                self._node.say(note(PLUGIN_REFUSED, because=trouble))
 
     def _publish_types(self, draft: Draft, names: list[str], now_ms: int) -> None:
         view = self._node.replica.view
@@ -117,10 +139,14 @@ class Publishing:
             texts = ", ".join(f"{version or 'none'} in host {host}" for host, version in versions.items())
             text = f"{self._node.me} has several versions of {name}: {texts}"
             because = f"{several[-1]} counts; a host takes the newest when it is started again"
-            draft.event(_event(self._node.me, text, because, self._node.now(now_ms).wall_ms))
+            wall_ms = self._node.now(now_ms).wall_ms
+            draft.event(_event(TYPE_VERSIONS_DIFFER, self._node.me, text, because, wall_ms))
             self._node.say(note(TYPE_VERSIONS_DIFFER, type=name, versions=", ".join(several)))
 
 
-def _event(node: NodeId, message: str, because: str, wall_ms: int) -> EventRecord:
-    kind = TYPE_VERSIONS_DIFFER
+def _shortened(text: str) -> str:
+    return text if len(text) <= TROUBLE_LENGTH_MAX else f"{text[:TROUBLE_LENGTH_MAX].rstrip()} …"
+
+
+def _event(kind: Event, node: NodeId, message: str, because: str, wall_ms: int) -> EventRecord:
     return EventRecord(wall_ms, kind.name, kind.level, node=node, message=message, because=because)

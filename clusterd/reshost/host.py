@@ -13,7 +13,7 @@ from typing import Any
 from clusterd.adapters.boot_clock import now_ms
 from clusterd.adapters.plain_log import log
 from clusterd.model.ids import name_problem
-from clusterd.reshost.answers import failure_of, result
+from clusterd.reshost.answers import answered, failure_of, result
 from clusterd.reshost.plugins import LoadedType, Plugins
 from clusterd.reshost.resource import HostedResource
 from clusterd.reshost.services import HostServices
@@ -23,6 +23,7 @@ from clusterd.wire import host_pb2
 RESOURCE_COUNT_MAX = 4096
 GENERATION_MAX = 1 << 63
 EXAMINE_WITHIN_MS = 10_000
+TROUBLES_TOLD_MAX = 32
 _REPEATABLE = (host_pb2.VERB_OPEN, host_pb2.VERB_ONLINE, host_pb2.VERB_PREPARE, host_pb2.VERB_FENCE)
 
 
@@ -70,6 +71,7 @@ class Host:
             resources=[_hosted(each) for each in self._resources.values() if each.is_hosted],
             incarnation=self._services.incarnation,
             stale_count=self.stale_count,
+            plugin_troubles=[answered(each) for each in self._plugins.troubles[:TROUBLES_TOLD_MAX]],
         )
 
     async def call(self, call: host_pb2.ResourceCall, on_progress: Callable[[str], None]) -> host_pb2.CallResult:

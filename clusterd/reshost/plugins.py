@@ -14,7 +14,7 @@ import os
 import stat
 import sys
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, TypeGuard, TypeVar
@@ -135,6 +135,9 @@ def _load_folder(folder: str, found: Plugins, loading: _Loading) -> None:
     if problem := _strangers_write(folder):
         found.troubles.append(f"plug-in folder {folder}: {problem}")
         return
+    if problem := _strangers_write_beside(folder, names):
+        found.troubles.append(f"plug-in folder {folder}: {problem}")
+        return
     for name in names:
         if name.endswith(".py") and not name.startswith(("_", ".")):
             load_file(os.path.join(folder, name), found, loading)
@@ -173,6 +176,16 @@ def _strangers_write(path: str) -> str:
         return f"it belongs to user {found.st_uid}, whose code would run as this node: chown it to this node's user"
     if found.st_mode & stat.S_IWOTH:
         return "everybody may write to it, and it would run as this node: chmod o-w"
+    return ""
+
+
+def _strangers_write_beside(folder: str, names: Iterable[str]) -> str:
+    """Plug-ins import what lies beside them, by its name: modules that begin with an underscore, and packages."""
+    for name in names:
+        path = os.path.join(folder, name)
+        is_code = (name.startswith("_") and name.endswith(".py")) or (name.isidentifier() and os.path.isdir(path))
+        if is_code and (problem := _strangers_write(path)):
+            return f"{name}, which the plug-ins may import: {problem}"
     return ""
 
 

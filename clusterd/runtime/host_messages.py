@@ -152,7 +152,8 @@ def _host_up(host: str, inventory: host_pb2.HostInventory, node: str) -> HostUp:
         )
         for each in inventory.types
     )
-    return HostUp(host, Incarnation(inventory.incarnation), inventory.pid, hosted, types)
+    troubles = tuple(inventory.plugin_troubles)
+    return HostUp(host, Incarnation(inventory.incarnation), inventory.pid, hosted, types, troubles)
 
 
 def _schema(described: host_pb2.TypeDescription) -> dict[str, Any]:

@@ -980,6 +980,7 @@ class HostInventory(_message.Message):
     RESOURCES_FIELD_NUMBER: _builtins.int
     INCARNATION_FIELD_NUMBER: _builtins.int
     STALE_COUNT_FIELD_NUMBER: _builtins.int
+    PLUGIN_TROUBLES_FIELD_NUMBER: _builtins.int
     host_id: _builtins.str
     pid: _builtins.int
     incarnation: _builtins.str
@@ -989,6 +990,10 @@ class HostInventory(_message.Message):
     def types(self) -> _containers.RepeatedCompositeFieldContainer[Global___TypeDescription]: ...
     @_builtins.property
     def resources(self) -> _containers.RepeatedCompositeFieldContainer[Global___HostedResource]: ...
+    @_builtins.property
+    def plugin_troubles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """what could not be loaded, and why"""
+
     def __init__(
         self,
         *,
@@ -998,10 +1003,11 @@ class HostInventory(_message.Message):
         resources: _abc.Iterable[Global___HostedResource] | None = ...,
         incarnation: _builtins.str = ...,
         stale_count: _builtins.int = ...,
+        plugin_troubles: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["host_id", b"host_id", "incarnation", b"incarnation", "pid", b"pid", "resources", b"resources", "stale_count", b"stale_count", "types", b"types"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["host_id", b"host_id", "incarnation", b"incarnation", "pid", b"pid", "plugin_troubles", b"plugin_troubles", "resources", b"resources", "stale_count", b"stale_count", "types", b"types"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1620,19 +1620,25 @@ class NodeFactsRecord(_message.Message):
     NODE_FIELD_NUMBER: _builtins.int
     MEMORY_MIB_FIELD_NUMBER: _builtins.int
     CORES_FIELD_NUMBER: _builtins.int
+    PLUGIN_TROUBLES_FIELD_NUMBER: _builtins.int
     node: _builtins.str
     memory_mib: _builtins.int
     cores: _builtins.int
+    @_builtins.property
+    def plugin_troubles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """which plug-ins its hosts do not load, and why"""
+
     def __init__(
         self,
         *,
         node: _builtins.str = ...,
         memory_mib: _builtins.int = ...,
         cores: _builtins.int = ...,
+        plugin_troubles: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cores", b"cores", "memory_mib", b"memory_mib", "node", b"node"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cores", b"cores", "memory_mib", b"memory_mib", "node", b"node", "plugin_troubles", b"plugin_troubles"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

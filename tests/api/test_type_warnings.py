@@ -5,9 +5,10 @@ from asking import apply, get
 from pretend_cluster import PretendCluster
 
 from clusterd.cli.overview import _status_lines
+from clusterd.cli.resource_types import _list_lines
 from clusterd.database import Draft
 from clusterd.model.ids import NodeId
-from clusterd.model.records import ResourceTypeRecord
+from clusterd.model.records import NodeFactsRecord, ResourceTypeRecord
 
 SCHEMA = {"type": "object", "properties": {"size": {"type": "integer", "description": "How large."}}}
 RICHER = {"type": "object", "properties": {**SCHEMA["properties"], "colour": {"type": "string"}}}  # type: ignore[dict-item]
@@ -43,3 +44,15 @@ async def test_one_version_that_takes_other_properties_is_told(client: TestClien
     install(cluster, "n2", "1", RICHER)
     [told] = await warnings(client)
     assert "version 1 on n2; version 1 with other properties on n1" in told
+
+
+async def test_plug_ins_that_are_not_loaded(client: TestClient, cluster: PretendCluster) -> None:
+    await apply(client)
+    assert (await get(client, "/v1/resource-types"))["not_loaded"] == []
+    trouble = "/srv/plugins/lamp.py: SyntaxError: invalid syntax (lamp.py, line 3)"
+    for node in ("n2", "n3"):
+        cluster.write(Draft(cluster.view()).put(NodeFactsRecord(NodeId(node), 1, 1, (trouble,))))
+    assert await warnings(client) == [f"a plug-in is not loaded on n2, n3: {trouble}"]
+    found = await get(client, "/v1/resource-types")
+    assert found["not_loaded"] == [{"node": node, "because": trouble} for node in ("n2", "n3")]
+    assert any(trouble in each for each in _list_lines(found))

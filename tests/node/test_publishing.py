@@ -3,12 +3,12 @@
 import pytest
 
 from clusterd.model import keys
-from clusterd.model.events import TYPE_VERSIONS_DIFFER
+from clusterd.model.events import PLUGIN_REFUSED, TYPE_VERSIONS_DIFFER
 from clusterd.model.ids import NodeId
 from clusterd.model.records import NodeFactsRecord, ResourceTypeRecord
 from clusterd.model.settings import TypeSettings
 from clusterd.model.type_times import own_times
-from clusterd.node.events import MachineMeasured
+from clusterd.node.events import HostUp, MachineMeasured
 from clusterd.sim import SimCluster, SimSettings
 
 N2 = NodeId("n2")
@@ -134,3 +134,54 @@ def test_more_types_than_one_transaction_takes_are_told_in_several() -> None:
     machine.types["shared"] = (*machine.usual_types(), *many)
     machine.crash_host("shared")
     assert cluster.run_until(lambda: all(_known(cluster, each.name) for each in many), patience_ms=10_000)
+
+
+def troubled(cluster: SimCluster, host: str, *troubles: str) -> None:
+    """A host comes up that could not load something."""
+    machine = cluster.machines[N2]
+    assert machine.node is not None
+    incarnation = machine.node.presence.incarnation
+    assert incarnation
+    machine.feed(HostUp(host, incarnation, 7, (), machine.usual_types(), troubles))
+    cluster.run_for(1000)
+
+
+def refused_events(cluster: SimCluster) -> list[str]:
+    return [each.message for _, each in cluster.view().events() if each.name == PLUGIN_REFUSED.name]
+
+
+def test_plug_ins_that_are_not_loaded_are_told_once_each() -> None:
+    cluster = settled()
+    cluster.machines[N2].feed(MachineMeasured(16_000, 8, 5, 10))
+    cluster.run_for(1000)
+    troubled(cluster, "shared", "a.py: SyntaxError")
+    assert cluster.view().facts("n2") == NodeFactsRecord(N2, 16_000, 8, ("a.py: SyntaxError",))
+    troubled(cluster, "shared", "a.py: SyntaxError", "plug-in folder /x: No such file or directory")
+    first, second = refused_events(cluster)
+    assert "a.py: SyntaxError" in first and "plug-in folder /x: No such file or directory" in second
+    troubled(cluster, "r-of-its-own")
+    facts = cluster.view().facts("n2")
+    assert facts is not None and len(facts.plugin_troubles) == 2, "the shared host's word counts"
+    troubled(cluster, "shared")
+    assert cluster.view().facts("n2") == NodeFactsRecord(N2, 16_000, 8)
+    assert len(refused_events(cluster)) == 2
+
+
+def test_the_next_daemon_takes_nothing_back_before_a_host_has_spoken() -> None:
+    cluster = settled()
+    machine = cluster.machines[N2]
+    machine.feed(MachineMeasured(16_000, 8, 5, 10))
+    troubled(cluster, "shared", "a.py: SyntaxError")
+    assert machine.node is not None
+    machine.node.owning._publishing._troubles = None  # as in a daemon that has just begun
+    machine.feed(MachineMeasured(32_000, 8, 5, 10))
+    cluster.run_for(1000)
+    assert cluster.view().facts("n2") == NodeFactsRecord(N2, 32_000, 8, ("a.py: SyntaxError",))
+
+
+def test_what_is_told_of_plug_ins_is_bounded() -> None:
+    cluster = settled()
+    cluster.machines[N2].feed(MachineMeasured(16_000, 8, 5, 10))
+    troubled(cluster, "shared", *(f"{number}: {'x' * 100_000}" for number in range(5000)))
+    facts = cluster.view().facts("n2")
+    assert facts is not None and sum(map(len, facts.plugin_troubles)) < 8000

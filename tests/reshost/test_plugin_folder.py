@@ -7,6 +7,8 @@ import pytest
 
 from clusterd.reshost.answers import MESSAGE_LENGTH_MAX, answered
 from clusterd.reshost.plugins import Plugins, load_file, load_plugins
+from clusterd.reshost.trial import trial_node
+from clusterd.runtime.host_messages import host_up
 
 LAMP = """
 from clusterd.resource_api import Context, Health, ResourceType
@@ -87,3 +89,22 @@ def test_a_folder_that_is_missing_and_a_file_that_goes(folder: Path) -> None:
 )
 def test_what_is_told_is_one_line(message: str, told: str) -> None:
     assert answered(message).strip() == told
+
+
+@pytest.mark.parametrize("what", ["_wattage.py", "wattage"])
+def test_what_a_plug_in_may_import_is_nobodys_to_change(folder: Path, what: str) -> None:
+    write(folder)
+    beside = folder / what
+    beside.write_text("WATTS = 60\n") if what.endswith(".py") else beside.mkdir()
+    beside.chmod(0o777)
+    found = load_plugins([str(folder)])
+    assert "lamp" not in found.types
+    assert f"{what}, which the plug-ins may import: everybody may write to it" in found.troubles[0]
+
+
+async def test_a_host_tells_what_it_did_not_load(tmp_path: Path) -> None:
+    missing = tmp_path / "none"
+    async with trial_node(str(tmp_path), plugin_dirs=[str(missing)]) as node:
+        host = await node.start_host()
+        assert list(host.inventory.plugin_troubles) == [f"plug-in folder {missing}: No such file or directory"]
+        assert host_up("shared", host.inventory, "n1").plugin_troubles == tuple(host.inventory.plugin_troubles)
