@@ -72,7 +72,7 @@ def up(
     import msgspec
 
     from clusterd.lab.control import let_go, start_launcher, wait_quorate
-    from clusterd.lab.foundation import LabOptions, Programs
+    from clusterd.lab.options import LabOptions, Programs
 
     running = _running(_name(ctx))
     if running is not None:

@@ -17,9 +17,8 @@ from typing import Any
 
 import msgspec
 
-from clusterd.lab.foundation import LabOptions
 from clusterd.lab.layout import LabRecord, check_name, find_lab, lab_root, make_private
-from clusterd.lab.removal import sweep
+from clusterd.lab.options import LabOptions
 from clusterd.model.errors import ClusterError
 
 ORDER_WAIT_MAX_S = 30
@@ -58,6 +57,8 @@ def ask(record: LabRecord, verb: str, **arguments: Any) -> dict[str, Any]:
 
 def start_launcher(options: LabOptions) -> tuple[LabRecord, "subprocess.Popen[bytes]"]:
     """Start the watcher, which starts the launcher; return when it serves. Raises LabError with its reason."""
+    from clusterd.lab.removal import sweep  # loads all that lays a lab, which the other orders have no use for
+
     check_name(options.name)
     root = lab_root()
     make_private(root)

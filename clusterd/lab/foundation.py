@@ -27,6 +27,7 @@ from clusterd.adapters.disk_faults import DiskFaults
 from clusterd.adapters.link_cuts import LinkCuts
 from clusterd.lab.layout import RECORD_NAME, LabRecord, NodeEntry, lab_root, make_private
 from clusterd.lab.leftovers import disk_folder, remove_sockets, take_away
+from clusterd.lab.options import LabOptions
 from clusterd.lab.ports import HOST, Ports
 from clusterd.lab.processes import start_ticks_of
 from clusterd.model.errors import Refused
@@ -34,33 +35,6 @@ from clusterd.model.settings import PROFILES
 from clusterd.runtime.founding import found
 
 RUN_BASE_PREFIX = "clusterd-"
-
-
-class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Other programs than the real ones: argument lists in which `{node}` and the like stand for values of the node."""
-
-    guard: tuple[str, ...] = ()
-    daemon: tuple[str, ...] = ()
-    host_mark: str = "clusterd.main.host"
-    """An argument that resource hosts have, and nothing else has."""
-    spawner_mark: str = "/reshost/spawner.py"
-    """How an argument ends that only the process has which starts a host's workloads."""
-
-
-class LabOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What `lab up` asks for. `dir` empty: a folder below the root of all labs."""
-
-    name: str
-    dir: str = ""
-    node_count: int = 3
-    profile: str = "default"
-    fence: bool = True
-    is_attached: bool = False
-    """The lab ends when whoever wrote these options closes the launcher's standard input."""
-    cgroups: bool = True
-    """Use control groups where that is possible; without, processes are found by descent."""
-    plugins: tuple[str, ...] = ()
-    programs: Programs = Programs()
 
 
 def lay(options: LabOptions, ports: Ports) -> LabRecord:

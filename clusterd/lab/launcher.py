@@ -22,10 +22,11 @@ from clusterd.lab.cgroups import Cgroup, lab_cgroup
 from clusterd.lab.children import Children
 from clusterd.lab.cuts import Cuts
 from clusterd.lab.doors import ControlDoor, FenceDoor
-from clusterd.lab.foundation import LabOptions, lay
+from clusterd.lab.foundation import lay
 from clusterd.lab.layout import LabRecord, check_name, lab_root, lock, make_private
 from clusterd.lab.leftovers import disk_folder, remove_sockets, take_away
 from clusterd.lab.node import LabContext, LabNode
+from clusterd.lab.options import LabOptions
 from clusterd.lab.ports import Ports
 from clusterd.model.errors import BadInput, ClusterError, NotFound, Refused
 from clusterd.model.settings import PROFILES

@@ -20,9 +20,9 @@ from clusterd.adapters.fence import FenceAnswer, FenceVerdict
 from clusterd.adapters.link_cuts import LinkCuts
 from clusterd.lab.cgroups import Cgroup
 from clusterd.lab.children import Child, Children
-from clusterd.lab.foundation import LabOptions
 from clusterd.lab.layout import NodeEntry
 from clusterd.lab.leftovers import DISK_FOLDER_VARIABLE, MACHINE_FOLDER_VARIABLE, disk_folder, machine_folder
+from clusterd.lab.options import LabOptions
 from clusterd.lab.processes import ProcessInfo, snapshot
 from clusterd.lab.programs import CommandFor, daemon_command, guard_command
 from clusterd.lab.run import Run, signal_all

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import TypeAlias
 
-from clusterd.lab.foundation import LabOptions
 from clusterd.lab.layout import NodeEntry
+from clusterd.lab.options import LabOptions
 from clusterd.model.settings import PROFILES
 
 CommandFor: TypeAlias = Callable[[LabOptions, NodeEntry, str], list[str]]

@@ -173,6 +173,7 @@ class Node:
                 self.talking.broke(event.peer, self.presence.sendings.next_sequence)
                 self.beating.beat(now_ms, (event.peer,), asks=(event.peer,))
                 self.replica.raft.link_broken(event.peer, now_ms)
+                self.leading.is_due = True  # a power switch may know more
                 self.say(note(LINK_BROKEN, peer=event.peer))
             case happened.LogWritten() | happened.DiskRefused() | happened.DiskTook():
                 self.writing.take(event, now_ms)

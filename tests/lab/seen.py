@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from clusterd.lab.control import ask
-from clusterd.lab.foundation import Programs
 from clusterd.lab.layout import LabRecord
+from clusterd.lab.options import Programs
 from clusterd.lab.processes import descendants, process_info, send_signal, snapshot
 
 DUMMIES = Path(__file__).parent / "dummies"

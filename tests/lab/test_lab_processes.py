@@ -9,8 +9,8 @@ import pytest
 
 from clusterd.adapters.link_cuts import LinkCuts
 from clusterd.lab.control import LabError, start_launcher
-from clusterd.lab.foundation import LabOptions
 from clusterd.lab.layout import LabRecord
+from clusterd.lab.options import LabOptions
 from clusterd.lab.processes import process_info
 from tests.lab.seen import PROGRAMS, WAIT_MAX_S, LabSeen, wait_for
 
