@@ -1,6 +1,6 @@
 """What of the cluster does a validation judge? Pure: from the database and what the answering node knows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from clusterd.api.group_views import because
@@ -10,6 +10,7 @@ from clusterd.api.port import NodeStatus
 from clusterd.database import DatabaseView
 from clusterd.leader.capacity import CapacityAnswer
 from clusterd.leader.type_versions import variants
+from clusterd.model.clients import clients
 from clusterd.model.ids import key_of
 from clusterd.model.records import FenceRecord, ResourceRecord, ResourceTypeRecord
 from clusterd.model.settings import cluster_settings, node_settings
@@ -54,10 +55,17 @@ def cluster_facts(
         fence_agents={each.name: _agents(view.fences(), each.name) for each in view.nodes()},
         types=types_by_node(view),
         type_versions=_versions(view),
+        outside=tuple(_outside(view)),
         capacity=capacity.sentence,
         is_capacity_enough=capacity.is_enough,
         stranded=tuple(sorted(stranded | {each.group for each in capacity.homeless})),
     )
+
+
+def _outside(view: DatabaseView) -> Iterator[tuple[str, str, str, str]]:
+    for record in view.resources():
+        for each in clients(record.private):
+            yield record.name, each.name, each.because, each.instead
 
 
 def groups_of(view: DatabaseView, status: NodeStatus) -> tuple[Group, ...]:

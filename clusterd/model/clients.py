@@ -1,66 +1,139 @@
-"""Which commands only ask somebody else to run something? Pure.
+"""Which commands only ask somebody else to run something, or go into the background? Pure.
 
-Such a client is what a cluster starts, watches and ends; the work itself is a child of another daemon, outside of the
-containment. When the client is killed it may go on, and then it runs twice after a failover.
+A client is what a cluster starts, watches and ends; the work itself is a child of another daemon, outside of the
+containment. When the client is killed it may go on, and then it runs twice after a failover. What goes into the background
+by itself stays within reach, but the process that was started ends, which counts as the end of the service.
 """
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-_DAEMON_OF = {
-    "docker": "the container's processes belong to dockerd",
-    "nerdctl": "the container's processes belong to containerd",
-    "ctr": "the container's processes belong to containerd",
-    "lxc": "the container's processes belong to LXD",
-    "incus": "the container's processes belong to Incus",
-    "machinectl": "the container's processes belong to systemd-machined",
-    "podman": "with --detach or --cgroups=split the container's processes are elsewhere",
-    "systemd-run": "the command becomes a unit of systemd's",
-    "systemctl": "the unit's processes belong to systemd; give the unit itself (unit: NAME)",
-    "service": "the processes belong to systemd; give the unit itself (unit: NAME)",
-    "kubectl": "the work runs in a Kubernetes cluster",
-    "virsh": "the machine belongs to libvirtd; use a virtual_machine",
-    "ssh": "the command runs on another machine",
-    "at": "the command runs in atd's hands",
-    "batch": "the command runs in atd's hands",
-    "screen": "with -d the session goes on by itself",
-    "tmux": "the session belongs to the tmux server, which outlives it",
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """One program of a command that should not be there, why, and what to use instead."""
+
+    name: str
+    because: str
+    instead: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.because}; instead: {self.instead}"
+
+
+_SCRIPT = "a generic_script that starts, checks and ends the work by its name at that daemon"
+_FOREGROUND = "the command itself, in the foreground"
+_UNIT = "the unit itself (unit: NAME), whose processes the cluster adopts"
+_OUTSIDE = {
+    "docker": ("the container's processes belong to dockerd", _SCRIPT),
+    "nerdctl": ("the container's processes belong to containerd", _SCRIPT),
+    "ctr": ("the container's processes belong to containerd", _SCRIPT),
+    "crictl": ("the container's processes belong to the container runtime", _SCRIPT),
+    "podman": (
+        "the container's processes are in a control group of their own",
+        "a systemd unit that Quadlet makes of it (unit: NAME)",
+    ),
+    "lxc": ("the container's processes belong to LXD", _SCRIPT),
+    "lxc-start": ("the container's processes are in a control group of their own", _SCRIPT),
+    "incus": ("the container's processes belong to Incus", _SCRIPT),
+    "machinectl": ("the container's processes belong to systemd-machined", "its unit (unit: systemd-nspawn@NAME)"),
+    "systemd-run": ("the command becomes a unit of systemd's", "a unit file (unit: NAME), or " + _FOREGROUND),
+    "systemctl": ("the unit's processes belong to systemd", _UNIT),
+    "service": ("the processes belong to systemd", _UNIT),
+    "kubectl": ("the work runs in a Kubernetes cluster", "leave it to that cluster"),
+    "virsh": ("the machine belongs to libvirtd", "a virtual_machine"),
+    "ssh": ("the command runs on another machine", "a node of the cluster on that machine"),
+    "at": ("the command runs in atd's hands", _FOREGROUND),
+    "batch": ("the command runs in atd's hands", _FOREGROUND),
+    "screen": ("the session goes on by itself", _FOREGROUND),
+    "tmux": ("the session belongs to the tmux server, which outlives it", _FOREGROUND),
+    "dtach": ("the session goes on by itself", _FOREGROUND),
+}
+_GOES_ON = "only that client is watched and ended"
+_BACKGROUND = {
+    "daemonize": (),
+    "daemon": (),
+    "start-stop-daemon": ("-b", "--background"),
+    "setsid": (),
+}
+"""What goes into the background: always, or with one of these options. (A resource has a session of its own already, and
+from its leader setsid forks away.)"""
+_NEEDLESS = {
+    "nohup": "a resource has no terminal that could hang up",
+    "disown": "a resource has no terminal that could hang up",
 }
 _SHELLS = ("sh", "bash", "dash", "ksh", "zsh", "ash")
 _STEPS = ("env", "nice", "ionice", "nohup", "setsid", "exec", "sudo", "time", "chrt", "taskset")
 
 
-def client_note(private: dict[str, Any] | Any, resource: str) -> list[str]:
-    """What to know of a resource whose `command` is such a client."""
+def clients(private: dict[str, Any] | Any) -> list[Client]:
+    """The programs of a resource's `command` that do not stay where the cluster put them."""
     command = private.get("command") if hasattr(private, "get") else None
     if not isinstance(command, list) or not all(isinstance(each, str) for each in command):
         return []
-    return [
-        f"{resource} starts {name}, and only that client is watched and ended: {_DAEMON_OF[name]}. What it started may "
-        "outlive it, and run twice after a failover"
-        for name in _programs(command)
-        if name in _DAEMON_OF
-    ]
+    found = {each.name: each for program in _programs(command) for each in _judged(program, _is_forking(private))}
+    return [found[name] for name in sorted(found)]
 
 
-def _programs(command: Sequence[str]) -> list[str]:
-    """The program of a command, or of each simple command of a shell's text."""
+def client_note(private: dict[str, Any] | Any, resource: str) -> list[str]:
+    """The same in sentences."""
+    return [f"{resource} starts {each.name}: {each.text}" for each in clients(private)]
+
+
+def _is_forking(private: Any) -> bool:
+    return bool(private.get("forking"))
+
+
+def _judged(words: Sequence[str], is_forking: bool) -> Iterator[Client]:
+    """`words`: one simple command, with what leads to its program."""
+    left = list(words)
+    while left and (_name(left[0]) in _STEPS or "=" in left[0] or left[0].startswith("-")):
+        yield from _judged_step(left, is_forking)
+        left = left[1:]
+    if not left:
+        return
+    name = _name(left[0])
+    if name in _OUTSIDE and not (name == "ssh" and "-N" in left):
+        because, instead = _OUTSIDE[name]
+        text = f"{_GOES_ON}, and may leave its work behind, which then runs twice after a failover: {because}"
+        yield Client(name, text, instead)
+    else:
+        yield from _judged_step(left, is_forking)
+
+
+def _judged_step(words: Sequence[str], is_forking: bool) -> Iterator[Client]:
+    name = _name(words[0])
+    options = _BACKGROUND.get(name)
+    if options is not None and (not options or not set(options).isdisjoint(words)):
+        if not is_forking:
+            text = "it goes into the background, so that what was started ends at once, which counts as a failure"
+            yield Client(name, text, f"{_FOREGROUND}; or forking: true")
+    elif name in _NEEDLESS:
+        yield Client(name, f"it is of no use here: {_NEEDLESS[name]}", _FOREGROUND)
+
+
+def _programs(command: Sequence[str]) -> list[list[str]]:
+    """The command, or each simple command of a shell's text, in words."""
     words = list(command)
-    while words and (_name(words[0]) in _STEPS or "=" in words[0] or words[0].startswith("-")):
-        words = words[1:]
-    if not words:
-        return []
-    if _name(words[0]) in _SHELLS and "-c" in words:
-        texts = words[words.index("-c") + 1 : words.index("-c") + 2]
-        return sorted({each for text in texts for each in _programs_of_text(text)})
-    return [_name(words[0])]
+    leading = 0
+    while leading < len(words) and (
+        _name(words[leading]) in _STEPS or "=" in words[leading] or words[leading].startswith("-")
+    ):
+        leading += 1
+    rest = words[leading:]
+    if rest and _name(rest[0]) in _SHELLS and "-c" in rest:
+        texts = rest[rest.index("-c") + 1 : rest.index("-c") + 2]
+        return [words[:leading], *(each for text in texts for each in _programs_of_text(text))]
+    return [words]
 
 
-def _programs_of_text(text: str) -> list[str]:
+def _programs_of_text(text: str) -> list[list[str]]:
     for separator in ("&&", "||", ";", "|", "&", "\n", "(", ")", "{", "}"):
         text = text.replace(separator, "\n")
-    found: list[str] = []
+    found: list[list[str]] = []
     for line in text.splitlines():
         try:
             words = shlex.split(line)

@@ -126,6 +126,15 @@ def _types(situation: Situation) -> list[Finding]:
     return found
 
 
+def _contained(situation: Situation) -> list[Finding]:
+    """What a resource starts has to stay a child of the cluster's: only that can be ended for certain."""
+    found = [
+        warned(resource, f"it starts {program}: {because}", f"use {instead}")
+        for resource, program, because, instead in situation.cluster.outside
+    ]
+    return found or [passed("", "no command is known to hand its work to somebody else")]
+
+
 def _capacity(situation: Situation) -> list[Finding]:
     cluster = situation.cluster
     if cluster.is_capacity_enough:
@@ -155,5 +164,12 @@ TESTS = (
     ),
     Test("possible-owners", Category.CLUSTER, "Possible owners", "Every group has more than one.", _owners),
     Test("resource-types", Category.CLUSTER, "Resource types", "Where a group may go, its types are.", _types),
+    Test(
+        "contained-commands",
+        Category.CLUSTER,
+        "Commands stay contained",
+        "What services start stays where the cluster can end it.",
+        _contained,
+    ),
     Test("capacity", Category.CLUSTER, "Capacity", "The loss of any one node leaves every group room.", _capacity),
 )

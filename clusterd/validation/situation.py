@@ -119,6 +119,8 @@ class ClusterFacts:
     """Nodes that have a resource type, by type."""
     type_versions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Different versions of a type and who has them, in words, by type."""
+    outside: tuple[tuple[str, str, str, str], ...] = ()
+    """Resources whose command does not keep its work where the cluster put it: resource, program, why, what instead."""
     capacity: str = ""
     is_capacity_enough: bool = True
     stranded: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from asking import apply, get
-from pretend_cluster import TOKEN, WALL_MS, PretendCluster
+from pretend_cluster import MANIFEST, TOKEN, WALL_MS, PretendCluster
 
 from clusterd.api.kept_reports import KEPT_MAX, KeptReports
 from clusterd.api.server import create_app
@@ -103,6 +103,17 @@ async def test_resources_are_listed_with_what_they_depend_on(client: TestClient,
     assert (told["about"], told["verdict"]) == ("web", "pass")
     assert told["saw"].startswith("on n1: ")
     assert "web-server (generic_service, online, depends on [web-data])" in told["saw"]
+
+
+async def test_a_command_that_hands_its_work_over_is_a_finding(client: TestClient, answering: PretendCluster) -> None:
+    await apply(client)
+    test = test_of(await get(client, "/v1/validation", only="contained-commands"), "contained-commands")
+    assert test["verdict"] == "pass"
+    await apply(client, MANIFEST.replace('[python3, -m, http.server, "8081"]', "[podman, run, web]"))
+    test = test_of(await get(client, "/v1/validation", only="contained-commands"), "contained-commands")
+    [finding] = test["findings"]
+    assert (test["verdict"], finding["about"]) == ("warning", "web-server")
+    assert "it starts podman: only that client is watched" in finding["saw"] and "Quadlet" in finding["advice"]
 
 
 async def test_every_node_looks_for_the_disks(client: TestClient, answering: PretendCluster) -> None:

@@ -86,6 +86,6 @@ async def test_a_client_of_another_daemon_is_told_when_it_is_applied(
 ) -> None:
     manifest = MANIFEST.replace('[python3, -m, http.server, "8081"]', "[docker, run, web]")
     found = await apply(client, manifest)
-    assert [each for each in found["notes"] if "web-server starts docker, and only that client" in each]
+    assert [each for each in found["notes"] if "web-server starts docker: only that client" in each]
     found = await patch(client, "/v1/resources/web-server", command=["systemd-run", "web"])
     assert [each for each in found["notes"] if "web-server starts systemd-run" in each]

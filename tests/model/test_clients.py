@@ -2,7 +2,7 @@
 
 import pytest
 
-from clusterd.model.clients import client_note
+from clusterd.model.clients import _BACKGROUND, _NEEDLESS, _OUTSIDE, client_note, clients
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,42 @@ from clusterd.model.clients import client_note
 )
 def test_a_client_is_told(command: list[str], name: str) -> None:
     found = client_note({"command": command}, "web")
-    assert len(found) == 1 and found[0].startswith(f"web starts {name}, and only that client is watched")
+    assert len(found) == 1 and found[0].startswith(f"web starts {name}: only that client is watched and ended")
+    assert "; instead: " in found[0]
+
+
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        (["nohup", "server"], ["nohup"]),
+        (["setsid", "server"], ["setsid"]),
+        (["setsid", "-f", "docker", "run", "x"], ["docker", "setsid"]),
+        (["daemonize", "-p", "/run/x.pid", "/usr/sbin/x"], ["daemonize"]),
+        (["start-stop-daemon", "--start", "--background", "--exec", "/x"], ["start-stop-daemon"]),
+        (["start-stop-daemon", "--start", "--exec", "/x"], []),
+        (["sh", "-c", "nohup server >/dev/null 2>&1 &"], ["nohup"]),
+        (["nohup", "sh", "-c", "server"], ["nohup"]),
+        (["screen", "-dmS", "web", "server"], ["screen"]),
+        (["tmux", "new-session", "-d", "server"], ["tmux"]),
+        (["podman", "run", "--replace", "web"], ["podman"]),
+        (["ssh", "-N", "-L", "80:far:80", "far"], []),
+    ],
+)
+def test_what_leaves_the_foreground(command: list[str], names: list[str]) -> None:
+    assert [each.name for each in clients({"command": command})] == names
+
+
+def test_what_forks_away_on_purpose_is_not_told() -> None:
+    assert clients({"command": ["daemonize", "x"], "forking": True}) == []
+    assert clients({"command": ["docker", "run", "-d", "x"], "forking": True}) != []
+
+
+def test_every_one_has_something_to_use_instead() -> None:
+    found = [
+        each for name in sorted({*_OUTSIDE, *_BACKGROUND, *_NEEDLESS}) for each in clients({"command": [name, "-b"]})
+    ]
+    assert len(found) == len({*_OUTSIDE, *_BACKGROUND, *_NEEDLESS})
+    assert all(each.because and each.instead for each in found)
 
 
 @pytest.mark.parametrize(

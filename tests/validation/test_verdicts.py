@@ -167,6 +167,8 @@ CLUSTERS: list[tuple[str, dict[str, Any], str, Verdict]] = [
         "resource-types",
         WARNING,
     ),
+    ("a client", {"outside": (("web", "docker", "the work is dockerd's", "a script"),)}, "contained-commands", WARNING),
+    ("no client", {}, "contained-commands", PASS),
     ("no room after a loss", {"is_capacity_enough": False, "stranded": ("web",)}, "capacity", WARNING),
     ("a disk that nobody holds", {"disks": (Disk("d", "g"),)}, "reservations", FAILURE),
     ("a disk that is offline", {"disks": (Disk("d", "g", "offline"),)}, "reservations", PASS),
