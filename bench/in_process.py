@@ -20,7 +20,8 @@ from clusterd.adapters.certificates import Credentials, create_authority, issue_
 from clusterd.adapters.configuration import Bootstrap, Member, NodeConfiguration, TlsFiles
 from clusterd.adapters.disk_faults import SpoiltDisk
 from clusterd.adapters.link_cuts import LinkCuts
-from clusterd.adapters.peer_links import PeerIdentity, PeerLinks
+from clusterd.adapters.peer_links import PeerLinks
+from clusterd.adapters.peers import PeerIdentity
 from clusterd.model.ids import NodeId
 from clusterd.node import Node, NodeIdentity
 from clusterd.runtime.daemon import Daemon

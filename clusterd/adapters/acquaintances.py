@@ -4,7 +4,7 @@ One run of a peer at a time. Whoever opens a stream is the peer's present run; w
 a later run than the one that is known, so that nobody can bring back an old one. Who is no member any more loses everything.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from clusterd.adapters.introductions import Introducer, Known, NotIntroduced
@@ -25,7 +25,11 @@ class _Pair:
 class Acquaintances:
     """The keys of one node's present run."""
 
-    def __init__(self, introducer: Introducer, members: Collection[NodeId]) -> None:
+    def __init__(
+        self, introducer: Introducer, members: Collection[NodeId], is_let_in: Callable[[NodeId, str], bool]
+    ) -> None:
+        """`is_let_in`: whether a run that comes through a third node is taken for that peer."""
+        self._is_let_in = is_let_in
         self._introducer = introducer
         self._members = frozenset(members)
         self._me = Run(NodeId(introducer.own.node), introducer.own.daemon_run)
@@ -54,6 +58,8 @@ class Acquaintances:
                 return False
             if not by_own_stream and known.started_wall_ms <= before.known.started_wall_ms:
                 raise NotIntroduced("its run is not later than the one that is known")
+        if not by_own_stream and not self._is_let_in(peer, known.daemon_run):
+            raise NotIntroduced("another run of it is heard")
         secret = self._introducer.pair_secret(known)
         other = Run(known.node, known.daemon_run)
         self._forget(peer)

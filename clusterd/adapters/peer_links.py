@@ -4,61 +4,37 @@ The node with the smaller name dials; both ends use the same stream. `send` neve
 is lost, as on any network. A stream that ends is reported at once; whether that means anything is for the core to decide.
 
 A stream belongs to one run of one peer. Another one of the same run takes its place (so the dialling side opens one when the
-present one stands still: after a lost packet, TCP alone waits longer and longer), one of a later run ends it, and one of an
-earlier run is refused.
+present one stands still: after a lost packet, TCP alone waits longer and longer). One of another run ends it if the core
+takes that run for the peer (see `node.doubles`), and is refused otherwise, with a word about who is taken for it.
 """
 
 import asyncio
 import contextlib
 import random
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Collection, Mapping
 from urllib.parse import unquote
 
 import grpc
 import grpc.aio
 
 from clusterd.adapters import peers_pb2_grpc
-from clusterd.adapters.certificates import Credentials, dns_name, node_uri
-from clusterd.adapters.introductions import Introducer, NotIntroduced
+from clusterd.adapters.certificates import dns_name, node_uri
+from clusterd.adapters.handshakes import Handshakes
+from clusterd.adapters.introductions import Introducer
 from clusterd.adapters.link_cuts import LinkCuts
 from clusterd.adapters.packet_loss import PacketLoss
 from clusterd.adapters.peer_options import SERVER_OPTIONS, client_options
 from clusterd.adapters.peer_packets import PeerPackets, endpoint
 from clusterd.adapters.peer_stream import PeerStream, Stream
-from clusterd.model.events import PEER_REFUSED, Note, note
-from clusterd.model.ids import NodeId
-from clusterd.wire.peer_pb2 import Envelope, Heartbeat, Hello
+from clusterd.adapters.peers import PeerEvents, PeerIdentity
+from clusterd.membership.runs import Caller
+from clusterd.model.events import PEER_REFUSED, note
+from clusterd.model.ids import Incarnation, NodeId
+from clusterd.wire.peer_pb2 import Envelope, Heartbeat
 
-PROTOCOL_VERSION = 1
-HELLO_WAIT_MAX_S = 2.0
 REDIAL_S = (0.05, 0.3)
 STILL_MAX_S = 4.0
 """A stream carries a heartbeat every other second at least: one that brings nothing for so long stands still."""
-RUNS_KEPT = 16
-
-
-@dataclass(frozen=True, slots=True)
-class PeerEvents:
-    """Where the links report to. All are called on the event loop and must not block."""
-
-    opened: Callable[[NodeId], None]
-    broken: Callable[[NodeId], None]
-    received: Callable[[NodeId, Envelope], None]
-    received_datagram: Callable[[NodeId, Heartbeat], None]
-    noted: Callable[[Note], None]
-
-
-@dataclass(frozen=True, slots=True)
-class PeerIdentity:
-    """Who this node is towards its peers."""
-
-    cluster: str
-    cluster_id: str
-    node: NodeId
-    daemon_run: str
-    credentials: Credentials
 
 
 class PeerLinks(peers_pb2_grpc.PeersServicer):
@@ -78,8 +54,6 @@ class PeerLinks(peers_pb2_grpc.PeersServicer):
         self._cuts = LinkCuts()
         self._loss = PacketLoss(endpoint(listen)[1], {endpoint(each): peer for peer, each in addresses.items()})
         self._streams: dict[NodeId, PeerStream] = {}
-        self._runs: dict[NodeId, deque[str]] = {}
-        """The runs of each peer that opened a stream here, the present one last."""
         self._packets = PeerPackets(
             Introducer(
                 cluster=identity.cluster,
@@ -92,7 +66,9 @@ class PeerLinks(peers_pb2_grpc.PeersServicer):
             listen,
             self._received_datagram,
             events.noted,
+            lambda peer, run: events.called(peer, Caller(run, Incarnation(""))) is None,
         )
+        self._handshakes = Handshakes(identity, self._packets, events)
         self._server: grpc.aio.Server | None = None
         self._dialers: list[asyncio.Task[None]] = []
         self._jitter = random.Random(identity.daemon_run)
@@ -194,7 +170,7 @@ class PeerLinks(peers_pb2_grpc.PeersServicer):
         async with grpc.aio.secure_channel(f"ipv4:{self._addresses[peer]}", secure, options=options) as channel:
             call = peers_pb2_grpc.PeersStub(channel).Exchange()
             try:
-                await self._serve_stream(peer, call, opened)
+                await self._serve_stream(peer, call, self._addresses[peer], opened)
             except grpc.aio.AioRpcError:
                 return
             finally:
@@ -214,7 +190,7 @@ class PeerLinks(peers_pb2_grpc.PeersServicer):
         if kind.startswith("ipv"):
             self._loss.accepted(endpoint(unquote(remote)), peer)
         with contextlib.suppress(grpc.aio.AioRpcError, grpc.aio.UsageError):
-            await self._serve_stream(peer, context)
+            await self._serve_stream(peer, context, endpoint(unquote(remote))[0] if kind.startswith("ipv") else "")
 
     def _peer_of(self, context: grpc.aio.ServicerContext[Envelope, Envelope]) -> NodeId | None:
         uris = [bytes(each).decode("ascii", "replace") for each in context.auth_context().get("peer_uri", ())]
@@ -228,9 +204,16 @@ class PeerLinks(peers_pb2_grpc.PeersServicer):
 
     # ---- both sides ----
 
-    async def _serve_stream(self, peer: NodeId, stream: Stream, opened: asyncio.Event | None = None) -> None:
-        hello = await self._shake_hands(peer, stream)
-        if hello is None or not await self._is_welcome(peer, hello):
+    async def _serve_stream(
+        self, peer: NodeId, stream: Stream, address: str, opened: asyncio.Event | None = None
+    ) -> None:
+        """A cut link says nothing, so its streams are not opened."""
+        if peer in self.cuts.drop_to or peer in self.cuts.drop_from:
+            await asyncio.sleep(0.2)
+            return
+        shake_hands = self._handshakes.answer if opened is None else self._handshakes.dial
+        hello = await shake_hands(peer, stream, address)
+        if hello is None:
             return
         made = PeerStream(peer, hello.daemon_run, stream)
         before = self._streams.get(peer)
@@ -248,45 +231,6 @@ class PeerLinks(peers_pb2_grpc.PeersServicer):
                 del self._streams[peer]
                 self._events.broken(peer)
 
-    async def _shake_hands(self, peer: NodeId, stream: Stream) -> Hello | None:
-        """Exchange who we are. A cut link says nothing, so its streams are not opened."""
-        if peer in self.cuts.drop_to or peer in self.cuts.drop_from:
-            await asyncio.sleep(0.2)
-            return None
-        hello = Hello(
-            cluster_id=self._identity.cluster_id,
-            daemon_run=self._identity.daemon_run,
-            protocol_version=PROTOCOL_VERSION,
-            introduction=self._packets.own,
-        )
-        await stream.write(Envelope(sender=self._identity.node, receiver=peer, hello=hello))
-        try:
-            async with asyncio.timeout(HELLO_WAIT_MAX_S):
-                answer = await stream.read()
-        except TimeoutError:
-            return None
-        return answer.hello if isinstance(answer, Envelope) and answer.HasField("hello") else None
-
-    async def _is_welcome(self, peer: NodeId, hello: Hello) -> bool:
-        """Whether this is the peer's present run, or a later one."""
-        because = ""
-        runs = self._runs.setdefault(peer, deque(maxlen=RUNS_KEPT))
-        if hello.cluster_id != self._identity.cluster_id:
-            because = f"it is of cluster {hello.cluster_id}"
-        elif hello.daemon_run in runs and hello.daemon_run != runs[-1]:
-            because = f"its run {hello.daemon_run} was followed by run {runs[-1]}"
-        elif hello.HasField("introduction"):
-            try:
-                await self._packets.met(peer, hello.introduction)
-            except NotIntroduced as refused:
-                because = str(refused)
-        if because:
-            self._events.noted(note(PEER_REFUSED, peer=peer, because=because))
-            return False
-        if hello.daemon_run not in runs:
-            runs.append(hello.daemon_run)
-        return True
-
     def _received(self, stream: PeerStream, envelope: Envelope) -> None:
         """Nobody speaks for another: the stream proves its own peer, and what that one relays proves itself."""
         link = stream.peer
@@ -297,6 +241,8 @@ class PeerLinks(peers_pb2_grpc.PeersServicer):
             if inner is not None:
                 inner.is_relayed = True
                 self._events.received(link, inner)
+        elif envelope.HasField("hello"):
+            self._handshakes.is_turned_away(link, envelope.hello)
         elif envelope.sender == link:
             self._events.received(link, envelope)
 

@@ -32,10 +32,12 @@ class PeerPackets:
         listen: str,
         received: Callable[[NodeId, Heartbeat], None],
         noted: Callable[[Note], None],
+        is_let_in: Callable[[NodeId, str], bool],
     ) -> None:
+        """`is_let_in`: whether a run is taken for that peer."""
         self._me = NodeId(introducer.own.node)
         self._addresses = dict(addresses)
-        self._acquaintances = Acquaintances(introducer, self._addresses)
+        self._acquaintances = Acquaintances(introducer, self._addresses, is_let_in)
         self._datagrams = Datagrams(endpoint(listen), self._take_datagram)
         self._received = received
         self._noted = noted

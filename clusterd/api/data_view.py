@@ -12,6 +12,12 @@ HELD_HINT = (
 )
 
 
+DOUBLED_HINT = (
+    "A data folder belongs to one machine: stop the one that is not wanted, and let a further machine join under a name of "
+    "its own"
+)
+
+
 def member_state(peer: PeerStatus | None) -> str:
     """joining, voter, held or amnesiac."""
     if peer is None:
@@ -24,7 +30,12 @@ def member_state(peer: PeerStatus | None) -> str:
 
 
 def data_problems(status: NodeStatus) -> Iterator[str]:
-    """Committed changes that only some nodes have, and databases that differ."""
+    """Nodes that are there twice, committed changes that only some nodes have, and databases that differ."""
+    if status.rival is not None:
+        by, who = status.rival
+        yield (f"this daemon is refused: {by} hears another one as {status.node} ({who}). {DOUBLED_HINT}")
+    for doubled in status.doubled:
+        yield (f"{doubled.node} runs twice: {doubled.stays} goes on, {doubled.refused} is refused. {DOUBLED_HINT}")
     if status.differing:
         yield (
             f"the databases of {', '.join(status.differing)} and {status.node} differ at one revision: who differs from "

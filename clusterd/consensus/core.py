@@ -75,6 +75,7 @@ class Core:
         self.forwarded: dict[int, ForwardedRead] = {}
 
         self.is_amnesiac = False
+        self.asks_first = False  # whether another one is this node; a vote that suffices alone waits for that
         self.is_disk_refusing = False  # nothing can be made durable for now
         self.amnesia_index: int | None = None
         self.wants_snapshot = False  # the application's state is wrong
@@ -106,6 +107,8 @@ class Core:
         """A voter that is being removed still stands until that is committed: it may be the only one whose log has all
         that the others need, its own removal included (Raft thesis, section 4.2.2)."""
         can_promise = not (self.is_amnesiac or self.is_held or self.is_disk_refusing)
+        if self.asks_first and self.configurations.voters == (self.node,):
+            return False
         return can_promise and (self.is_voter or self.node in self.committed_configuration.voters)
 
     def send(self, to: NodeId, message: ConsensusMessage) -> None:

@@ -170,6 +170,10 @@ class Raft:
         it does not stand, takes no proposals as a leader, and should hand over."""
         self._core.is_disk_refusing = is_refusing
 
+    def asks_first(self, *, is_asking: bool) -> None:
+        """Whether it is still to be found out that no other daemon is this node. A lone voter does not lead before."""
+        self._core.asks_first = is_asking
+
     def probe_disk(self) -> None:
         """Have the term written once more, so that it is known how long a write takes."""
         self._core.durability.hard_state_changed()

@@ -1,7 +1,9 @@
 """What does a guard tell the next guard of its node? I/O: `guard.state` in the run directory.
 
-Lines of `incarnation ID` (the one that may still run) and `ended ID` (proven, oldest first). Written whole, synced and
-renamed, so a reader finds the old or the new one.
+Lines of `incarnation ID` (the one that may still run), `ended ID` (proven, oldest first) and `place BOOT DEVICE:INODE` (the
+boot of the machine, and this directory). Written whole, synced and renamed, so a reader finds the old or the
+new one. A file of another place says nothing here: it was copied, with the disk of a cloned machine for example, and what it
+names may run where it was written.
 """
 
 import contextlib
@@ -11,6 +13,7 @@ from dataclasses import dataclass, field
 from clusterd.adapters.plain_log import log
 
 ENDED_COUNT_MAX = 32
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _NAME = "guard.state"
 TRY_AGAIN_MS = 1_000
 
@@ -28,7 +31,7 @@ class Remembered:
 
 
 def load(run_dir: str) -> Remembered:
-    found = Remembered()
+    found, place = Remembered(), _place(run_dir)
     try:
         with open(os.path.join(run_dir, _NAME), encoding="ascii", errors="replace") as file:
             lines = file.read().splitlines()
@@ -40,6 +43,9 @@ def load(run_dir: str) -> Remembered:
             found.incarnation = value
         elif word == "ended":
             found.ended.append(value)
+        elif word == "place" and value != place:
+            log("state.of-another-place", "warning", run_dir=run_dir, written_at=value, here=place)
+            return Remembered()
     found.ended = found.ended[-ENDED_COUNT_MAX:]
     return found
 
@@ -49,6 +55,7 @@ def save(run_dir: str, remembered: Remembered) -> None:
     path = os.path.join(run_dir, _NAME)
     lines = [f"incarnation {remembered.incarnation}"] if remembered.incarnation else []
     lines += [f"ended {each}" for each in remembered.ended]
+    lines.append(f"place {_place(run_dir)}")
     try:
         with open(path + ".new", "w", encoding="ascii") as file:
             file.write("".join(line + "\n" for line in lines))
@@ -59,6 +66,13 @@ def save(run_dir: str, remembered: Remembered) -> None:
         with contextlib.suppress(OSError):
             os.unlink(path + ".new")
         raise
+
+
+def _place(run_dir: str) -> str:
+    """What no copy of the directory has, whichever way it was made: a disk that runs elsewhere runs in another boot."""
+    here = os.stat(run_dir)
+    with open(_BOOT_ID, encoding="ascii") as file:
+        return f"{file.read().strip()} {here.st_dev}:{here.st_ino}"
 
 
 class Keeper:

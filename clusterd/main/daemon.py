@@ -33,7 +33,8 @@ from clusterd.adapters.disk_errors import hint_of, reason_of
 from clusterd.adapters.disk_faults import SpoiltDisk
 from clusterd.adapters.link_cuts import LinkCuts
 from clusterd.adapters.log_lines import LogLines
-from clusterd.adapters.peer_links import PeerIdentity, PeerLinks
+from clusterd.adapters.peer_links import PeerLinks
+from clusterd.adapters.peers import PeerIdentity
 from clusterd.adapters.process_limits import Rank, raise_descriptor_limit, take_oom_rank
 from clusterd.api.server import ApiServer
 from clusterd.main.api_port import DaemonPort

@@ -78,6 +78,13 @@ DATA_WENT_BACK = _event(
     "data.went-back", "error", "Committed changes are on one node only: the others went back to older data.", "peer",
     "first_index", "last_index", "nodes",
 )  # fmt: skip
+NODE_DOUBLED = _event(
+    "node.doubled", "error", "Two daemons speak as one node: its data folder was copied and runs twice.", "peer",
+    "stays", "refused",
+)  # fmt: skip
+RUN_REFUSED = _event(
+    "run.refused", "error", "Another daemon is this node already: this one has no part in the cluster.", "by", "rival"
+)
 VOTER_REMOVED = _event(
     "voter.removed", "warning", "A voter that lost its data is put out of the voters, to be admitted again.", "peer"
 )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from clusterd.membership.runs import Caller, Rival
 from clusterd.model.disk import DiskState
 from clusterd.model.ids import Incarnation, NodeId, ResourceId
 from clusterd.model.records import ResourceTypeRecord
@@ -55,6 +56,22 @@ class LinkBroken:
     """The stream to a peer ended. A reason to look at once, never evidence."""
 
     peer: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class RunCalled:
+    """A daemon said hello as that peer. Whether it was let in: see `node.doubles`."""
+
+    peer: NodeId
+    caller: Caller
+
+
+@dataclass(frozen=True, slots=True)
+class RunRefused:
+    """A peer does not let this daemon in: another one speaks, or spoke a moment ago, as this node."""
+
+    by: NodeId
+    rival: Rival
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +225,8 @@ Event: TypeAlias = (
     | DatagramReceived
     | LinkOpened
     | LinkBroken
+    | RunCalled
+    | RunRefused
     | LogWritten
     | DiskRefused
     | DiskTook

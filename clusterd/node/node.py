@@ -22,6 +22,7 @@ from clusterd.node import events as happened
 from clusterd.node.beating import Beating
 from clusterd.node.clocks import ClusterClock, WallReading
 from clusterd.node.digests import Digests, Verdict
+from clusterd.node.doubles import Doubles
 from clusterd.node.effects import Applied, CommitDone, Effect, Mark, Noted, Send
 from clusterd.node.leading import Leading
 from clusterd.node.memories import Memories
@@ -96,11 +97,11 @@ class Node:
         self.watching = Watching(self.me)
         self.commanding = Commanding(self.me)
         self.writing = Writing(self, now_ms)
+        self.doubles = Doubles(self, has_run_before=marker.boots > 1, now_ms=now_ms)
         self.reads = Reads()
         self.owning = Owning(self)
         self.leading = Leading(self)
         self._next_request = 0
-        """Decisions that were refused for good, until when they are not made again."""
         self._expected_tick_ms: int | None = None
         self._out = Outbox()
 
@@ -175,6 +176,8 @@ class Node:
                 self.replica.raft.link_broken(event.peer, now_ms)
                 self.leading.is_due = True  # a power switch may know more
                 self.say(note(LINK_BROKEN, peer=event.peer))
+            case happened.RunCalled() | happened.RunRefused():
+                self.doubles.take(event, now_ms)
             case happened.LogWritten() | happened.DiskRefused() | happened.DiskTook():
                 self.writing.take(event, now_ms)
             case happened.FenceAnswered():
@@ -289,6 +292,7 @@ class Node:
         is_news = self.presence.is_news(sender, heartbeat)
         if not self.presence.receive(sender, heartbeat, is_direct=is_direct, now_ms=at_ms, by_stream=by_stream):
             return False
+        self.doubles.heard(sender, heartbeat, now_ms)
         memory = heartbeat.memory if heartbeat.HasField("memory") else None
         self.memories.hear(sender, heartbeat.daemon_run, memory, now_ms)
         self._take_messages(sender, (), now_ms)
@@ -463,13 +467,13 @@ class Node:
             self.send(peer, Envelope(consensus=ConsensusBatch(messages=messages)), now_ms)
         self.say(*drained.notes)
         self.reads.answered(drained.reads)
-        if drained.changed or drained.is_restored:
+        if drained.has_applied or drained.is_restored:
             self._database_changed(drained.changed, is_restored=drained.is_restored, now_ms=now_ms)
         leader = self.leading.leader_seen(self.replica.raft.leader)
         if leader or leader_before != self.replica.raft.leader:
             self.replica.proposals.leader_changed()
         self.replica.compact()
-        return bool(drained.writes or drained.changed or drained.is_restored or drained.reads)
+        return bool(drained.writes or drained.has_applied or drained.is_restored or drained.reads)
 
     def _database_changed(self, changed: set[str], *, is_restored: bool, now_ms: int) -> None:
         self.cluster_clock.advance_to(self.replica.database.cluster_ms, now_ms)

@@ -272,16 +272,19 @@ class Owning:
             self._node.presence.is_over = True
             self._node.do(EndIncarnation(incarnation, because))
 
-    def _end_when_held(self, now_ms: int) -> None:
-        """What this node knows, the others lost: by what they know, its groups may run elsewhere any moment."""
+    def _end_when_it_has_no_part(self, now_ms: int) -> None:
+        """What this node knows, the others lost: by what they know, its groups may run elsewhere any moment. Or another
+        daemon is this node."""
         if self._node.replica.raft.is_held and self.holds_lease(now_ms):
             self._end(self._node.presence.incarnation, "the others went back behind what is committed here")
+        elif self._node.presence.is_double and self.holds_lease(now_ms):
+            self._end(self._node.presence.incarnation, "another daemon is this node")
 
     # ---- thinking ----
 
     def think(self, now_ms: int) -> bool:
         """Do what is due. True when something was proposed."""
-        self._end_when_held(now_ms)
+        self._end_when_it_has_no_part(now_ms)
         self._renew(now_ms)
         self._note_lease(now_ms)
         self._settle_reports(now_ms)

@@ -48,6 +48,8 @@ class Presence:
         self.is_leaving = False
         self.is_over = False
         """The present incarnation is to end, though its guard has not proved that yet: it is announced no more."""
+        self.is_double = False
+        """Another daemon is this node."""
         self.quiet_max_ms = 0
         """How long a live node may be silent: three heartbeats."""
         self.local_offset_ms = 0
@@ -81,7 +83,8 @@ class Presence:
     @property
     def announced(self) -> Incarnation:
         """The incarnation that others hear of; a node whose run is over says that it may run nothing."""
-        return Incarnation("") if self.is_over or self._replica.raft.is_held else self.incarnation
+        has_no_part = self.is_over or self.is_double or self._replica.raft.is_held
+        return Incarnation("") if has_no_part else self.incarnation
 
     def lease_start_ms(self) -> int | None:
         """When the newest heartbeat that a majority acknowledged was sent."""

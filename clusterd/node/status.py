@@ -7,6 +7,7 @@ from clusterd.model.disk import DiskCondition
 from clusterd.model.ids import NodeId
 from clusterd.model.states import DataState
 from clusterd.node.clocks import MINUTES_PER_DAY
+from clusterd.node.doubles import Doubled
 from clusterd.node.memories import Held
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class NodeStatus:
     peers: tuple[PeerStatus, ...] = ()  # every node of the cluster, itself too
     differing: tuple[NodeId, ...] = ()  # whose databases differ from this node's
     held: tuple[Held, ...] = ()  # committed changes that only one node has
+    doubled: tuple[Doubled, ...] = ()  # nodes that are there twice
+    rival: tuple[NodeId, str] | None = None  # who turns this daemon away, and which other one is this node
     local_offset_ms: int = 0  # what to add to UTC to get the leader's local time (without one: this node's own)
 
     @property
@@ -129,6 +132,8 @@ def status_of(node: "Node", now_ms: int, *, version: str, quorum_since_wall_ms: 
         peers=tuple(peers),
         differing=tuple(sorted(node.digests.differing)),
         held=node.memories.all_held(now.wall_ms),
+        doubled=node.doubles.doubled(now_ms),
+        rival=node.doubles.turned_away,
         local_offset_ms=_local_offset_ms(node),
     )
 

@@ -14,8 +14,10 @@ from typing import TypeVar
 from clusterd.adapters.boot_clock import now_ms
 from clusterd.adapters.disk_errors import Refusal, hint_of, reason_of, refusal_of
 from clusterd.adapters.link_cuts import LinkCuts
-from clusterd.adapters.peer_links import PeerEvents, PeerLinks
+from clusterd.adapters.peer_links import PeerLinks
+from clusterd.adapters.peers import PeerEvents
 from clusterd.adapters.storage import Storage
+from clusterd.membership.runs import Caller, Rival, Welcome
 from clusterd.model.disk import DiskState
 from clusterd.model.errors import StorageFailed
 from clusterd.model.events import GUARD_LOST, QUORUM_GAINED, QUORUM_LOST, STORAGE_FAILED, Note, note
@@ -61,7 +63,17 @@ class Daemon:
         self.node = node
         self._storage = storage
         self._processes = processes
-        self._links = make_links(PeerEvents(self._opened, self._broken, self._received, self._received_datagram, log))
+        events = PeerEvents(
+            self._opened,
+            self._broken,
+            self._received,
+            self._received_datagram,
+            log,
+            self._called,
+            lambda peer, rival: self.post(happened.RunRefused(peer, rival)),
+            lambda: (node.presence.incarnation, tuple(node.presence.ended)),
+        )
+        self._links = make_links(events)
         self._version = version
         self._wall_ms = wall_ms
         self._log = log
@@ -193,6 +205,12 @@ class Daemon:
 
     def _broken(self, peer: NodeId) -> None:
         self.post(happened.LinkBroken(peer))
+
+    def _called(self, peer: NodeId, caller: Caller) -> Rival | None:
+        doubles = self.node.doubles
+        is_let_in = doubles.welcome(peer, caller, now_ms()) is Welcome.YES
+        self.post(happened.RunCalled(peer, caller))
+        return None if is_let_in else doubles.rival_of(peer, caller)
 
     def _received(self, link: NodeId, envelope: Envelope) -> None:
         if self.clients.take_query(link, envelope):

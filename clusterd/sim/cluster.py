@@ -51,6 +51,8 @@ class SimSettings:
     has_fence: bool = False
     seed: int = 1
     properties: Properties = field(default_factory=dict)
+    voters: tuple[str, ...] = ()
+    """Who votes at first; empty: everybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +112,15 @@ class SimCluster:
             name: Machine(self, name, Disk(HardState(), snapshot), random.Random(self.rng.random()))
             for name in self.names
         }
+        self.copies: dict[NodeId, Machine] = {}
+        """Second machines that are a node which is there already, by names of their own."""
         self.network = Network(
-            self.timeline, settings.seed, self._deliver, lambda name: self.machines[name].is_up, self.names
+            self.timeline,
+            settings.seed,
+            self._deliver,
+            lambda place: self._machine(place).is_up,
+            self.names,
+            lambda caller, called: self._machine(called).lets_in(self._machine(caller)),
         )
 
     # ---- time ----
@@ -407,7 +416,10 @@ class SimCluster:
         self.timeline.after_ms(self.rng.uniform(2, 20), answer)
 
     def _deliver(self, name: NodeId, event: happened.Event) -> None:
-        self.machines[name].feed(event)
+        self._machine(name).feed(event)
+
+    def _machine(self, place: NodeId) -> Machine:
+        return self.copies.get(place) or self.machines[place]
 
     def _any_up(self) -> Machine | None:
         leader = self.leader()
@@ -431,5 +443,7 @@ def _first_snapshot(settings: SimSettings) -> Snapshot:
         draft.put(FenceRecord("switch", "lab"))
     database = Database()
     database.apply(draft.build("bootstrap"), 1)
-    configuration = Configuration(index=1, term=1, voters=list(settings.nodes))
+    voters = settings.voters or settings.nodes
+    learners = [each for each in settings.nodes if each not in voters]
+    configuration = Configuration(index=1, term=1, voters=list(voters), learners=learners)
     return Snapshot(SnapshotMeta(index=1, term=1, configuration=configuration), database.snapshot())

@@ -42,8 +42,11 @@ class Forgetting:
     def mark(self, name: str, mark: str) -> None:
         self._copies[name, mark] = self._cluster.machines[NodeId(name)].disk.copy()
 
+    def copy_of(self, name: str, mark: str) -> Disk:
+        return self._copies[name, mark].copy()
+
     def rollback(self, name: str, mark: str) -> None:
-        self._give(name, self._copies[name, mark].copy())
+        self._give(name, self.copy_of(name, mark))
 
     def corrupt(self, name: str) -> None:
         node = self._cluster.machines[NodeId(name)].node

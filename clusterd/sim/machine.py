@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clusterd.consensus import Persist
+from clusterd.membership.runs import Caller, Welcome
 from clusterd.model.disk import DiskState
 from clusterd.model.ids import Incarnation, NodeId
 from clusterd.model.records import ResourceTypeRecord
@@ -31,9 +32,13 @@ GOODBYE_MS = 20
 class Machine:
     """A node of a simulated cluster: what survives a restart of its daemon, and what runs now."""
 
-    def __init__(self, cluster: "SimCluster", name: NodeId, disk: Disk, rng: random.Random) -> None:
+    def __init__(
+        self, cluster: "SimCluster", name: NodeId, disk: Disk, rng: random.Random, place: NodeId | None = None
+    ) -> None:
+        """`place`: what a second machine is called that is the same node."""
         self.cluster = cluster
         self.name = name
+        self.place = place or name
         self.disk = disk
         self.rng = rng
         self.node: Node | None = None
@@ -67,7 +72,7 @@ class Machine:
 
     @property
     def run_id(self) -> str:
-        return f"{self.name}-run{self.run_number}"
+        return f"{self.place}-run{self.run_number}"
 
     @property
     def is_up(self) -> bool:
@@ -90,7 +95,7 @@ class Machine:
         self.node = None
         self.is_daemon_frozen, self._kept, self._waiting = False, [], []
         self._tick_at_ms = None
-        self.cluster.network.node_gone(self.name)
+        self.cluster.network.node_gone(self.place)
 
     def kill_guard(self) -> None:
         """The hosts and workloads go with it. What ran is named as ended by the next guard of this machine."""
@@ -158,7 +163,7 @@ class Machine:
 
     def _start_daemon(self) -> None:
         self.daemon_number += 1
-        identity = NodeIdentity("sim", self.name, f"{self.name}-d{self.daemon_number}", self.run_id)
+        identity = NodeIdentity("sim", self.name, f"{self.place}-d{self.daemon_number}", self.run_id)
         self.node = Node(
             identity,
             self.disk.restored(),
@@ -171,7 +176,7 @@ class Machine:
         self._writing_node = self.node
         self._tick_at_ms = None
         self._tell_time()
-        self.cluster.network.node_started(self.name)
+        self.cluster.network.node_started(self.place)
         self._guard_up()
 
     def _guard_up(self) -> None:
@@ -186,6 +191,21 @@ class Machine:
 
     def _incarnation_ended(self, ended: Incarnation, because: str, successor: Incarnation) -> None:
         self.feed(happened.IncarnationEnded(ended, because, successor))
+
+    # ---- who says hello ----
+
+    def lets_in(self, caller: "Machine") -> bool:
+        """Whether `caller` is taken for the node that it says it is; it is told when it is not."""
+        node, presence = self.node, caller.node.presence if caller.node is not None else None
+        if node is None or presence is None:
+            return False
+        hello = Caller(presence.identity.daemon_run, presence.incarnation, tuple(presence.ended), caller.place)
+        is_let_in = node.doubles.welcome(caller.name, hello, self.clock_ms()) is Welcome.YES
+        rival = node.doubles.rival_of(caller.name, hello)
+        self.feed(happened.RunCalled(caller.name, hello))
+        if not is_let_in:
+            caller.feed(happened.RunRefused(self.name, rival))
+        return is_let_in
 
     # ---- events in, effects out ----
 
@@ -230,11 +250,11 @@ class Machine:
         match effect:
             case do.Send():
                 self.cluster.disk_judge.sent(self.name, effect.envelope, self.disk)
-                self.cluster.network.send(self.name, effect.link, effect.envelope)
+                self.cluster.network.send(self.place, effect.link, effect.envelope)
             case do.SendDatagram():
-                self.cluster.network.send_datagram(self.name, effect.peer, effect.body)
+                self.cluster.network.send_datagram(self.place, effect.peer, effect.body)
             case do.KnowMembers():
-                self.cluster.network.members[self.name] = effect.nodes
+                self.cluster.network.members[self.place] = effect.nodes
             case do.Write():
                 self._write(effect.persist)
             case do.Mark():
@@ -253,7 +273,7 @@ class Machine:
             case do.AskFence():
                 self.cluster.ask_fence(self, effect.wish)
             case do.Noted():
-                self.cluster.noted(self.name, effect.note)
+                self.cluster.noted(self.place, effect.note)
             case do.CommitDone():
                 self.cluster.commit_done(self.name, effect)
             case do.ReadDone():
@@ -276,7 +296,7 @@ class Machine:
 
     def _write(self, persist: Persist) -> None:
         """Writes are made in order; one that is under way when the daemon is killed may or may not be durable."""
-        took_us = int(self.rng.uniform(*DISK_MS) * 1000) + self.cluster.disks.slow_us(self.name)
+        took_us = int(self.rng.uniform(*DISK_MS) * 1000) + self.cluster.disks.slow_us(self.place)
         self._writes.append((self.node, self.disk, persist, took_us))
         if len(self._writes) == 1:
             self._next_write()
@@ -287,8 +307,8 @@ class Machine:
 
     def _written(self) -> None:
         node, disk, persist, _ = self._writes[0]
-        is_living, is_full = self.node is node, self.cluster.disks.is_full(self.name)
-        if is_living and self.cluster.disks.is_broken(self.name):
+        is_living, is_full = self.node is node, self.cluster.disks.is_full(self.place)
+        if is_living and self.cluster.disks.is_broken(self.place):
             self._disk_failed(node)
             return
         if is_living and is_full:
@@ -342,7 +362,7 @@ class Machine:
         incarnation = guard.incarnation
         host = SimHost(
             name,
-            self.name,
+            self.place,
             incarnation,
             self.cluster.timeline,
             self.cluster.ledger,

@@ -58,7 +58,9 @@ class Network:
         deliver: Callable[[NodeId, happened.Event], None],
         is_up: Callable[[NodeId], bool],
         names: tuple[NodeId, ...],
+        is_let_in: Callable[[NodeId, NodeId], bool],
     ) -> None:
+        """`is_let_in`: whether the first, which says hello to the second, is taken for the node that it says it is."""
         self.dials = NetworkDials()
         self.members: dict[NodeId, Collection[NodeId]] = {}
         """Whose datagrams each node takes."""
@@ -70,6 +72,11 @@ class Network:
         self._deliver = deliver
         self._is_up = is_up
         self._names = names
+        self._is_let_in = is_let_in
+        self.copies: dict[NodeId, NodeId] = {}
+        """Machines that are a node which is elsewhere already, by names of their own."""
+        self._streams: dict[tuple[NodeId, NodeId], NodeId] = {}
+        """With which machine each has its stream to a node; by default the one of that name."""
         self._arrived_us: dict[tuple[NodeId, NodeId], int] = {}
         self._broken_us: dict[NodeId, int] = {}
         self._agreed: set[frozenset[NodeId]] = set()
@@ -96,12 +103,26 @@ class Network:
 
     # ---- messages ----
 
+    def _name(self, machine: NodeId) -> NodeId:
+        return self.copies.get(machine, machine)
+
+    def _other_end(self, source: NodeId, node: NodeId) -> NodeId | None:
+        """The machine to which `source` has a stream for that node; None: that one has its stream with another."""
+        target = self._streams.get((source, node), node)
+        name = self._name(source)
+        return target if self._streams.get((target, name), name) == source else None
+
     def send(self, source: NodeId, link: NodeId, envelope: Envelope) -> None:
+        target = self._other_end(source, link)
+        if target is not None:
+            self._send(source, target, envelope)
+
+    def _send(self, source: NodeId, link: NodeId, envelope: Envelope) -> None:
         self.messages += 1
         if self.is_cut(source, link, Way.STREAM) or self._rng.random() < self.dials.lost_share:
             return
         copy = Envelope.FromString(envelope.SerializeToString()) if self._rng.random() < 0.01 else envelope
-        event = happened.Received(source, copy)
+        event = happened.Received(self._name(source), copy)
         delay_ms = self._rng.uniform(*self.dials.delay_ms) + self._resent_ms()
         self._arrive(source, link, event, delay_ms, is_ordered=True)
         if self._rng.random() < self.dials.doubled_share:
@@ -109,15 +130,21 @@ class Network:
         if self._rng.random() < self.dials.replayed_share:
             self._arrive(source, link, event, self._rng.uniform(0, self.dials.replay_ms))
 
-    def send_datagram(self, source: NodeId, peer: NodeId, body: bytes) -> None:
+    def send_datagram(self, source: NodeId, node: NodeId, body: bytes) -> None:
         """Nobody takes one from a node that is no member, nor before the two have agreed on keys, nor a second time."""
+        peer = self._other_end(source, node)
+        if peer is not None:
+            self._send_datagram(source, peer, body)
+
+    def _send_datagram(self, source: NodeId, peer: NodeId, body: bytes) -> None:
         if not self.dials.has_datagrams or frozenset((source, peer)) not in self._agreed:
             return
         self.messages += 1
         is_lost = self._datagram_rng.random() < max(self.dials.packet_loss, self.dials.lost_share)
-        if is_lost or self.is_cut(source, peer, Way.DATAGRAM) or source not in self.members.get(peer, ()):
+        name = self._name(source)
+        if is_lost or self.is_cut(source, peer, Way.DATAGRAM) or name not in self.members.get(peer, ()):
             return
-        event = happened.DatagramReceived(source, Heartbeat.FromString(body))
+        event = happened.DatagramReceived(name, Heartbeat.FromString(body))
 
         def arrive() -> None:
             # Keys belong to a pair of runs: what an earlier run sent is nobody's word.
@@ -137,16 +164,18 @@ class Network:
     # ---- links ----
 
     def node_started(self, name: NodeId) -> None:
-        for peer in self._names:
-            if peer != name and self._is_up(peer):
+        for peer in (*self._names, *self.copies):
+            if self._name(peer) != self._name(name) and self._is_up(peer):
                 self._timeline.after_ms(self._rng.uniform(1, RECONNECT_MS), partial(self._open, name, peer))
 
     def node_gone(self, name: NodeId) -> None:
         self._broken_us[name] = self._timeline.now_us + BREAK_HEARD_MS * 1000
         self._agreed = {pair for pair in self._agreed if name not in pair}
-        for peer in self._names:
-            if peer != name and not self.is_cut(name, peer, Way.STREAM):
-                self._timeline.after_ms(BREAK_HEARD_MS, partial(self._deliver, peer, happened.LinkBroken(name)))
+        node = self._name(name)
+        for peer in (*self._names, *self.copies):
+            has_stream = self._streams.get((peer, node), node) == name
+            if self._name(peer) != node and has_stream and not self.is_cut(name, peer, Way.STREAM):
+                self._timeline.after_ms(BREAK_HEARD_MS, partial(self._deliver, peer, happened.LinkBroken(node)))
 
     def _open(self, one: NodeId, other: NodeId) -> None:
         """Only when both have heard that the link before it broke: nobody takes that for the end of this one."""
@@ -154,9 +183,25 @@ class Network:
         if broken_us >= self._timeline.now_us:
             self._timeline.at(broken_us + 1, partial(self._open, one, other))
         elif self._is_up(one) and self._is_up(other):
+            # Each says hello, whatever the other thinks of it.
+            is_let_in, lets_in = self._is_let_in(one, other), self._is_let_in(other, one)
+            if not (is_let_in and lets_in):
+                self._timeline.after_ms(self._rng.uniform(1, RECONNECT_MS), partial(self._open, one, other))
+                return
             self._agreed.add(frozenset((one, other)))
-            self._deliver(one, happened.LinkOpened(other))
-            self._deliver(other, happened.LinkOpened(one))
+            for each, peer in ((one, other), (other, one)):
+                self._take_place(each, self._name(peer), peer)
+            self._deliver(one, happened.LinkOpened(self._name(other)))
+            self._deliver(other, happened.LinkOpened(self._name(one)))
+
+    def _take_place(self, machine: NodeId, node: NodeId, peer: NodeId) -> None:
+        """The stream of `machine` to `node` is with `peer` from now on; who had it before tries to get it back."""
+        before = self._streams.get((machine, node), node)
+        self._streams[machine, node] = peer
+        if before != peer and self._is_up(before):
+            self._agreed.discard(frozenset((machine, before)))
+            self._deliver(before, happened.LinkBroken(self._name(machine)))
+            self._timeline.after_ms(RECONNECT_MS, partial(self._open, before, machine))
 
     def _replace(self, one: NodeId, other: NodeId, replaced: int) -> None:
         pair = frozenset((one, other))

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from clusterd.model.durations import parse_duration
 from clusterd.model.records import Properties
 from clusterd.model.states import MembershipState
+from clusterd.sim.cloning import Cloning, clone_claim
 from clusterd.sim.cluster import SimCluster, SimSettings
 from clusterd.sim.forgetting import Forgetting, memory_claim
 from clusterd.sim.host import Dials
@@ -35,6 +36,7 @@ _TOLD = frozenset(
     {
         "lease.gained", "lease.lost", "incarnation.ended", "guard.lost", "host.hung", "host.ended", "quorum.lost",
         "quorum.gained", "node.suspected", "leader.elected", "leader.gives-way", "stale.refused", "disk.filled",
+        "run.refused",
     }
 )  # fmt: skip
 _RESOURCE = re.compile(r"(?P<name>[\w-]+)(?:\((?P<depends>[^)]*)\))?")
@@ -85,6 +87,7 @@ class _Teller:
         self._wishes: Wishes | None = None
         self._mishaps: Mishaps | None = None
         self._forgetting: Forgetting | None = None
+        self._cloning: Cloning | None = None
 
     @property
     def is_started(self) -> bool:
@@ -105,6 +108,7 @@ class _Teller:
             )
             self._cluster, self._wishes, self._mishaps = cluster, Wishes(cluster), Mishaps(cluster)
             self._forgetting = Forgetting(cluster)
+            self._cloning = Cloning(cluster, self._forgetting.copy_of)
             cluster.start()
             if not cluster.run_until(self._is_settled):
                 raise ScenarioFailed("the cluster did not come up")
@@ -139,6 +143,8 @@ class _Teller:
             command = self._mishaps.find(word)
         if command is None and self._forgetting is not None:
             command, rest = self._forgetting.find(word), [self._node(each) for each in rest]
+        if command is None and self._cloning is not None:
+            command = self._cloning.find(word)
         if command is None:
             raise ScenarioFailed(f"there is no command {word}")
         command(*rest)
@@ -182,7 +188,12 @@ class _Teller:
 
     def _claim(self, words: tuple[str, ...]) -> Callable[[], bool]:
         cluster = self.cluster
-        found = claim(cluster, words) or resource_claim(cluster, words) or memory_claim(cluster, words)
+        found = (
+            claim(cluster, words)
+            or resource_claim(cluster, words)
+            or memory_claim(cluster, words)
+            or clone_claim(cluster, words)
+        )
         if found is not None:
             return found
         match words:

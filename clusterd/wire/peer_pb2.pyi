@@ -95,12 +95,25 @@ class Hello(_message.Message):
     DAEMON_RUN_FIELD_NUMBER: _builtins.int
     PROTOCOL_VERSION_FIELD_NUMBER: _builtins.int
     INTRODUCTION_FIELD_NUMBER: _builtins.int
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    ENDED_INCARNATIONS_FIELD_NUMBER: _builtins.int
+    RIVAL_FIELD_NUMBER: _builtins.int
     cluster_id: _builtins.str
     daemon_run: _builtins.str
     protocol_version: _builtins.int
+    incarnation: _builtins.str
+    """of the sender's guard, which outlives its daemon; empty: no guard yet"""
     @_builtins.property
     def introduction(self) -> Global___Introduction:
         """absent: a version that speaks over streams only"""
+
+    @_builtins.property
+    def ended_incarnations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """proven ended by that guard"""
+
+    @_builtins.property
+    def rival(self) -> Global___Rival:
+        """absent: the receiver is welcome"""
 
     def __init__(
         self,
@@ -109,14 +122,46 @@ class Hello(_message.Message):
         daemon_run: _builtins.str = ...,
         protocol_version: _builtins.int = ...,
         introduction: Global___Introduction | None = ...,
+        incarnation: _builtins.str = ...,
+        ended_incarnations: _abc.Iterable[_builtins.str] | None = ...,
+        rival: Global___Rival | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["introduction", b"introduction"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["introduction", b"introduction", "rival", b"rival"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster_id", b"cluster_id", "daemon_run", b"daemon_run", "introduction", b"introduction", "protocol_version", b"protocol_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster_id", b"cluster_id", "daemon_run", b"daemon_run", "ended_incarnations", b"ended_incarnations", "incarnation", b"incarnation", "introduction", b"introduction", "protocol_version", b"protocol_version", "rival", b"rival"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Hello: _TypeAlias = Hello  # noqa: Y015
+
+@_typing.final
+class Rival(_message.Message):
+    """"Another daemon speaks as you": the receiver's node is there twice, or its run before was heard a moment ago."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DAEMON_RUN_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    IS_ALIVE_FIELD_NUMBER: _builtins.int
+    daemon_run: _builtins.str
+    address: _builtins.str
+    """where it speaks from"""
+    is_alive: _builtins.bool
+    """proven: it answered what was sent after the receiver's first hello"""
+    def __init__(
+        self,
+        *,
+        daemon_run: _builtins.str = ...,
+        address: _builtins.str = ...,
+        is_alive: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "daemon_run", b"daemon_run", "is_alive", b"is_alive"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Rival: _TypeAlias = Rival  # noqa: Y015
 
 @_typing.final
 class Introduction(_message.Message):

@@ -9,13 +9,17 @@ from dataclasses import dataclass, field
 import grpc.aio
 import pytest
 
-from clusterd.adapters import peers_pb2_grpc
+from clusterd.adapters import introductions, peers_pb2_grpc
+from clusterd.adapters.acquaintances import Acquaintances
 from clusterd.adapters.certificates import Credentials, create_authority, issue_node
+from clusterd.adapters.introductions import Introducer, NotIntroduced
 from clusterd.adapters.link_cuts import LinkCuts
 from clusterd.adapters.pair_keys import Purpose
-from clusterd.adapters.peer_links import PeerEvents, PeerIdentity, PeerLinks
+from clusterd.adapters.peer_links import PeerLinks
+from clusterd.adapters.peers import PeerEvents, PeerIdentity
+from clusterd.membership.runs import Caller, Rival
 from clusterd.model.events import Note
-from clusterd.model.ids import NodeId
+from clusterd.model.ids import Incarnation, NodeId
 from clusterd.wire.consensus_pb2 import ConsensusMessage
 from clusterd.wire.peer_pb2 import ConsensusBatch, Envelope, Heartbeat, Hello, Sealed
 
@@ -31,6 +35,10 @@ class Heard:
     received: list[tuple[NodeId, Envelope]] = field(default_factory=list)
     datagrams: list[tuple[NodeId, Heartbeat]] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    calls: list[tuple[NodeId, Caller]] = field(default_factory=list)
+    refusals: list[tuple[NodeId, Rival]] = field(default_factory=list)
+    taken_for: Rival | None = None
+    """Which run the core takes for the peer; None: whichever says hello."""
     on_receive: Callable[[NodeId, Envelope], None] = lambda link, envelope: None
 
     def receive(self, link: NodeId, envelope: Envelope) -> None:
@@ -45,7 +53,14 @@ class Heard:
             self.receive,
             lambda *each: self.datagrams.append(each),
             self.notes.append,
+            self.call,
+            lambda *each: self.refusals.append(each),
+            lambda: (Incarnation("i1"), (Incarnation("i0"),)),
         )
+
+    def call(self, peer: NodeId, caller: Caller) -> Rival | None:
+        self.calls.append((peer, caller))
+        return None if self.taken_for is None or caller.daemon_run == self.taken_for.daemon_run else self.taken_for
 
 
 @asynccontextmanager
@@ -314,18 +329,50 @@ async def test_a_second_stream_of_the_same_run_takes_the_place_of_the_first() ->
         await asyncio.gather(again, return_exceptions=True)
 
 
-async def test_a_stream_of_an_earlier_run_is_refused() -> None:
-    ports, two = free_ports("n1", "n2"), Heard()
-    async with links("n2", ports, two):
-        for run in ("first", "second"):
-            async with links("n1", ports, Heard(), run=run):
-                await until(lambda: two.opened)
-            await until(lambda: two.broken)
-            two.opened.clear()
-            two.broken.clear()
-        async with links("n1", ports, Heard(), run="first"):
-            await until(lambda: two.notes)
-    assert "was followed by run second" in str(two.notes[0].get("because")) and two.opened == []
+@pytest.mark.parametrize(("here", "there"), [("n2", "n1"), ("n1", "n2")])
+async def test_a_run_that_the_core_does_not_take_for_the_peer_is_refused_and_told(here: str, there: str) -> None:
+    """Whichever side dials. The stream of the one that is there goes on."""
+    ports, heard, peer = (
+        free_ports(here, there),
+        Heard(taken_for=Rival("first", "10.0.0.7", is_alive=True)),
+        NodeId(there),
+    )
+    async with links(here, ports, heard) as mine, links(there, ports, Heard(), run="first"):
+        await until(lambda: heard.opened)
+        copied, copy = {**ports, there: free_ports(there)[there]}, Heard()
+        async with links(there, copied, copy, run="second"):
+            if here < there:  # this side dials: the address leads to the copy now
+                mine._addresses[peer] = f"127.0.0.1:{copied[there]}"
+                mine._streams[peer].ended.set()
+            await until(lambda: copy.refusals)
+        assert copy.refusals[0] == (here, heard.taken_for)
+        assert "second" in [each.daemon_run for _, each in heard.calls]
+        if here > there:
+            assert heard.broken == [] and len(heard.opened) == 1 and copy.opened == []
+    assert heard.calls[0][1].incarnation == "i1" and heard.calls[0][1].ended == ("i0",)
+
+
+def test_an_introduction_through_another_node_displaces_nobody_who_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    credentials = issue_node(AUTHORITY, "n1")
+
+    def introducer(node: str, run: str) -> Introducer:
+        own = credentials if node == "n1" else issue_node(AUTHORITY, node)
+        return Introducer(cluster="t", cluster_id="c1", node=NodeId(node), daemon_run=run, credentials=own)
+
+    asked: list[tuple[NodeId, str]] = []
+
+    def is_let_in(peer: NodeId, run: str) -> bool:
+        asked.append((peer, run))
+        return False
+
+    first = introducer("n1", "first")
+    monkeypatch.setattr(introductions.time, "time_ns", lambda: (first.own.started_wall_ms + 1) * 1_000_000)
+    third = Acquaintances(introducer("n3", "here"), [NodeId("n1")], is_let_in)
+    assert third.meet(NodeId("n1"), first.own, by_own_stream=True) and not asked
+    with pytest.raises(NotIntroduced, match="another run of it is heard"):
+        third.meet(NodeId("n1"), introducer("n1", "second").own, by_own_stream=False)
+    assert asked == [("n1", "second")]
+    assert not third.meet(NodeId("n1"), first.own, by_own_stream=True), "its keys are there still"
 
 
 class EndingStream:
@@ -352,7 +399,7 @@ async def test_a_break_is_told_whenever_the_call_is_cancelled(steps: int) -> Non
     ports, heard = free_ports("n1", "n2"), Heard()
     async with links("n2", ports, heard) as second:
         stream = EndingStream()
-        served = asyncio.create_task(second._serve_stream(NodeId("n1"), stream))
+        served = asyncio.create_task(second._serve_stream(NodeId("n1"), stream, "127.0.0.1"))
         await until(lambda: heard.opened == ["n1"])
         stream.ended.set()
         for _ in range(steps):
