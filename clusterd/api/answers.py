@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from clusterd.api import configuration_views, explain, finding, group_views, views
+from clusterd.api.availability import availability_view
 from clusterd.api.node_views import node_view
-from clusterd.api.observed import observe_groups
+from clusterd.api.observed import ObservedGroup, observe_groups
 from clusterd.api.port import NodeStatus
 from clusterd.api.type_views import not_loaded_view, resource_types_view
 from clusterd.database import DatabaseView
@@ -61,13 +62,20 @@ def node(view: DatabaseView, status: NodeStatus, name: str) -> dict[str, Any]:
 
 def groups(view: DatabaseView, status: NodeStatus, _: str) -> dict[str, Any]:
     found = observe_groups(view, is_quorate=status.is_quorate, unheard=status.unheard)
-    return views.document(view, status, groups=[group_views.group_view(view, status, each) for each in found])
+    return views.document(view, status, groups=[_group_shown(view, status, each) for each in found])
 
 
 def group(view: DatabaseView, status: NodeStatus, name: str) -> dict[str, Any]:
     found = finding.observe(view, status, name)
     parts = configuration_views.group_parts(view, found.record.name)
-    return views.document(view, status, groups=[{**group_views.group_view(view, status, found), **parts}])
+    return views.document(view, status, groups=[{**_group_shown(view, status, found), **parts}])
+
+
+def _group_shown(view: DatabaseView, status: NodeStatus, group: ObservedGroup) -> dict[str, Any]:
+    return {
+        **group_views.group_view(view, status, group),
+        "availability": availability_view(view, status, group.record),
+    }
 
 
 def resources(view: DatabaseView, status: NodeStatus, _: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from clusterd.cli.moves import add_move
 from clusterd.cli.output import ago_text, paint, plain, table
 from clusterd.cli.properties import change, changing, settings_lines, with_properties
 from clusterd.cli.session import carry_out, client_of, show
-from clusterd.cli.standing import group_standing_lines, words_text
+from clusterd.cli.standing import availability_line, group_standing_lines, words_text
 from clusterd.cli.values import names_of, properties_of
 from clusterd.cli.verbs import add_verb
 from clusterd.cli.verifying import verify
@@ -76,6 +76,7 @@ def _show_lines(found: Mapping[str, Any]) -> list[str]:
         f"owner {each['owner'] or 'none'}, generation {each['generation']}, revision {each['revision']}",
         f"why: {plain(each['because'])}",
         *group_standing_lines(each),
+        availability_line(each.get("availability")),
         *([f"guarantee: {plain(each['guarantee']['text'])}"] if each["guarantee"]["disks"] else []),
     ]
     if each["preferred_owners"]:

@@ -1,9 +1,11 @@
 """How is what stands beside a state shown: pauses, drains, maintenance, moves, and what comes next? I/O."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from clusterd.cli.output import ago_text, clock_text, plain, state_text
+from clusterd.model.counts import counted
 from clusterd.model.durations import rough_text
 
 OVERDUE_MIN_MS = 1000
@@ -46,6 +48,20 @@ def group_standing_lines(each: Mapping[str, Any]) -> list[str]:
     if each["next_action"]:
         lines.append(f"next: {next_text(each['next_action'])}")
     return lines + maintenance_lines(each["maintenance"])
+
+
+def availability_line(told: Mapping[str, Any] | None) -> str:
+    """How long it was online of the time that it should have been, since when, and how often it was not."""
+    if told is None:
+        return "availability: not known: it was not online yet since that is measured"
+    if told["ratio"] is None:
+        return f"availability: it was wanted for no time yet since {told['measured_since']}"
+    outages = counted(told["outages"], "outage")
+    longest = f", the longest {rough_text(told['longest_outage_ms'])}" if told["outages"] else ""
+    now = " (one lasts now)" if told["state"] == "outage" else ""
+    share = math.floor(told["ratio"] * 100_000) / 1000  # 99.9996 % is not 100 %
+    times = f"{rough_text(told['online_ms'])} of {rough_text(told['expected_ms'])}"
+    return f"availability: {share:.3f} % ({times}) since {told['measured_since']}: {outages}{longest}{now}"
 
 
 def resource_standing_lines(each: Mapping[str, Any]) -> list[str]:

@@ -6,6 +6,7 @@ from clusterd.database.guards import guards_of
 from clusterd.database.timeline import Signature, folded, is_foldable, said_again, signature_of
 from clusterd.database.view import PREFIX_OF_RECORD, DatabaseView
 from clusterd.model import codec, keys
+from clusterd.model.availability import AvailabilityRecord
 from clusterd.model.disk import DiskRecord
 from clusterd.model.drains import DrainRecord
 from clusterd.model.errors import invariant
@@ -74,6 +75,8 @@ def key_for(record: Record) -> str:
             return keys.facts(record.node)
         case RequestRecord():
             return keys.request(record.id)
+        case AvailabilityRecord():
+            return keys.availability(record.group)
         case DiskRecord():
             return keys.disk(record.node)
         case EventRecord():

@@ -10,6 +10,7 @@ from typing import TypeVar, cast
 from clusterd.database.store import Database
 from clusterd.database.timeline import Timeline
 from clusterd.model import codec, keys
+from clusterd.model.availability import AvailabilityRecord
 from clusterd.model.disk import DiskRecord
 from clusterd.model.drains import DrainRecord
 from clusterd.model.ids import key_of
@@ -180,6 +181,10 @@ class DatabaseView:
 
     def facts(self, node_name: str) -> NodeFactsRecord | None:
         return self.get(NodeFactsRecord, keys.facts(node_name))
+
+    def availability(self, group_name: str) -> AvailabilityRecord | None:
+        """What was measured of the group, or of an earlier one of its name; None: it was never online."""
+        return self.get(AvailabilityRecord, keys.availability(group_name))
 
     def disk(self, node_name: str) -> DiskRecord | None:
         """What the cluster was told of a node's disk last; None: it never was anything but well."""

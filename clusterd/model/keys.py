@@ -3,6 +3,7 @@
 Names are folded (`ids.key_of`), so a key exists once for every name that people would call the same.
 """
 
+from clusterd.model.availability import AvailabilityRecord
 from clusterd.model.disk import DiskRecord
 from clusterd.model.drains import DrainRecord
 from clusterd.model.ids import key_of
@@ -50,6 +51,7 @@ DRAIN = "drain/"
 FORMATION = "formation"
 FACTS = "facts/"
 DISK = "disk/"
+AVAILABILITY = "availability/"
 GUARD = "guard/"
 GUARD_PLACEMENT = GUARD + "placement"
 """Put with every placement of a group that shares a limit or a rule with others."""
@@ -79,6 +81,7 @@ RECORD_OF_PREFIX: dict[str, type[Record]] = {
     FORMATION: FormationRecord,
     FACTS: NodeFactsRecord,
     DISK: DiskRecord,
+    AVAILABILITY: AvailabilityRecord,
     GUARD: GuardRecord,
     EVENT: EventRecord,
     REQUEST: RequestRecord,
@@ -165,6 +168,10 @@ def request(request_id: str) -> str:
 
 def disk(node_name: str) -> str:
     return DISK + key_of(node_name)
+
+
+def availability(group_name: str) -> str:
+    return AVAILABILITY + key_of(group_name)
 
 
 def event(revision: int, number: int) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from clusterd.model.availability import AvailabilityRecord
 from clusterd.model.disk import DiskRecord
 from clusterd.model.drains import DrainRecord
 from clusterd.model.ids import GroupId, Incarnation, NodeId, ResourceId
@@ -479,6 +480,7 @@ Record: TypeAlias = (
     | StorageFenceEntry
     | NodeFactsRecord
     | DiskRecord
+    | AvailabilityRecord
     | ResourceTypeRecord
     | EventRecord
     | RequestRecord

@@ -23,6 +23,7 @@ from clusterd.node.digests import Verdict
 from clusterd.node.effects import AskFence
 from clusterd.node.events import FenceAnswered
 from clusterd.node.handing_over import GivingWay
+from clusterd.node.measuring import Measuring
 from clusterd.node.proposals import ForLeader
 from clusterd.node.reading import LEADER_CONTEXT
 from clusterd.wire.records_pb2 import TransactionResult
@@ -56,6 +57,7 @@ class Leading:
         self._memory = Memory()
         self._giving_way = GivingWay(node)
         self._alarms = Alarms(node)
+        self._measuring = Measuring(node)
         self._hour = -1
         self._balance_at_ms: int | None = None
         self._was_leading = False
@@ -77,17 +79,25 @@ class Leading:
             self._balance_at_ms = now_ms + BALANCE_AFTER_JOIN_MS
         if is_restored or any(key.startswith(_EVERYTHING) for key in changed):
             self._is_all_dirty = True
+            self._measuring.everything_changed()
             return
+        groups = self._groups_of(changed)
+        self._dirty |= groups
+        self._measuring.changed(groups)
+
+    def _groups_of(self, changed: Collection[str]) -> set[GroupId]:
+        groups: set[GroupId] = set()
         for key in changed:
             prefix = keys.prefix_of(key)
             if prefix in (keys.GROUP, keys.ASSIGNMENT, keys.REPORT, keys.MIGRATION, *_FENCED):
-                self._dirty.add(GroupId(key.removeprefix(prefix)))
+                groups.add(GroupId(key.removeprefix(prefix)))
             elif prefix == keys.RESOURCE:
                 record = self._node.replica.view.get(ResourceRecord, key)
                 if record is None:
                     self._is_all_dirty = True
                 else:
-                    self._dirty.add(GroupId(key_of(record.group)))
+                    groups.add(GroupId(key_of(record.group)))
+        return groups
 
     def settled(self, number: int, result: TransactionResult | None, refused: str, now_ms: int) -> None:
         """A proposal's outcome is known: its subjects are looked at again. `result` None: it was not even taken.
@@ -150,6 +160,10 @@ class Leading:
             self._configuration = (configuration.index, configuration.term)
             self._configuration_learned_ms = now_ms
         if not raft.is_leader_ready:
+            if self._was_leading:
+                self._measuring.forget()
+            elif raft.leader is not None and raft.leader != self._node.me:
+                self._measuring.led(now_ms)
             self._was_leading = False
             self._memory.in_flight.clear()
             self._read_asked_ms = None
@@ -160,9 +174,11 @@ class Leading:
             self._leading_since_ms = now_ms
             self._balance_at_ms = now_ms + BALANCE_AGAIN_MS
             self._node.presence.promises.clear()
+            self._measuring.began_to_lead(now_ms)
         self._look_after_flights(now_ms)
         if raft.ready_learners != self._ready_learners:
             self._ready_learners, self.is_due = raft.ready_learners, True
+        self._measure(now_ms)
         if not self.is_due and (self.next_look_ms is None or now_ms < self.next_look_ms):
             return False
         self.is_due = False
@@ -179,6 +195,22 @@ class Leading:
         if self._node.digests.verdict is Verdict.SPLIT:
             return False  # what is decided from a state that may be wrong may be wrong
         return self._decide(now_ms)
+
+    def _measure(self, now_ms: int) -> None:
+        if self._can_measure and self._measuring.is_due(now_ms):
+            self._measuring.look(now_ms)
+
+    @property
+    def _can_measure(self) -> bool:
+        """What cannot be written, or rests on a state that may be wrong, is noticed later."""
+        takes_proposals = self._node.replica.raft.takes_proposals
+        return self._was_leading and takes_proposals and self._node.digests.verdict is not Verdict.SPLIT
+
+    @property
+    def next_deadline_ms(self) -> int | None:
+        """When to think again although nothing happened."""
+        times = (self.next_look_ms, self._measuring.next_look_ms if self._can_measure else None)
+        return min((each for each in times if each is not None), default=None)
 
     def _mend_voters(self, now_ms: int) -> None:
         """A voter that lost its data becomes a learner, and a voter again once it has caught up. One change at a time."""

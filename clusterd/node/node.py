@@ -138,7 +138,7 @@ class Node:
             self.reads.next_deadline_ms(),
             self.owning.next_look_ms,
             self.owning.lease_ends_ms(),
-            self.leading.next_look_ms,
+            self.leading.next_deadline_ms,
         ]
         return min(each for each in times if each is not None)
 

@@ -1179,6 +1179,63 @@ class GroupSetStateRecord(_message.Message):
 Global___GroupSetStateRecord: _TypeAlias = GroupSetStateRecord  # noqa: Y015
 
 @_typing.final
+class AvailabilityRecord(_message.Message):
+    """How long a group was online, of the time that it should have been, up to `since`; and what it is since then."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_FIELD_NUMBER: _builtins.int
+    GROUP_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    SINCE_CLUSTER_MS_FIELD_NUMBER: _builtins.int
+    SINCE_WALL_MS_FIELD_NUMBER: _builtins.int
+    BEGAN_WALL_MS_FIELD_NUMBER: _builtins.int
+    FORMATION_FIELD_NUMBER: _builtins.int
+    STOOD_STILL_MS_FIELD_NUMBER: _builtins.int
+    ONLINE_MS_FIELD_NUMBER: _builtins.int
+    OUTAGE_MS_FIELD_NUMBER: _builtins.int
+    OUTAGES_FIELD_NUMBER: _builtins.int
+    LONGEST_MS_FIELD_NUMBER: _builtins.int
+    LONGEST_WALL_MS_FIELD_NUMBER: _builtins.int
+    group: _builtins.str
+    group_id: _builtins.str
+    state: _builtins.str
+    since_cluster_ms: _builtins.int
+    since_wall_ms: _builtins.int
+    began_wall_ms: _builtins.int
+    formation: _builtins.int
+    stood_still_ms: _builtins.int
+    online_ms: _builtins.int
+    outage_ms: _builtins.int
+    outages: _builtins.int
+    longest_ms: _builtins.int
+    longest_wall_ms: _builtins.int
+    def __init__(
+        self,
+        *,
+        group: _builtins.str = ...,
+        group_id: _builtins.str = ...,
+        state: _builtins.str = ...,
+        since_cluster_ms: _builtins.int = ...,
+        since_wall_ms: _builtins.int = ...,
+        began_wall_ms: _builtins.int = ...,
+        formation: _builtins.int = ...,
+        stood_still_ms: _builtins.int = ...,
+        online_ms: _builtins.int = ...,
+        outage_ms: _builtins.int = ...,
+        outages: _builtins.int = ...,
+        longest_ms: _builtins.int = ...,
+        longest_wall_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["began_wall_ms", b"began_wall_ms", "formation", b"formation", "group", b"group", "group_id", b"group_id", "longest_ms", b"longest_ms", "longest_wall_ms", b"longest_wall_ms", "online_ms", b"online_ms", "outage_ms", b"outage_ms", "outages", b"outages", "since_cluster_ms", b"since_cluster_ms", "since_wall_ms", b"since_wall_ms", "state", b"state", "stood_still_ms", b"stood_still_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AvailabilityRecord: _TypeAlias = AvailabilityRecord  # noqa: Y015
+
+@_typing.final
 class RestartStamp(_message.Message):
     """---- records: written by owners ----"""
 
