@@ -90,6 +90,20 @@ class GenericScript(ResourceType):
     def is_alive(self, context: Context) -> Health:
         return self._check(context, "is_alive")
 
+    def is_there(self, context: Context) -> str:
+        """Its own is_alive says: yes, where nothing of it was started by a cluster."""
+        if not os.path.exists(_path(context)):
+            return ""
+        finished = self._run(
+            context, "is_alive", min(context.properties["check_timeout"], context.remaining_ms()), is_check=True
+        )
+        if finished.exit is None:
+            raise CannotTell(f"{_path(context)} did not return from is_alive")
+        if finished.exit.status in (NOT_KNOWN_STATUS, *NOT_RUN_STATUSES):
+            raise CannotTell(f"{_path(context)} is_alive {finished.exit}{_said(finished)}")
+        is_yes = finished.exit.is_success or finished.exit.status == context.properties["embedded_failure_status"]
+        return f"{_path(context)} is_alive says yes{_said(finished) if finished.output else ''}" if is_yes else ""
+
     # ---- calling it ----
 
     def _optional(self, context: Context, entry: str) -> None:

@@ -24,6 +24,7 @@ from clusterd.resource_api.secret_values import shown
 from resource_types.background import Background
 from resource_types.listeners import is_listening, listeners_of, owner_text
 from resource_types.notify import NotifySocket
+from resource_types.strays import strays
 from resource_types.systemd_unit import SystemdUnit
 
 POLL_MS = 2
@@ -169,6 +170,14 @@ class GenericService(ResourceType):
         """The host kills the containment; only a unit is to be asked for."""
         if context.properties["unit"]:
             SystemdUnit(context).kill()
+
+    def is_there(self, context: Context) -> str:
+        properties = context.properties
+        if properties["unit"]:
+            return SystemdUnit.runs_here(context)
+        ready = properties["ready"]
+        port = ready.get("tcp") if isinstance(ready, dict) else None
+        return strays([*properties["command"], *properties["startup_parameters"]], port)
 
     def looks_alive(self, context: Context) -> Health:
         if context.properties["unit"]:

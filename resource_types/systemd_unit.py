@@ -37,6 +37,16 @@ class SystemdUnit:
         if self._unit.startswith("-") or "/" in self._unit:
             self._refuse("that is no unit name")
 
+    @classmethod
+    def runs_here(cls, context: Context) -> str:
+        """What there is of it on this node, in words; empty: nothing. Raises CannotTell."""
+        try:
+            unit = cls(context)
+            unit.health()
+        except (NotOnThisNode, ResourceFailed):
+            return ""
+        return f"unit {unit._unit} is active"
+
     def start(self) -> None:
         shown = self._show()
         if shown.get("LoadState") != "loaded":

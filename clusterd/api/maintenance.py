@@ -29,25 +29,23 @@ R = TypeVar("R", ClusterRecord, NodeRecord, GroupRecord, ResourceRecord)
 # ---- asking for it ----
 
 
-def cluster_maintenance(*, is_on: bool, reason: str = "") -> Planner:
-    """Keep hands off everything, or no more."""
-    return _planner(lambda view: view.cluster(), "cluster", is_on=is_on, reason=reason)
+def maintenance(kind: str, name: str, *, is_on: bool, reason: str = "", notes: tuple[str, ...] = ()) -> Planner:
+    """Keep hands off the cluster (`name` is empty), a node with every group on it, a group or a resource; or no more.
+    `notes`: what was found out before, for who asked."""
+    match kind:
+        case "cluster":
+            return _planner(lambda view: view.cluster(), kind, is_on=is_on, reason=reason, notes=notes)
+        case "node":
+            return _planner(lambda view: find_node(view, name), kind, is_on=is_on, reason=reason, notes=notes)
+        case "group":
+            return _planner(lambda view: find_group(view, name), kind, is_on=is_on, reason=reason, notes=notes)
+        case _:
+            return _planner(lambda view: find_resource(view, name), kind, is_on=is_on, reason=reason, notes=notes)
 
 
-def node_maintenance(name: str, *, is_on: bool, reason: str = "") -> Planner:
-    """Keep hands off every group on the node, or no more."""
-    return _planner(lambda view: find_node(view, name), "node", is_on=is_on, reason=reason)
-
-
-def group_maintenance(name: str, *, is_on: bool, reason: str = "") -> Planner:
-    return _planner(lambda view: find_group(view, name), "group", is_on=is_on, reason=reason)
-
-
-def resource_maintenance(name: str, *, is_on: bool, reason: str = "") -> Planner:
-    return _planner(lambda view: find_resource(view, name), "resource", is_on=is_on, reason=reason)
-
-
-def _planner(find: Callable[[DatabaseView], R], kind: str, *, is_on: bool, reason: str) -> Planner:
+def _planner(
+    find: Callable[[DatabaseView], R], kind: str, *, is_on: bool, reason: str, notes: tuple[str, ...]
+) -> Planner:
     def plan(view: DatabaseView, asked: Asked) -> Plan:
         record = find(view)
         what = "the cluster" if kind == "cluster" else f"{kind} {record.name}"
@@ -66,6 +64,7 @@ def _planner(find: Callable[[DatabaseView], R], kind: str, *, is_on: bool, reaso
         if covered:
             made.wait_for = []  # hands stay off as long as that lasts
         made.notes += covered
+        made.notes += notes
         return made
 
     return plan

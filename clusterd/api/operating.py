@@ -7,15 +7,17 @@ import msgspec
 from aiohttp import web
 
 from clusterd.api import jobs, maintenance, node_operations, operations
+from clusterd.api.checks import refuse
 from clusterd.api.desk import Desk
 from clusterd.api.finding import find_node
 from clusterd.api.kept_plans import KeptPlans
 from clusterd.api.moves import MoveWish, cancel_move, group_move
-from clusterd.api.mutations import carry_out, changes_of, make_plan
+from clusterd.api.mutations import answered_before, carry_out, changes_of, make_plan
 from clusterd.api.node_operations import DrainWish
 from clusterd.api.planning import answer_change
 from clusterd.api.plans import OPERATOR, Asked, ChangeAsked, Planner, deed
 from clusterd.api.requests import body, change_asked, flag, json_answer, name_in, switch_in, text_in
+from clusterd.api.starting_again import RULE, end_of, runs_already
 from clusterd.api.views import document
 from clusterd.model import keys
 from clusterd.model.errors import BadInput, NoQuorum
@@ -39,21 +41,21 @@ class Operating:
             "/v1/groups/{name}/online": self._plain(operations.group_online),
             "/v1/groups/{name}/offline": self._plain(operations.group_offline),
             "/v1/groups/{name}/move": self._move,
-            "/v1/groups/{name}/maintenance": self._maintenance(maintenance.group_maintenance),
+            "/v1/groups/{name}/maintenance": self._maintenance("group"),
             "/v1/resources/{name}/online": self._plain(operations.resource_online),
             "/v1/resources/{name}/offline": self._plain(operations.resource_offline),
             "/v1/resources/{name}/fail": self._plain(operations.resource_fail),
             "/v1/resources/{name}/restart": self._plain(operations.resource_restart),
             "/v1/resources/{name}/kill": self._plain(operations.resource_kill),
-            "/v1/resources/{name}/maintenance": self._maintenance(maintenance.resource_maintenance),
+            "/v1/resources/{name}/maintenance": self._maintenance("resource"),
             "/v1/nodes/{name}/pause": self._plain(node_operations.node_pause),
             "/v1/nodes/{name}/drain": self._drain,
             "/v1/nodes/{name}/resume": self._resume,
             "/v1/nodes/{name}/clear-quarantine": self._plain(node_operations.node_clear_quarantine),
             "/v1/nodes/{name}/fence": self._fence,
             "/v1/nodes/{name}/stop": self._stop,
-            "/v1/nodes/{name}/maintenance": self._maintenance(maintenance.node_maintenance),
-            "/v1/cluster/maintenance": self._cluster_maintenance,
+            "/v1/nodes/{name}/maintenance": self._maintenance("node"),
+            "/v1/cluster/maintenance": self._maintenance("cluster"),
         }
         return [web.post(path, handler) for path, handler in posts.items()]
 
@@ -163,19 +165,34 @@ class Operating:
 
     # ---- maintenance ----
 
-    def _maintenance(self, make: Callable[..., Planner]) -> Handler:
+    def _maintenance(self, kind: str) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
-            is_on, reason = _maintenance_in(await body(request, ("on", "reason")))
-            return await self._carry_out(request, deed(make, request.match_info["name"], is_on=is_on, reason=reason))
+            given = await body(request, ("on", "reason", "look"))
+            is_on, reason = _maintenance_in(given)
+            name = request.match_info.get("name", "")
+            change = await change_asked(request)
+            notes: tuple[str, ...] = ()
+            if not is_on and given.get("look", True) and not await answered_before(self._port, change):
+                notes = await self._expect_nothing_there(kind, name)
+            wish = deed(maintenance.maintenance, kind, name, is_on=is_on, reason=reason, notes=notes)
+            return await self._carry_out(request, wish)
 
         return handle
 
-    async def _cluster_maintenance(self, request: web.Request) -> web.StreamResponse:
-        is_on, reason = _maintenance_in(await body(request, ("on", "reason")))
-        return await self._carry_out(request, deed(maintenance.cluster_maintenance, is_on=is_on, reason=reason))
+    async def _expect_nothing_there(self, kind: str, name: str) -> tuple[str, ...]:
+        """Raise Refused when what would be started runs somewhere already. Returns of what that is not known."""
+        end = end_of(self._port.view(), kind, name)
+        found = await runs_already(self._port, kind, name)
+        hint = f"stop it there first; or end the maintenance without looking: {end} --no-look"
+        refuse(found.there, "maintenance does not end, for a second copy would start", hint=hint, rule=RULE)
+        return found.unheard
 
 
 def _maintenance_in(given: dict[str, Json]) -> tuple[bool, str]:
+    if not isinstance(given.get("look", True), bool):
+        raise BadInput(
+            "'look' is true or false", hint="false ends a maintenance without asking whether it runs elsewhere"
+        )
     if not isinstance(given.get("on"), bool):
         raise BadInput("'on' is true or false", hint='as in {"on": true, "reason": "new firmware"}')
     reason = text_in(given, "reason") or ""

@@ -14,6 +14,7 @@ from clusterd.adapters.boot_clock import now_ms
 from clusterd.adapters.plain_log import log
 from clusterd.model.ids import name_problem
 from clusterd.reshost.answers import answered, failure_of, result
+from clusterd.reshost.looking import IS_THERE, is_there
 from clusterd.reshost.plugins import LoadedType, Plugins
 from clusterd.reshost.resource import HostedResource
 from clusterd.reshost.services import HostServices
@@ -98,6 +99,10 @@ class Host:
         if loaded is None:
             return result(host_pb2.OUTCOME_UNKNOWN_TYPE, self._plugins.unknown(call.type))
         make, question, body = loaded.make, call.control_verb, call.control_body
+        if question == IS_THERE:
+            if not self._deadline_ms or self.is_past_lease():
+                return result(host_pb2.OUTCOME_FAILED, "this node has no run lease, and may start nothing to look with")
+            return await is_there(self._services, loaded, body)
         answer = self._services.threads.run(
             lambda: make.examine(question, body), resource="", verb=f"examine {call.type}"
         )

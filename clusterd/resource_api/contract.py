@@ -292,6 +292,13 @@ class ResourceType:
         seconds."""
         raise UnknownControl(question)
 
+    def is_there(self, context: Context) -> str:
+        """Does such a thing run on this node already, whoever started it: somebody by hand, a unit of systemd's? Asked of a
+        new object, where the resource is not online, before the cluster looks after it again. Looks, starts nothing
+        that stays, answers within seconds. Returns what was found, in words; an empty text says that there is nothing.
+        Raises CannotTell."""
+        raise CannotTell(f"{self.name} has no way to look")
+
     # ---- for disks whose storage itself can refuse an owner ----
 
     def fence(self, context: Context) -> str:
