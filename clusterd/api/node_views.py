@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from clusterd.api.data_view import member_state
+from clusterd.api.data_view import member_state, progress_percent, what_restores
 from clusterd.api.maintenance import maintenance_view, node_hands_off
 from clusterd.api.port import NodeStatus, PeerStatus
 from clusterd.api.times import time_text, wall_of
@@ -46,6 +46,8 @@ def node_view(view: DatabaseView, status: NodeStatus, record: NodeRecord) -> dic
         "vote": int(peer.has_vote) if peer else 0,
         "assigned_vote": 1,
         "member_state": member_state(peer),
+        "progress_percent": progress_percent(peer),
+        "lag_entries": _lag_entries(status, peer),
         "is_leader": status.leader == record.name,
         "heartbeat_age_ms": None if is_self or peer is None else peer.heartbeat_age_ms,
         "since": _since(record, member),
@@ -63,6 +65,13 @@ def node_view(view: DatabaseView, status: NodeStatus, record: NodeRecord) -> dic
         "maintenance": _maintenance(view, record),
         "disk": _disk_view(view, status, record),
     }
+
+
+def _lag_entries(status: NodeStatus, peer: PeerStatus | None) -> int | None:
+    """How far its log is behind the longest that is known; None: it did not say how far it goes."""
+    if peer is None or not peer.is_reachable or not peer.reach_term:
+        return None
+    return max(each.reach_index for each in status.peers) - peer.reach_index
 
 
 def node_disk(view: DatabaseView, status: NodeStatus, record: NodeRecord) -> DiskCondition:
@@ -242,6 +251,8 @@ def _because(view: DatabaseView, status: NodeStatus, record: NodeRecord) -> str:
     disk = node_disk(view, status, record)
     if text := disk_text(disk.state, disk.took_ms, disk.text):
         parts += [text] if parts or member.state is MembershipState.UP else [member.because, text]
+    if status.lack is not None and record.name in status.lack.forgot:
+        parts.append(what_restores(status))
     if is_without_guard(status, member):
         parts.append(f"{member.because}; its daemon is there and {_what_it_does(status, record)}, but its guard is not")
     return "; ".join(parts) or member.because

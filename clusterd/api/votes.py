@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from clusterd.api.data_view import what_is_kept
+from clusterd.api.data_view import what_is_kept, what_restores
 from clusterd.api.port import NodeStatus, PeerStatus
 from clusterd.model.disk import disk_fault_text
 from clusterd.model.states import DataState
@@ -16,6 +16,8 @@ _DATA = {
 
 def no_quorum_text(status: NodeStatus) -> str:
     """What is missing, what follows from it, and what helps."""
+    if restores := what_restores(status):
+        return f"{status.node} has no quorum: nothing can be changed and nothing runs here. {restores}"
     if kept := what_is_kept(status):
         return (
             f"{status.node} has no quorum: nothing can be changed and nothing runs here. {kept}. Start what is missing"

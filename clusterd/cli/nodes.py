@@ -10,7 +10,7 @@ from clusterd.cli.node_verbs import add_node_verbs
 from clusterd.cli.output import ago_text, paint, plain, table
 from clusterd.cli.properties import change, changing, settings_lines
 from clusterd.cli.session import client_of, show
-from clusterd.cli.standing import node_standing_lines, words_text
+from clusterd.cli.standing import member_text, node_standing_lines, words_text
 
 
 @click.group()
@@ -41,6 +41,7 @@ def _list_lines(found: Mapping[str, Any]) -> list[str]:
         [
             each["name"],
             words_text(each),
+            member_text(each),
             str(each["vote"]),
             "yes" if each["is_leader"] else "",
             "-" if each["heartbeat_age_ms"] is None else f"{each['heartbeat_age_ms']} ms ago",
@@ -50,7 +51,7 @@ def _list_lines(found: Mapping[str, Any]) -> list[str]:
         ]
         for each in found["nodes"]
     ]
-    return table(["NODE", "STATE", "VOTE", "LEADER", "HEARD", "SINCE", "GROUPS", "WHY"], rows)
+    return table(["NODE", "STATE", "MEMBER", "VOTE", "LEADER", "HEARD", "SINCE", "GROUPS", "WHY"], rows)
 
 
 @node.command(name="show")
@@ -70,6 +71,7 @@ def _show_lines(found: Mapping[str, Any]) -> list[str]:
     words = words_text(each)
     return [
         f"{paint(plain(each['name']), 'bold')}: {words} since {ago_text(each['since'])}: {plain(each['because'])}",
+        f"member: {member_text(each)}{_lag_text(each)}",
         f"vote: {each['vote']} of {each['assigned_vote']}{', leader' if each['is_leader'] else ''}",
         f"peer address: {each['peer_address']}, API: {each['api_address'] or '-'}",
         f"run: {each['incarnation'] or 'none'}",
@@ -79,6 +81,11 @@ def _show_lines(found: Mapping[str, Any]) -> list[str]:
         "",
         *settings_lines(each["settings"]),
     ]
+
+
+def _lag_text(each: Mapping[str, Any]) -> str:
+    lag = each.get("lag_entries")
+    return f", {lag} {'entry' if lag == 1 else 'entries'} behind" if lag else ""
 
 
 @node.command(name="set")

@@ -16,6 +16,12 @@ def words_text(each: Mapping[str, Any]) -> str:
     return ", ".join([state_text(each["state"]), *(state_text(word) for word in each["status"])])
 
 
+def member_text(each: Mapping[str, Any]) -> str:
+    """What part a node has in decisions: 'voter', 'joining (42 %)'. A server of an older version does not say."""
+    progress = each.get("progress_percent")
+    return f"{each.get('member_state') or '-'}{'' if progress is None else f' ({progress} %)'}"
+
+
 def node_standing_lines(each: Mapping[str, Any]) -> list[str]:
     """Why a node is out of use, and since when."""
     lines = []

@@ -72,6 +72,7 @@ class Core:
         self.agreed_index = 0  # known to agree with the present leader's log up to here
         self.beat_round: int | None = None  # of a beat that `beats` has not answered yet
         self.incoming: IncomingSnapshot | None = None
+        self.leader_index = 0  # what a leader said is committed
         self.forwarded: dict[int, ForwardedRead] = {}
 
         self.is_amnesiac = False

@@ -30,6 +30,7 @@ def on_append_request(core: Core, leader: NodeId, request: AppendRequest) -> Non
     core.follow(leader)
     previous_index, previous_term = request.previous_index, request.previous_term
     entries = list(request.entries)
+    core.leader_index = max(core.leader_index, request.commit_index)
     if core.wants_snapshot:
         reply = AppendReply(is_amnesiac=core.is_amnesiac, wants_snapshot=True)
         core.send(leader, ConsensusMessage(term=core.term, append_reply=reply))
@@ -133,6 +134,7 @@ def on_snapshot_chunk(core: Core, leader: NodeId, chunk: SnapshotChunk) -> None:
         core.incoming = None
         _reply_installed(core, leader, chunk.meta.index)
         return
+    core.leader_index = max(core.leader_index, chunk.meta.index)
     incoming = _incoming(core, chunk) if not core.is_held else None
     if incoming is None:
         return

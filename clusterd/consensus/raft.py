@@ -11,7 +11,7 @@ Election is in `election`, the leader's side in `replication`, the follower's in
 import random
 from collections.abc import Sequence
 
-from clusterd.consensus import amnesia, election, following, reads, replication
+from clusterd.consensus import amnesia, catching_up, election, following, reads, replication
 from clusterd.consensus.configurations import change_problem
 from clusterd.consensus.core import Core
 from clusterd.consensus.memory import NOWHERE, Position
@@ -405,6 +405,10 @@ class Raft:
         return self._core.log.last_index
 
     @property
+    def caught_up_percent(self) -> int:
+        return catching_up.percent(self._core)
+
+    @property
     def durable_index(self) -> int:
         return self._core.durability.durable_index
 
@@ -460,8 +464,8 @@ class Raft:
         return leading.peers[peer].match_index if leading and peer in leading.peers else 0
 
     def acknowledged_by(self, peer: NodeId) -> Position:
-        """On the leader: what `peer` promised in this term, as far as known; else nothing."""
-        match_index = self.match_index_of(peer)
+        """On the leader: what `peer` promised in this term, as far as known; one that lost its data promises nothing."""
+        match_index = 0 if peer in self.amnesiac_peers else self.match_index_of(peer)
         return Position(self._core.term, match_index) if match_index else NOWHERE
 
     def entry_at(self, index: int) -> Entry | None:

@@ -32,13 +32,19 @@ class Change(NamedTuple):
 
 
 def next_change(
-    newest: Configuration, *, amnesiacs: Collection[NodeId], caught_up: Collection[NodeId]
+    newest: Configuration,
+    *,
+    amnesiacs: Collection[NodeId],
+    sound: Collection[NodeId],
+    caught_up: Collection[NodeId],
 ) -> Change | None:
-    """The next step from `newest`, which is committed. `caught_up`: learners that hold all that is committed."""
+    """The next step from `newest`, which is committed. `sound`: who is there and has its data: a change that was begun with
+    the help of one that is not, or has not, could never be committed, and no other one before it. `caught_up`: learners that
+    hold all that is committed."""
     for node in sorted(set(amnesiacs) & {NodeId(each) for each in newest.voters}):
         rest = [each for each in newest.voters if each != node]
-        sound = [each for each in rest if each not in amnesiacs]
-        if rest and len(sound) >= votes_needed(len(rest)):
+        agreeing = [each for each in rest if each in sound and each not in amnesiacs]
+        if rest and len(agreeing) >= votes_needed(len(rest)):
             learners = sorted({*newest.learners, node})
             return Change(Step.PUT_OUT, node, Configuration(voters=sorted(rest), learners=learners))
     for name in sorted(newest.learners):

@@ -78,6 +78,10 @@ DATA_WENT_BACK = _event(
     "data.went-back", "error", "Committed changes are on one node only: the others went back to older data.", "peer",
     "first_index", "last_index", "nodes",
 )  # fmt: skip
+DATA_NEEDED = _event(
+    "data.needed", "error", "Too few voters have their data: nobody can admit those that lost it. Waiting does not help.",
+    "nodes", "restores",
+)  # fmt: skip
 NODE_DOUBLED = _event(
     "node.doubled", "error", "Two daemons speak as one node: its data folder was copied and runs twice.", "peer",
     "stays", "refused",

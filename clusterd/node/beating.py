@@ -77,6 +77,7 @@ class Beating:
             self.know_members()
             self._node.writing.look(now_ms)
             self._node.doubles.look(now_ms)
+            self._node.lacking.look(now_ms)
             self._node.look_who_can_be_commanded(now_ms)
             peers = self._node.talking.peers
             self._is_waiting = self._node.owning.waits_for_lease(now_ms)

@@ -7,9 +7,15 @@ digest and this node has another one, it is this node that is wrong. Where no di
 from collections import Counter
 from collections.abc import Callable, Collection
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from clusterd.consensus.configurations import votes_needed
+from clusterd.model.events import DIGEST_DIFFERED, note
 from clusterd.model.ids import NodeId
+from clusterd.wire.peer_pb2 import Heartbeat
+
+if TYPE_CHECKING:
+    from clusterd.node.node import Node
 
 REVISIONS_KEPT = 64
 
@@ -47,6 +53,19 @@ class Digests:
         is_news = peer not in self.differing
         self.differing.setdefault(peer, revision)
         return is_news
+
+    def compare(self, node: "Node", peer: NodeId, heartbeat: Heartbeat, now_ms: int) -> None:
+        """Who is wrong takes no part, and takes the state of the others."""
+        raft = node.replica.raft
+        if raft.is_held or heartbeat.memory.HasField("held"):
+            return
+        is_sound = not heartbeat.memory.is_amnesiac
+        if self.hear(peer, heartbeat.digest_revision, heartbeat.state_digest, counts=is_sound):
+            node.say(note(DIGEST_DIFFERED, peer=peer, revision=heartbeat.digest_revision))
+        voters = [NodeId(each) for each in raft.committed_configuration.voters]
+        if self.judge(voters) is Verdict.OUTSIDE:
+            raft.rebuild("its database differs from that of most voters", now_ms)
+            self.forget()
 
     def judge(self, voters: Collection[NodeId]) -> Verdict:
         """By the newest revision of which enough is known."""

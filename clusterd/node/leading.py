@@ -18,6 +18,7 @@ from clusterd.model.events import (
 )
 from clusterd.model.ids import GroupId, NodeId, key_of
 from clusterd.model.records import ResourceRecord
+from clusterd.model.states import DataState
 from clusterd.node.alarms import Alarms
 from clusterd.node.digests import Verdict
 from clusterd.node.effects import AskFence
@@ -218,11 +219,24 @@ class Leading:
         newest = raft.configuration
         if newest != raft.committed_configuration or not raft.takes_proposals:
             return
-        change = next_change(newest, amnesiacs=raft.amnesiac_peers, caught_up=raft.ready_learners)
+        sound = self.sound_voters(now_ms)
+        change = next_change(newest, amnesiacs=raft.amnesiac_peers, sound=sound, caught_up=raft.ready_learners)
         if change is not None:
             raft.propose_configuration(change.configuration, now_ms)
             kind = VOTER_ADMITTED if change.step is Step.ADMIT else VOTER_REMOVED
             self._node.say(note(kind, peer=change.node))
+
+    def sound_voters(self, now_ms: int) -> list[NodeId]:
+        """Who is there with its data. A change that rests on others could wait for ever, and hold up everything else."""
+        node = self._node
+        there = [
+            each
+            for each in node.talking.peers
+            if each not in node.talking.broken_links
+            and node.presence.detector.age_ms(each, now_ms) <= node.presence.quiet_max_ms
+            and node.memories.data_of(each)[0] is DataState.SOUND
+        ]
+        return [node.me, *there]
 
     def _decide(self, now_ms: int) -> bool:
         node = self._node

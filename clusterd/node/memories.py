@@ -50,6 +50,9 @@ class _Present:
     reach: Reach
     is_amnesiac: bool
     has_committed: bool
+    caught_up_percent: int | None = None
+    """None: of a version that does not say."""
+    voters: tuple[NodeId, ...] = ()
 
 
 class Memories:
@@ -85,7 +88,11 @@ class Memories:
             reach=wire.Position(term=raft.durable_term, index=raft.durable_index),
             is_amnesiac=raft.is_amnesiac,
             has_committed=raft.has_committed,
+            caught_up_percent=raft.caught_up_percent,
         )
+        present = self._present.get(peer)
+        if present is not None and present.is_amnesiac:
+            memory.voters.extend(raft.configuration.voters)
         if known is not None:
             memory.remembered.CopyFrom(
                 wire.Remembered(daemon_run=known.run, boots=known.boots, promised=_wire(known.position))
@@ -151,10 +158,15 @@ class Memories:
 
     def _take_in(self, peer: NodeId, run: str, memory: wire.Memory) -> None:
         reach = Reach(memory.reach.term, memory.reach.index)
-        self._present[peer] = _Present(run, reach, memory.is_amnesiac, memory.has_committed)
+        caught_up = memory.caught_up_percent if memory.HasField("caught_up_percent") else None
+        voters = tuple(NodeId(each) for each in memory.voters)
+        self._present[peer] = _Present(run, reach, memory.is_amnesiac, memory.has_committed, caught_up, voters)
         known = self._peers.get(peer)
         promised = _position(memory.promised)
-        self._peers[peer] = Remembered(run, memory.boots, max(promised, known.position if known else NOWHERE))
+        # One that lost its data promises nothing: if the data comes back, nothing of it is missing for that start.
+        before = known.boots if known is not None else 0
+        boots = before if memory.is_amnesiac else memory.boots
+        self._peers[peer] = Remembered(run, boots, max(promised, known.position if known else NOWHERE))
         self.held_elsewhere.pop(peer, None)
         if memory.HasField("held"):
             held = memory.held
@@ -221,6 +233,19 @@ class Memories:
         is_held = node in self.held_elsewhere
         state = DataState.AMNESIAC if present.is_amnesiac else DataState.HELD if is_held else DataState.SOUND
         return state, present.reach
+
+    def caught_up_of(self, node: NodeId) -> int | None:
+        """How much of what is committed a node holds, as far as it said so."""
+        if node == self._me:
+            return self._raft.caught_up_percent
+        present = self._present.get(node)
+        return present.caught_up_percent if present is not None else None
+
+    @property
+    def told_voters(self) -> tuple[NodeId, ...]:
+        """Who votes, by the word of the peer with most of the log; for a node that has none itself."""
+        told = [each for each in self._present.values() if each.voters]
+        return max(told, key=lambda each: (each.reach.term, each.reach.index)).voters if told else ()
 
     # ---- the marker ----
 

@@ -15,15 +15,16 @@ from clusterd.database import Draft
 from clusterd.membership import Commanding
 from clusterd.model import keys
 from clusterd.model.errors import ClusterError, NotLeader, TooLarge, invariant
-from clusterd.model.events import DIGEST_DIFFERED, LINK_BROKEN, LINK_OPENED, LOOP_LATE, NODE_MUTED, Note, note
+from clusterd.model.events import LINK_BROKEN, LINK_OPENED, LOOP_LATE, NODE_MUTED, Note, note
 from clusterd.model.ids import NodeId
 from clusterd.model.settings import ClusterSettings, cluster_settings
 from clusterd.node import events as happened
 from clusterd.node.beating import Beating
 from clusterd.node.clocks import ClusterClock, WallReading
-from clusterd.node.digests import Digests, Verdict
+from clusterd.node.digests import Digests
 from clusterd.node.doubles import Doubles
 from clusterd.node.effects import Applied, CommitDone, Effect, Mark, Noted, Send
+from clusterd.node.lacking import Lacking
 from clusterd.node.leading import Leading
 from clusterd.node.memories import Memories
 from clusterd.node.owning import Owning
@@ -97,6 +98,7 @@ class Node:
         self.watching = Watching(self.me)
         self.commanding = Commanding(self.me)
         self.writing = Writing(self, now_ms)
+        self.lacking = Lacking(self)
         self.doubles = Doubles(self, has_run_before=marker.boots > 1, now_ms=now_ms)
         self.reads = Reads()
         self.owning = Owning(self)
@@ -243,19 +245,6 @@ class Node:
             case _:
                 pass
 
-    def _compare_digests(self, peer: NodeId, heartbeat: Heartbeat, now_ms: int) -> None:
-        """Replicas at one revision are equal. Who is wrong takes no part, and takes the state of the others."""
-        raft = self.replica.raft
-        if raft.is_held or heartbeat.memory.HasField("held"):
-            return
-        is_sound = not heartbeat.memory.is_amnesiac
-        if self.digests.hear(peer, heartbeat.digest_revision, heartbeat.state_digest, counts=is_sound):
-            self.say(note(DIGEST_DIFFERED, peer=peer, revision=heartbeat.digest_revision))
-        voters = [NodeId(each) for each in raft.committed_configuration.voters]
-        if self.digests.judge(voters) is Verdict.OUTSIDE:
-            raft.rebuild("its database differs from that of most voters", now_ms)
-            self.digests.forget()
-
     def _take_messages(self, sender: NodeId, messages: Sequence[ConsensusMessage], now_ms: int) -> None:
         for message in self.memories.let_in(sender, messages):
             self.replica.raft.receive(sender, message, now_ms)
@@ -300,7 +289,7 @@ class Node:
             self.cluster_clock.follow(heartbeat.cluster_ms, now_ms)
         if heartbeat.HasField("beat"):
             self._take_messages(sender, (heartbeat.beat,), now_ms)
-        self._compare_digests(sender, heartbeat, now_ms)
+        self.digests.compare(self, sender, heartbeat, now_ms)
         self.leading.is_due |= is_news  # everything else is looked at with the own beat
         return True
 

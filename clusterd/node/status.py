@@ -8,6 +8,7 @@ from clusterd.model.ids import NodeId
 from clusterd.model.states import DataState
 from clusterd.node.clocks import MINUTES_PER_DAY
 from clusterd.node.doubles import Doubled
+from clusterd.node.lacking import Lack
 from clusterd.node.memories import Held
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class PeerStatus:
     reach_index: int = 0
     reach_term: int = 0
     """How far its log goes, as far as known."""
+    caught_up_percent: int | None = None
+    """How much of what is committed it holds, as far as known."""
     is_mute: bool = False
     """It is heard, but no stream carries anything between it and the answering node: it cannot be commanded from here."""
 
@@ -58,6 +61,7 @@ class NodeStatus:
     differing: tuple[NodeId, ...] = ()  # whose databases differ from this node's
     held: tuple[Held, ...] = ()  # committed changes that only one node has
     doubled: tuple[Doubled, ...] = ()  # nodes that are there twice
+    lack: Lack | None = None  # too few voters have their data
     rival: tuple[NodeId, str] | None = None  # who turns this daemon away, and which other one is this node
     local_offset_ms: int = 0  # what to add to UTC to get the leader's local time (without one: this node's own)
 
@@ -79,7 +83,7 @@ class NodeStatus:
 def status_of(node: "Node", now_ms: int, *, version: str, quorum_since_wall_ms: int) -> NodeStatus:
     """The node's own standing and its peers', as of now."""
     raft, detector = node.replica.raft, node.presence.detector
-    voters = [NodeId(each) for each in raft.configuration.voters]
+    voters = [NodeId(each) for each in raft.configuration.voters] or list(node.memories.told_voters)
     now = node.now(now_ms)
     limit_ms = node.settings.silence_max_ms
     peers = []
@@ -109,6 +113,7 @@ def status_of(node: "Node", now_ms: int, *, version: str, quorum_since_wall_ms: 
                 state,
                 reach.index,
                 reach.term,
+                node.memories.caught_up_of(name),
                 is_mute,
             )
         )
@@ -134,6 +139,7 @@ def status_of(node: "Node", now_ms: int, *, version: str, quorum_since_wall_ms: 
         held=node.memories.all_held(now.wall_ms),
         doubled=node.doubles.doubled(now_ms),
         rival=node.doubles.turned_away,
+        lack=node.lacking.present,
         local_offset_ms=_local_offset_ms(node),
     )
 
@@ -154,8 +160,9 @@ def _local_offset_ms(node: "Node") -> int:
 
 def is_quorate(node: "Node") -> bool:
     """Whether changes can be committed: this node leads and is ready, or follows a leader that it hears. One that lost
-    its data vouches for nothing before it was admitted again, and one that is held for nothing at all."""
+    its data vouches for nothing before it was admitted again, and one that is held for nothing at all.
+    Nor does one whose majority lost its data, though it may still lead."""
     raft = node.replica.raft
-    if raft.is_amnesiac or raft.is_held:
+    if raft.is_amnesiac or raft.is_held or node.lacking.is_stuck or node.lacking.present:
         return False
     return raft.is_leader_ready if raft.leader == node.me else raft.leader is not None

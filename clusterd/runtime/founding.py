@@ -54,7 +54,13 @@ def open_storage(configuration: NodeConfiguration, log: Callable[[Note], None], 
         storage = Storage.open(directory, cluster_id=cluster_id, node=node, sync=disk.sync, write=disk.write)
     except DamagedStorage as damage:
         aside = Storage.set_aside(directory)
-        log(note(STORAGE_DAMAGED, what=damage.message, hint=f"kept for inspection in {aside}; {_what_follows()}"))
+        log(
+            note(
+                STORAGE_DAMAGED,
+                what=damage.message,
+                hint=f"kept for inspection in {aside}; {_what_follows(configuration)}",
+            )
+        )
         _create_empty(configuration, directory)
         storage = Storage.open(directory, cluster_id=cluster_id, node=node, sync=disk.sync, write=disk.write)
     for each in storage.notes:
@@ -76,7 +82,7 @@ def open_marker(configuration: NodeConfiguration, storage: Storage, log: Callabl
 
 def _begin_with_nothing(configuration: NodeConfiguration, directory: Path, log: Callable[[Note], None]) -> None:
     what = f"{directory} holds no data of {configuration.node}"
-    hint = _what_follows()
+    hint = _what_follows(configuration)
     if Storage.has_data(directory):
         aside = Storage.set_aside(directory)
         what = f"{directory} has a log, but the file that says whose it is is gone"
@@ -91,7 +97,9 @@ def _create_empty(configuration: NodeConfiguration, directory: Path) -> None:
     Storage.create(directory, cluster_id=cluster_id, node=node, snapshot=nothing, is_amnesiac=True)
 
 
-def _what_follows() -> str:
+def _what_follows(configuration: NodeConfiguration) -> str:
+    if len(configuration.nodes) == 1:
+        return f"no other node has it: stop the daemon, put a copy of {configuration.data_dir} back, and start it again"
     return "the node takes the log from the others and votes again once they have admitted it"
 
 

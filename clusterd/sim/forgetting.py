@@ -5,7 +5,7 @@ mark n1 MARK            a copy of its data is kept under that name (also while i
 rollback n1 MARK        its data is that copy again
 corrupt n1              its database says what was never committed (a broken memory, a bug)
 
-node n1 amnesiac | sound | held | votes | has-no-vote
+node n1 amnesiac | sound | held | votes | has-no-vote | waits-for-data
 lost nothing            whatever an operator was told is committed is there
 told n1 lost            the timeline says that n1 holds what the others lost
 """
@@ -75,6 +75,10 @@ def memory_claim(cluster: SimCluster, words: tuple[str, ...]) -> Callable[[], bo
             return lambda: name in voters(cluster)
         case ("node", name, "has-no-vote"):
             return lambda: name not in voters(cluster)
+        case ("node", name, "waits-for-data"):
+            return lambda: (
+                (node := cluster.machines[NodeId(name)].node) is not None and node.lacking.present is not None
+            )
         case ("node", name, "held"):
             return lambda: (node := cluster.machines[NodeId(name)].node) is not None and node.replica.raft.is_held
         case ("told", name, "lost"):

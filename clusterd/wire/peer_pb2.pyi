@@ -512,11 +512,15 @@ class Memory(_message.Message):
     HAS_COMMITTED_FIELD_NUMBER: _builtins.int
     REMEMBERED_FIELD_NUMBER: _builtins.int
     HELD_FIELD_NUMBER: _builtins.int
+    CAUGHT_UP_PERCENT_FIELD_NUMBER: _builtins.int
+    VOTERS_FIELD_NUMBER: _builtins.int
     boots: _builtins.int
     """how often a daemon was started on the sender's data"""
     is_amnesiac: _builtins.bool
     has_committed: _builtins.bool
     """something was committed with the sender's knowledge in this run"""
+    caught_up_percent: _builtins.int
+    """how much of what is committed the sender holds"""
     @_builtins.property
     def promised(self) -> Global___Position: ...
     @_builtins.property
@@ -531,6 +535,10 @@ class Memory(_message.Message):
     def held(self) -> Global___Held:
         """absent: the leader's log does not contradict the sender's"""
 
+    @_builtins.property
+    def voters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """as the sender knows them; to a receiver that lost its data"""
+
     def __init__(
         self,
         *,
@@ -541,12 +549,16 @@ class Memory(_message.Message):
         has_committed: _builtins.bool = ...,
         remembered: Global___Remembered | None = ...,
         held: Global___Held | None = ...,
+        caught_up_percent: _builtins.int | None = ...,
+        voters: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "promised", b"promised", "reach", b"reach", "remembered", b"remembered"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_caught_up_percent", b"_caught_up_percent", "caught_up_percent", b"caught_up_percent", "held", b"held", "promised", b"promised", "reach", b"reach", "remembered", b"remembered"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boots", b"boots", "has_committed", b"has_committed", "held", b"held", "is_amnesiac", b"is_amnesiac", "promised", b"promised", "reach", b"reach", "remembered", b"remembered"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_caught_up_percent", b"_caught_up_percent", "boots", b"boots", "caught_up_percent", b"caught_up_percent", "has_committed", b"has_committed", "held", b"held", "is_amnesiac", b"is_amnesiac", "promised", b"promised", "reach", b"reach", "remembered", b"remembered", "voters", b"voters"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__caught_up_percent: _TypeAlias = _typing.Literal["caught_up_percent"]  # noqa: Y015
+    _WhichOneofArgType__caught_up_percent: _TypeAlias = _typing.Literal["_caught_up_percent", b"_caught_up_percent"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__caught_up_percent) -> _WhichOneofReturnType__caught_up_percent | None: ...
 
 Global___Memory: _TypeAlias = Memory  # noqa: Y015
 
