@@ -82,41 +82,11 @@ class NodeStatus:
 
 def status_of(node: "Node", now_ms: int, *, version: str, quorum_since_wall_ms: int) -> NodeStatus:
     """The node's own standing and its peers', as of now."""
-    raft, detector = node.replica.raft, node.presence.detector
+    raft = node.replica.raft
     voters = [NodeId(each) for each in raft.configuration.voters] or list(node.memories.told_voters)
     now = node.now(now_ms)
-    limit_ms = node.settings.silence_max_ms
-    peers = []
-    for name in [each.name for each in node.replica.view.nodes()] or sorted({node.me, *node.members}):
-        is_me = name == node.me
-        is_known = detector.last(name) is not None
-        age_ms = detector.age_ms(name, now_ms) if is_known and not is_me else None
-        is_reachable = is_me or (age_ms is not None and age_ms <= limit_ms)
-        last = detector.last(name)
-        run = node.presence.incarnation if is_me else last.incarnation if last is not None else ""
-        is_leaving = node.presence.is_leaving if is_me else last is not None and last.is_leaving
-        disk = node.presence.disk if is_me else last.disk if last is not None else DiskCondition()
-        state, reach = node.memories.data_of(name)
-        may_vote = not disk.takes_nothing and state is DataState.SOUND
-        has_vote = name in voters
-        is_mute = name in node.commanding.mute_since
-        peers.append(
-            PeerStatus(
-                name,
-                has_vote,
-                is_reachable,
-                age_ms,
-                run,
-                is_leaving,
-                disk,
-                may_vote,
-                state,
-                reach.index,
-                reach.term,
-                node.memories.caught_up_of(name),
-                is_mute,
-            )
-        )
+    names = [each.name for each in node.replica.view.nodes()] or sorted({node.me, *node.members})
+    peers = [_peer_status(node, name, now_ms, has_vote=name in voters) for name in names]
     leader = raft.leader
     deadline_ms = node.owning.lease_deadline_ms()
     return NodeStatus(
@@ -141,6 +111,36 @@ def status_of(node: "Node", now_ms: int, *, version: str, quorum_since_wall_ms: 
         rival=node.doubles.turned_away,
         lack=node.lacking.present,
         local_offset_ms=_local_offset_ms(node),
+    )
+
+
+def _peer_status(node: "Node", name: NodeId, now_ms: int, *, has_vote: bool) -> PeerStatus:
+    detector = node.presence.detector
+    is_me = name == node.me
+    is_known = detector.last(name) is not None
+    age_ms = detector.age_ms(name, now_ms) if is_known and not is_me else None
+    is_reachable = is_me or (age_ms is not None and age_ms <= node.settings.silence_max_ms)
+    last = detector.last(name)
+    run = node.presence.incarnation if is_me else last.incarnation if last is not None else ""
+    is_leaving = node.presence.is_leaving if is_me else last is not None and last.is_leaving
+    disk = node.presence.disk if is_me else last.disk if last is not None else DiskCondition()
+    state, reach = node.memories.data_of(name)
+    may_vote = not disk.takes_nothing and state is DataState.SOUND
+    is_mute = name in node.commanding.mute_since
+    return PeerStatus(
+        name,
+        has_vote,
+        is_reachable,
+        age_ms,
+        run,
+        is_leaving,
+        disk,
+        may_vote,
+        state,
+        reach.index,
+        reach.term,
+        node.memories.caught_up_of(name),
+        is_mute,
     )
 
 
