@@ -4,6 +4,8 @@
 brought the machine online; while the machine is being stopped or moved on purpose nothing is told.
 """
 
+import errno
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -13,6 +15,8 @@ from clusterd.resource_api import CallCancelled, Context
 from resource_types.virtual_machine.command_line import AGENT_DEVICE
 from resource_types.virtual_machine.concerns import Concerns, Topic
 
+# For want of room QEMU lets a guest stand still; for a quota it tells the guest (tests/vm/test_no_room.py).
+QUOTA_HINT = "; raise the quota, and look at the guest's file system. With its image on a physical_disk a guest stands still then"
 _LOOK_EVERY_S = 0.05
 _ENDED_MIGRATIONS = ("completed", "failed", "cancelled")
 
@@ -140,7 +144,8 @@ class GuestWatch:
                     "there is some",
                 )
             case "BLOCK_IO_ERROR":
-                self.io_error = f"disk {_disk_of(data)}: a {data.get('operation')} failed: {data.get('reason')}"
+                hint = QUOTA_HINT if data.get("reason") == os.strerror(errno.EDQUOT) else ""
+                self.io_error = f"disk {_disk_of(data)}: a {data.get('operation')} failed: {data.get('reason')}{hint}"
                 if self._teller is not None:
                     self._teller.embedded_failure(self.io_error)
             case "STOP":
