@@ -16,7 +16,7 @@ from resource_types.virtual_machine.command_line import AGENT_DEVICE
 from resource_types.virtual_machine.concerns import Concerns, Topic
 
 # For want of room QEMU lets a guest stand still; for a quota it tells the guest (tests/vm/test_no_room.py).
-QUOTA_HINT = "; raise the quota, and look at the guest's file system. With its image on a physical_disk a guest stands still then"
+QUOTA_HINT = "; raise the quota, and look at the guest's file system. On a physical_disk a guest stands still then"
 _LOOK_EVERY_S = 0.05
 _ENDED_MIGRATIONS = ("completed", "failed", "cancelled")
 
