@@ -6,6 +6,7 @@ The key is made for one purpose, one direction and one pair of runs, so a proof 
 without telling whose it is. A sequence number is taken once.
 """
 
+import hashlib
 import hmac
 from dataclasses import dataclass
 from enum import StrEnum
@@ -91,4 +92,5 @@ def _key_id(key: bytes) -> bytes:
 
 
 def _proof(key: bytes, closed: bytes) -> bytes:
-    return hmac.digest(key, closed, "sha256")[:PROOF_BYTES]
+    """Keyed BLAKE2b (RFC 7693), which is made for this and takes a third of the time of an HMAC."""
+    return hashlib.blake2b(closed, key=key, digest_size=PROOF_BYTES).digest()

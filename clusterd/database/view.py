@@ -4,7 +4,7 @@ A view reads the live database: what it returns is immutable, but two reads with
 different revisions. Decoded records are kept as long as their revision stands.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TypeVar, cast
 
 from clusterd.database.store import Database
@@ -52,6 +52,9 @@ class DatabaseView:
         self._resources_by_group: dict[str, list[ResourceRecord]] = {}
         self._resources_as_of = -1
         self._timeline = Timeline()
+        self._items: dict[type, tuple[int, Sequence[tuple[str, Record]]]] = {}
+        """What there is of each kind, and as of which change of that kind."""
+        self._nodes: tuple[int, list[NodeRecord]] = (-1, [])
 
     def fork(self) -> "DatabaseView":
         """A view of a copy of the database, to try something on; what is decoded already need not be decoded again."""
@@ -59,6 +62,7 @@ class DatabaseView:
         view._decoded = dict(self._decoded)
         # Both views make a new one when resources change; the present one is shared.
         view._resources_by_group, view._resources_as_of = self._resources_by_group, self._resources_as_of
+        view._items, view._nodes = dict(self._items), self._nodes
         return view
 
     def replace(self, database: Database) -> None:
@@ -67,6 +71,7 @@ class DatabaseView:
         self._decoded = {}
         self._resources_as_of = -1
         self._timeline = Timeline()
+        self._items, self._nodes = {}, (-1, [])
 
     @property
     def revision(self) -> int:
@@ -101,10 +106,18 @@ class DatabaseView:
 
     def items(self, kind: type[R]) -> Iterator[tuple[str, R]]:
         """Every record of one kind with its key, in key order."""
-        for key in self._database.keys_under(PREFIX_OF_RECORD[kind]):
-            record = self.get(kind, key)
-            if record is not None:
-                yield key, record
+        changed_at = self._database.changed_at(PREFIX_OF_RECORD[kind])
+        known = self._items.get(kind)
+        if known is None or known[0] != changed_at:
+            found = self._read_items(kind)
+            if len(found) > DECODED_MAX:
+                return iter(found)
+            known = self._items[kind] = (changed_at, found)
+        return iter(cast(Sequence[tuple[str, R]], known[1]))
+
+    def _read_items(self, kind: type[R]) -> list[tuple[str, R]]:
+        keys_under = self._database.keys_under(PREFIX_OF_RECORD[kind])
+        return [(key, record) for key in keys_under if (record := self.get(kind, key)) is not None]
 
     # ---- shortcuts ----
 
@@ -116,7 +129,11 @@ class DatabaseView:
 
     def nodes(self) -> list[NodeRecord]:
         """In join order, which breaks ties in placement."""
-        return sorted((record for _, record in self.items(NodeRecord)), key=lambda each: each.number)
+        changed_at = self._database.changed_at(keys.NODE)
+        if self._nodes[0] != changed_at:
+            found = sorted((record for _, record in self.items(NodeRecord)), key=lambda each: each.number)
+            self._nodes = (changed_at, found)
+        return list(self._nodes[1])
 
     def group(self, name: str) -> GroupRecord | None:
         return self.get(GroupRecord, keys.group(name))

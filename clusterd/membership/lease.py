@@ -26,6 +26,8 @@ class RunLease:
     def __init__(self) -> None:
         self._newest = ConfigurationId(0, 0)
         self._sent_ms: dict[NodeId, int] = {}
+        self._start: tuple[Collection[NodeId], int | None] | None = None
+        """Of whom the answer was asked last, and the answer; None: something was acknowledged since."""
 
     @property
     def newest_configuration(self) -> ConfigurationId:
@@ -38,6 +40,7 @@ class RunLease:
             self._newest = configuration
             self._sent_ms = {}
         if configuration == self._newest:
+            self._start = None
             self._sent_ms[voter] = max(sent_ms, self._sent_ms.get(voter, 0))
 
     def forget_replaced(self, term_at: Callable[[int], int | None]) -> None:
@@ -48,7 +51,7 @@ class RunLease:
         term = term_at(self._newest.index)
         if term is not None and term > self._newest.term:
             self._newest = ConfigurationId(0, 0)
-            self._sent_ms = {}
+            self._sent_ms, self._start = {}, None
 
     def start_ms(self, configuration: ConfigurationId, voters: Collection[NodeId]) -> int | None:
         """When the newest heartbeat that a majority of `voters` acknowledged was sent; None: there is no lease.
@@ -58,6 +61,8 @@ class RunLease:
         """
         if configuration != self._newest or not voters:
             return None
-        sent = sorted((self._sent_ms[voter] for voter in voters if voter in self._sent_ms), reverse=True)
-        needed = len(voters) // 2 + 1
-        return sent[needed - 1] if len(sent) >= needed else None
+        if self._start is None or self._start[0] != voters:
+            sent = sorted((self._sent_ms[voter] for voter in voters if voter in self._sent_ms), reverse=True)
+            needed = len(voters) // 2 + 1
+            self._start = (voters, sent[needed - 1] if len(sent) >= needed else None)
+        return self._start[1]

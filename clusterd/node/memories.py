@@ -68,6 +68,8 @@ class Memories:
         """What earlier runs of a peer promised: the present one must know it."""
         self._present: dict[NodeId, _Present] = {}
         self.held_elsewhere: dict[NodeId, Held] = {}
+        self._heard: dict[NodeId, wire.Memory] = {}
+        """The last that each peer said."""
         self._leads_again = -1
         """The newest term in which somebody leads whose former run knew of it already: it went back, good nodes do not."""
         self._early: dict[NodeId, deque[ConsensusMessage]] = {}
@@ -137,7 +139,9 @@ class Memories:
                 self._earlier[peer] = known.position
             if memory.HasField("remembered"):
                 self._look_back(peer, memory.remembered, now_ms)
-        self._take_in(peer, run, memory)
+        if before is None or before.run != run or memory != self._heard.get(peer):
+            self._heard[peer] = memory
+            self._take_in(peer, run, memory)
         self._raft.outdone(self._is_outdone())
 
     def _look_back(self, peer: NodeId, told: wire.Remembered, now_ms: int) -> None:
@@ -186,6 +190,8 @@ class Memories:
             return False
         if self._leads_again >= self._raft.term:
             return True
+        if not self._earlier:
+            return False
         voters = [NodeId(each) for each in self._raft.committed_configuration.voters]
         return len(self._unaware(voters)) >= votes_needed(len(voters))
 

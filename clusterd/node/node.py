@@ -131,6 +131,19 @@ class Node:
         self._expected_tick_ms = self.next_deadline_ms()
         return self._out.effects
 
+    def may_wait(self, event: happened.Event, now_ms: int) -> bool:
+        """Whether an event may be stepped with together with the next one: nothing that it says is waited for."""
+        match event:
+            case happened.DatagramReceived():
+                return self.beating.may_wait(event.peer, event.heartbeat)
+            case happened.Received():
+                is_own = event.envelope.HasField("heartbeat") and event.envelope.sender == event.link
+                return is_own and self.beating.may_wait(event.link, event.envelope.heartbeat)
+            case happened.GuardRenewed():
+                return self.owning.may_wait(event, now_ms)
+            case _:
+                return False
+
     def next_deadline_ms(self) -> int:
         """When to call `step(Tick())` although nothing happened."""
         times = [

@@ -117,6 +117,11 @@ class Owning:
             case _:
                 assert_never(event)
 
+    def may_wait(self, event: happened.GuardRenewed, now_ms: int) -> bool:
+        """Whether a guard's answer may be looked at with the next heartbeat: the lease that it prolongs lasts long yet."""
+        is_plain = event.incarnation == self._node.presence.incarnation and not event.is_refused
+        return is_plain and self._guard_deadline_ms - now_ms > self._node.settings.run_lease_ms // 2
+
     def database_changed(self, changed: set[str], *, is_restored: bool, now_ms: int) -> None:
         self._is_due = True
         view = self._node.replica.view

@@ -43,25 +43,30 @@ class Publishing:
         """None: no shared host of this run has said anything yet."""
         self._is_in_flight = False
         self._not_before_ms = 0
+        self._published: tuple[int, int] | None = None
+        """As of which changes of the cluster's types and facts there was nothing to tell; None: something is new here."""
 
     def know_types(self, host: str, types: Iterable[ResourceTypeRecord], troubles: Sequence[str] = ()) -> None:
         """A host of this node can run them. `troubles`: what it could not load; the word of the shared host counts."""
         self._offers.pop(host, None)
+        self._published = None
         if host == SHARED_HOST:
             self._troubles = tuple(_shortened(each) for each in troubles[:TROUBLES_MAX])
         self._offers[host] = {keys.resource_type(each.name, each.node): each for each in types}
 
     def forget_host(self, host: str) -> None:
         self._offers.pop(host, None)
+        self._published = None
 
     def forget_hosts(self) -> None:
         self._offers = {}
+        self._published = None
 
     def know_machine(self, *, memory_mib: int, cores: int) -> bool:
         """What the machine has. True when that is news."""
         facts = NodeFactsRecord(self._node.me, memory_mib, cores)
         is_news = facts != self._facts
-        self._facts = facts
+        self._facts, self._published = facts, None
         return is_news
 
     def settled(self, refused: str, now_ms: int) -> None:
@@ -75,12 +80,17 @@ class Publishing:
         """Tell the cluster when it knows something else. True when something was proposed."""
         if self._is_in_flight or now_ms < self._not_before_ms:
             return False
+        database = self._node.replica.database
+        known = (database.changed_at(keys.RESOURCE_TYPE), database.changed_at(keys.FACTS))
+        if known == self._published:
+            return False
         draft = self._node.draft()
         names: list[str] = []
         self._publish_facts(draft, names, now_ms)
         if SHARED_HOST in self._offers:
             self._publish_types(draft, names, now_ms)
         if draft.is_empty:
+            self._published = known
             return False
         self._is_in_flight = True
         self._node.submit(ForTypes(tuple(names)), draft.build(self._node.next_request_id()), now_ms)

@@ -138,7 +138,7 @@ class Replica:
         return self._digests[-1] if self._digests else (0, 0)
 
     def digest_at(self, revision: int) -> int | None:
-        return next((digest for at, digest in self._digests if at == revision), None)
+        return next((digest for at, digest in reversed(self._digests) if at == revision), None)
 
     def _apply(self, entry: Entry, drained: Drained) -> None:
         if entry.kind != ENTRY_KIND_TRANSACTION:

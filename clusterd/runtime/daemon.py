@@ -164,9 +164,10 @@ class Daemon:
     # ---- events in ----
 
     def post(self, event: happened.Event) -> None:
-        """Something happened. Call on the event loop."""
+        """Something happened. Call on the event loop. What may wait is looked at with the next event, or when time is."""
         self._inbox.append(event)
-        self._schedule_pump()
+        if not self.node.may_wait(event, now_ms()):
+            self._schedule_pump()
 
     def _schedule_pump(self) -> None:
         if not self._is_pump_scheduled:
@@ -198,7 +199,8 @@ class Daemon:
 
     def _pump_for_time(self) -> None:
         self._inbox.append(happened.Tick())
-        self._schedule_pump()
+        if not self._is_pump_scheduled:
+            self._pump()
 
     def _opened(self, peer: NodeId) -> None:
         self.post(happened.LinkOpened(peer))
@@ -215,21 +217,10 @@ class Daemon:
     def _received(self, link: NodeId, envelope: Envelope) -> None:
         if self.clients.take_query(link, envelope):
             return
-        event = happened.Received(link, envelope, now_ms())
-        if envelope.HasField("heartbeat") and envelope.sender == link:
-            self._post_heartbeat(event, link, envelope.heartbeat)
-        else:
-            self.post(event)
+        self.post(happened.Received(link, envelope, now_ms()))
 
     def _received_datagram(self, peer: NodeId, heartbeat: Heartbeat) -> None:
-        self._post_heartbeat(happened.DatagramReceived(peer, heartbeat, now_ms()), peer, heartbeat)
-
-    def _post_heartbeat(self, event: happened.Event, peer: NodeId, heartbeat: Heartbeat) -> None:
-        """One that says nothing new waits for the next own one; the timer is armed for that."""
-        if self.node.beating.may_wait(peer, heartbeat):
-            self._inbox.append(event)
-        else:
-            self.post(event)
+        self.post(happened.DatagramReceived(peer, heartbeat, now_ms()))
 
     # ---- effects out ----
 

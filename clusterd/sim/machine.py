@@ -217,8 +217,10 @@ class Machine:
             if not isinstance(event, happened.Tick):
                 self._kept.append(event)
             return
-        if isinstance(event, happened.DatagramReceived) and self.node.beating.may_wait(event.peer, event.heartbeat):
-            self._waiting.append(replace(event, at_ms=self.clock_ms()))
+        if isinstance(event, happened.DatagramReceived | happened.Received):
+            event = replace(event, at_ms=self.clock_ms())
+        if self.node.may_wait(event, self.clock_ms()):
+            self._waiting.append(event)
             return
         self._step([event])
 

@@ -85,9 +85,15 @@ def test_the_answer_to_the_leader_waits_for_a_heartbeat_that_goes_there() -> Non
             if isinstance(effect, do.SendDatagram):
                 yield Heartbeat.FromString(effect.body).HasField("beat")
 
-    assert cluster.run_until(lambda: node.replica.raft._core.beat_round is not None)
+    assert cluster.run_until(lambda: any(each.peer == leader for each in waiting_heartbeats(cluster, follower)))
+    node.step_all(list(waiting_heartbeats(cluster, follower)), cluster.machines[follower].clock_ms())
+    assert node.replica.raft._core.beat_round is not None
     assert list(answers([other])) == [False]
     assert list(answers([NodeId(leader or "")])) == [True]
+
+
+def waiting_heartbeats(cluster: SimCluster, name: NodeId) -> list[happened.DatagramReceived]:
+    return [each for each in cluster.machines[name]._waiting if isinstance(each, happened.DatagramReceived)]
 
 
 def test_a_datagram_is_small_however_many_nodes_there_are() -> None:
