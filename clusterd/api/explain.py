@@ -3,8 +3,9 @@
 Everything comes from records, so an explanation survives a change of leader and the restart of every daemon.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from heapq import merge
 from typing import Any
 
 from clusterd.api.causes import Reason, brief, why_group_is_not_running, why_resource_is_not_running
@@ -150,11 +151,26 @@ def _steps(steps: Sequence[Step]) -> list[Document]:
 
 
 def _chain(group: ObservedGroup) -> list[Step]:
-    """What led to the decision, then what its owner did and what came of it, in order of time."""
+    """What led to the decision, what its owner did and what came of it, in the order in which it came about.
+
+    Each of the two stories is in order. Wall clocks differ and jump, so one is put between the other by what was committed.
+    """
     decided = group.assignment.because.steps if group.assignment else ()
     done = group.report.steps if group.report else ()
     known = set(decided)
-    return sorted([*decided, *(each for each in done if each not in known)], key=lambda step: step.wall_ms)
+    if any(not each.revision for each in (*decided, *done)):
+        # An earlier version wrote of it: there is nothing but wall clocks to go by.
+        return sorted([*decided, *(each for each in done if each not in known)], key=lambda step: step.wall_ms)
+    stories = [_placed(decided), _placed([each for each in done if each not in known])]
+    return [step for _, step in merge(*stories, key=lambda each: each[0])]
+
+
+def _placed(story: Iterable[Step]) -> list[tuple[int, Step]]:
+    """Each with its place: nothing comes before what it follows."""
+    placed: list[tuple[int, Step]] = []
+    for step in story:
+        placed.append((max(step.revision, placed[-1][0] if placed else 0), step))
+    return placed
 
 
 def _reason(reason: Reason | None) -> Document | None:

@@ -28,5 +28,5 @@ def lost(view: DatabaseView, member: MembershipRecord, wall_ms: int) -> Membersh
         because=f"{member.node} is lost",
         evidence=evidence,
         since_wall_ms=wall_ms,
-        steps=(Step(wall_ms, f"{member.node} is lost"),),
+        steps=(Step(wall_ms, f"{member.node} is lost", view.revision),),
     )

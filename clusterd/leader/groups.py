@@ -190,7 +190,8 @@ class GroupDecisions:
         why = f"its owner {assignment.owner} was lost"
         if fenced is not None:
             why += f" ({EvidenceKind.FENCED}: {evidence_text(fenced)})"
-            steps += (Step(fenced.since_wall_ms, f"evidence ({EvidenceKind.FENCED}): {evidence_text(fenced)}"),)
+            told = f"evidence ({EvidenceKind.FENCED}): {evidence_text(fenced)}"
+            steps += (self._pen.step(told, wall_ms=fenced.since_wall_ms),)
         elif member is not None and member.evidence is not None:
             why += f" ({member.evidence.kind}: {member.evidence.text})"
         if standing.is_hands_off or (standing.hands_off is not None and standing.has_status(GroupStatus.HANDS_OFF)):

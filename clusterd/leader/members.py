@@ -125,7 +125,7 @@ def _admitted(record: MembershipRecord, node: NodeRecord, sight: Sight) -> Membe
         run_id=heartbeat.run_id,
         because=because,
         since_wall_ms=sight.wall_ms,
-        steps=(Step(sight.wall_ms, f"admitted: {because}"),),
+        steps=(sight.step(f"admitted: {because}"),),
         exits=() if node.clear_quarantine_id != record.clear_quarantine_id else record.exits,
         clear_quarantine_id=node.clear_quarantine_id,
     )
@@ -150,8 +150,8 @@ def _expelled(record: MembershipRecord, node: NodeRecord | None, sight: Sight) -
         return None
     steps = (
         *_silence(record.node, sight.now_ms - sight.detector.age_ms(record.node, sight.now_ms), sight),
-        Step(sight.wall_ms, f"suspected by {sight.me}: {because}"),
-        Step(sight.wall_ms, "expelled: no voter acknowledges it any more, so its run lease cannot be renewed"),
+        sight.step(f"suspected by {sight.me}: {because}"),
+        sight.step("expelled: no voter acknowledges it any more, so its run lease cannot be renewed"),
     )
     return replace(
         record,
@@ -220,14 +220,14 @@ def _ended(record: MembershipRecord, evidence: Evidence, view: DatabaseView, sig
         at_ms = last.received_ms if last else sight.now_ms
         steps = _silence(record.node, at_ms, sight)
         if record.node in sight.broken_links:
-            steps += (Step(sight.wall_ms, f"the link from {sight.me} to {record.node} broke: looked at once"),)
+            steps += (sight.step(f"the link from {sight.me} to {record.node} broke: looked at once"),)
     return replace(
         record,
         state=MembershipState.DOWN,
         because=evidence.text,
         evidence=evidence,
         since_wall_ms=sight.wall_ms,
-        steps=(*steps, Step(evidence.wall_ms, f"evidence ({evidence.kind}): {evidence.text}")),
+        steps=(*steps, sight.step(f"evidence ({evidence.kind}): {evidence.text}", wall_ms=evidence.wall_ms)),
         exits=exits,
         quarantined_until_cluster_ms=until_ms,
     )
@@ -235,10 +235,10 @@ def _ended(record: MembershipRecord, evidence: Evidence, view: DatabaseView, sig
 
 def _silence(node: NodeId, at_ms: int, sight: Sight) -> tuple[Step, ...]:
     """How the chain of causes begins: the last that was heard, and the leader that noticed, if it is a new one."""
-    heard = Step(sight.wall_of(at_ms), f"last heartbeat of {node} reached {sight.me}")
+    heard = sight.step(f"last heartbeat of {node} reached {sight.me}", at_ms)
     if not sight.term or sight.leading_since_ms < at_ms:
         return (heard,)
-    return (heard, Step(sight.wall_of(sight.leading_since_ms), f"{sight.me} became the leader of term {sight.term}"))
+    return (heard, sight.step(f"{sight.me} became the leader of term {sight.term}", sight.leading_since_ms))
 
 
 def _evidence(record: MembershipRecord, view: DatabaseView, sight: Sight) -> Evidence | None:

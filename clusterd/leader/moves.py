@@ -29,7 +29,7 @@ def carry_out(
     move = standing.group.move
     if move is None or move.id == assignment.move_id:
         return _leave_queue(standing, assignment, pen)
-    asked = _asked(standing, move)
+    asked = _asked(standing, move, pen)
     mates = [each for each in companions(standing, view, crowd) if _moves_with(each, move)]
     placement = crowd.place(_request(standing, move, assignment.owner, keys_of(mates)))
     if key_of(move.target) == key_of(assignment.owner):
@@ -126,9 +126,10 @@ def _request(standing: Standing, move: MoveRequest, owner: NodeId, together: Col
     )
 
 
-def _asked(standing: Standing, move: MoveRequest) -> Step:
+def _asked(standing: Standing, move: MoveRequest, pen: Pen) -> Step:
     where = move.target or "the best node"
-    return Step(move.asked_wall_ms, f"{move.asked_by or 'an operator'} asked to move {standing.group.name} to {where}")
+    text = f"{move.asked_by or 'an operator'} asked to move {standing.group.name} to {where}"
+    return pen.step(text, wall_ms=move.asked_wall_ms)
 
 
 def _problem(

@@ -29,9 +29,9 @@ class Pen:
         """By group: the two nodes that take part, also in what this pass orders."""
         self.sight = sight
 
-    def step(self, text: str) -> Step:
-        """Something that happens now."""
-        return Step(self.sight.wall_ms, text)
+    def step(self, text: str, *, wall_ms: int | None = None) -> Step:
+        """Something that happens now; `wall_ms`: when, where that was noted."""
+        return self.sight.step(text, wall_ms=wall_ms)
 
     def write(
         self,

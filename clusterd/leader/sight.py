@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from clusterd.membership import Detector
 from clusterd.model.ids import Incarnation, NodeId
+from clusterd.model.records import Step
 from clusterd.model.settings import ClusterSettings
 
 
@@ -61,6 +62,8 @@ class Sight:
     fence: Mapping[NodeId, FenceKnowledge] = field(default_factory=dict)
     fence_agents: Mapping[NodeId, str] = field(default_factory=dict)
     """Nodes that have a fence agent, and its name."""
+    revision: int = 0
+    """Of the database that is looked at."""
     term: int = 0
     leading_since_ms: int = 0
     local_minute: int = 0
@@ -69,6 +72,12 @@ class Sight:
     is_balancing_due: bool = False
     mute_since: Mapping[NodeId, int] = field(default_factory=dict)
     """Nodes that are heard and cannot be commanded, each with since when."""
+
+    def step(self, text: str, at_ms: int | None = None, *, wall_ms: int | None = None) -> Step:
+        """Something that happens now, or happened at `at_ms` on this node's clock; `wall_ms`: when, where that was noted."""
+        past_ms = self.now_ms - at_ms if at_ms is not None else 0
+        shown_ms = wall_ms if wall_ms is not None else self.wall_ms - past_ms
+        return Step(shown_ms, text, self.revision)
 
     def wall_of(self, at_ms: int) -> int:
         """The wall-clock time, for people to read, of a moment on this node's own clock."""

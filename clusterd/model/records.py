@@ -197,10 +197,15 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One link in a chain of causes, with the time that people read."""
+    """One link in a chain of causes, with the time that people read. No clock orders them: the committed changes do.
+
+    `revision`: of the database that whoever wrote it knew then. What led to a step was committed before, so it has a smaller
+    one, on whatever node it came about. 0 in what an earlier version wrote.
+    """
 
     wall_ms: int
     text: str
+    revision: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -282,6 +282,7 @@ class Leading:
             ended=presence.ended_elsewhere,
             fence=self._fence,
             fence_agents=fence_agents(node.replica.view),
+            revision=node.replica.view.revision,
             term=node.replica.raft.term,
             leading_since_ms=self._leading_since_ms,
             local_minute=node.wall.local_minute(now_ms),

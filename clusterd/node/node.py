@@ -158,7 +158,8 @@ class Node:
         return min(each for each in times if each is not None)
 
     def now(self, now_ms: int) -> Now:
-        return Now(now_ms, self.cluster_clock.read(now_ms), self.wall.read(now_ms))
+        wall_ms, revision = self.wall.read(now_ms), self.replica.database.revision
+        return Now(now_ms, self.cluster_clock.read(now_ms), wall_ms, revision)
 
     def do(self, effect: Effect) -> None:
         """Have the shell do something (for the parts of the node)."""

@@ -15,8 +15,9 @@ from clusterd.owner.commands import (
 )
 from clusterd.owner.fencing import FenceProposal
 from clusterd.owner.machine import Happening
+from clusterd.owner.now import Now
 from clusterd.owner.owner import Owner, OwnerProposal
-from clusterd.owner.plan import Now, OwnerPlan
+from clusterd.owner.plan import OwnerPlan
 from clusterd.owner.reports import ReportProposal
 
 __all__ = [

@@ -24,7 +24,8 @@ from clusterd.owner.calling import host_for, raw_call
 from clusterd.owner.commands import CallAnswer, CallOutcome, HostCall, Verb
 from clusterd.owner.desk import Desk
 from clusterd.owner.group import OwnedGroup, provider_order
-from clusterd.owner.plan import Now, OwnerPlan
+from clusterd.owner.now import Now
+from clusterd.owner.plan import OwnerPlan
 
 LIVE_MIGRATION = "live-migration"
 PREPARED_SIZE_MAX = 4096

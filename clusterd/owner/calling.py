@@ -7,7 +7,8 @@ from clusterd.model.states import MoveKind
 from clusterd.owner.commands import HostCall, Verb, host_times
 from clusterd.owner.desk import Desk
 from clusterd.owner.group import OwnedGroup
-from clusterd.owner.plan import Now, OwnerPlan
+from clusterd.owner.now import Now
+from clusterd.owner.plan import OwnerPlan
 
 
 def ask(

@@ -10,7 +10,7 @@ from clusterd.owner.desk import Desk
 from clusterd.owner.doubts import without_doubt
 from clusterd.owner.group import OwnedGroup
 from clusterd.owner.machine import Happening, Held, advance
-from clusterd.owner.plan import Now
+from clusterd.owner.now import Now
 from clusterd.owner.policy import after_failure, retry_only
 from clusterd.owner.steps import step_text, with_step
 
@@ -95,7 +95,7 @@ def apply(
         after = without_doubt(after)
     group.held[name] = after
     text = step_text(desk.node, before, after, what, now.wall_ms, because)
-    group.steps = with_step(group.steps, now.wall_ms, text)
+    group.steps = with_step(group.steps, now, text)
     desk.mark(group)
     desk.notes.append(
         note(

@@ -22,7 +22,8 @@ from clusterd.owner.consequences import apply, kill_host_of
 from clusterd.owner.desk import Desk
 from clusterd.owner.group import Departure, OwnedGroup, users_by_provider
 from clusterd.owner.machine import Happening
-from clusterd.owner.plan import Now, OwnerPlan
+from clusterd.owner.now import Now
+from clusterd.owner.plan import OwnerPlan
 from clusterd.owner.steps import with_step
 
 PROGRESS_EVERY_MS = 1000
@@ -101,7 +102,7 @@ def _fall_through(group: OwnedGroup, leaving: Departure, because: str, now: Now)
     leaving.under_way, leaving.failed = "", because[:_TEXT_LENGTH_MAX]
     target = group.assignment.target
     text = f"it does not migrate{f' to {target}' if target else ''}: {leaving.failed}"
-    group.steps = with_step(group.steps, now.wall_ms, text)
+    group.steps = with_step(group.steps, now, text)
 
 
 def _move_next(
@@ -121,11 +122,11 @@ def _move_next(
         leaving.took_ms = now.now_ms - leaving.began_ms
         leaving.percent, leaving.text = 100, ""
         text = f"everything is at {record.node} after {leaving.took_ms} ms"
-        group.steps = with_step(group.steps, now.wall_ms, text)
+        group.steps = with_step(group.steps, now, text)
     elif ask(desk, group, name, Verb.MIGRATE, "migrating", now, plan, prepared=texts[name]):
         leaving.under_way, leaving.stopping = name, ""
         text = f"{desk.node} moves {group.held[name].name} to {record.node} while it runs"
-        group.steps = with_step(group.steps, now.wall_ms, text)
+        group.steps = with_step(group.steps, now, text)
 
 
 def _to_move(group: OwnedGroup, prepared: Collection[str]) -> list[str]:

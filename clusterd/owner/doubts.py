@@ -11,7 +11,7 @@ from clusterd.model.states import ResourceState
 from clusterd.owner.desk import Desk
 from clusterd.owner.group import OwnedGroup, Warned
 from clusterd.owner.machine import Held
-from clusterd.owner.plan import Now
+from clusterd.owner.now import Now
 
 WARNINGS_MAX = 8
 """Of one group in one report."""

@@ -23,7 +23,8 @@ from clusterd.owner.calling import host_for, raw_call
 from clusterd.owner.commands import CallAnswer, CallOutcome, HostCall, HostEnd, Verb
 from clusterd.owner.desk import Desk
 from clusterd.owner.fence_order import FenceOrder
-from clusterd.owner.plan import Now, OwnerPlan
+from clusterd.owner.now import Now
+from clusterd.owner.plan import OwnerPlan
 
 _TEXT_LENGTH_MAX = 300
 FENCE_WITHIN_MS = 10_000

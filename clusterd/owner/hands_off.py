@@ -18,7 +18,7 @@ from clusterd.owner.consequences import apply, judge, left_alone
 from clusterd.owner.desk import Desk
 from clusterd.owner.group import Intent, OwnedGroup, under_way
 from clusterd.owner.machine import Happening, Held
-from clusterd.owner.plan import Now
+from clusterd.owner.now import Now
 
 _LEAVING = (Order.RELEASE, Order.MIGRATE)
 HANDS_OFF = "hands off:"

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from clusterd.model.migrations import MigrationReport
 from clusterd.owner.group import Departure, OwnedGroup
+from clusterd.owner.now import Now
 from clusterd.owner.steps import with_step
 
 
@@ -37,7 +38,7 @@ def restored_departure(report: MigrationReport | None, now_ms: int = 0) -> Depar
     )
 
 
-def went_on(group: OwnedGroup, *, wall_ms: int) -> None:
+def went_on(group: OwnedGroup, now: Now) -> None:
     """It came by live migration, and everything is online here now, since when that is told or since now.
 
     The blackout is the difference of two nodes' wall clocks, for people only, and as good as these are in step: the
@@ -46,7 +47,7 @@ def went_on(group: OwnedGroup, *, wall_ms: int) -> None:
     arrived = group.arrived
     if arrived is None or arrived.blackout_ms or not arrived.moved_wall_ms:
         return
-    blackout_ms = max(1, (group.went_on_wall_ms or wall_ms) - arrived.moved_wall_ms)
+    blackout_ms = max(1, (group.went_on_wall_ms or now.wall_ms) - arrived.moved_wall_ms)
     group.arrived = replace(arrived, blackout_ms=blackout_ms)
     text = f"it goes on here as it ran, {blackout_ms} ms after it stood still"
-    group.steps = with_step(group.steps, wall_ms, text)
+    group.steps = with_step(group.steps, now, text)

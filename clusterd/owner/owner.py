@@ -24,7 +24,8 @@ from clusterd.owner.desk import Desk
 from clusterd.owner.doubts import WARNINGS_MAX, doubted, warned
 from clusterd.owner.group import OwnedGroup, is_empty_here, is_mine
 from clusterd.owner.machine import Happening
-from clusterd.owner.plan import Now, OwnerPlan
+from clusterd.owner.now import Now
+from clusterd.owner.plan import OwnerPlan
 from clusterd.owner.planning import plan_group
 from clusterd.owner.reports import ReportProposal
 

@@ -27,12 +27,3 @@ class OwnerPlan:
 
     def look_at(self, at_ms: int) -> None:
         self.next_look_ms = at_ms if self.next_look_ms is None else min(self.next_look_ms, at_ms)
-
-
-@dataclass(frozen=True, slots=True)
-class Now:
-    """The three clocks: this node's own, the cluster's, and the one people read."""
-
-    now_ms: int
-    cluster_ms: int
-    wall_ms: int

@@ -16,7 +16,8 @@ from clusterd.owner.group import OwnedGroup, intend, is_empty_here
 from clusterd.owner.hands_off import begin_hands_off, end_hands_off
 from clusterd.owner.journeys import went_on
 from clusterd.owner.machine import Happening
-from clusterd.owner.plan import Now, OwnerPlan
+from clusterd.owner.now import Now
+from clusterd.owner.plan import OwnerPlan
 from clusterd.owner.policy import with_restart
 from clusterd.owner.renewal import without_restart
 from clusterd.owner.reports import fitted_report
@@ -72,7 +73,7 @@ def _conclude(desk: Desk, group: OwnedGroup, now: Now) -> None:
     wanted = group.wanted
     if wanted and wanted <= group.online:
         group.was_online = True
-        went_on(group, wall_ms=now.wall_ms)
+        went_on(group, now)
     if not is_empty_here(group):
         return
     is_leaving = desk.is_node_stopping and not desk.keeps_groups

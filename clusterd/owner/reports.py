@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from clusterd.database import DatabaseView, Draft
 from clusterd.model import keys
 from clusterd.model.ids import GroupId, Incarnation, NodeId
-from clusterd.model.records import EventRecord, ReportRecord, ResourceRecord, ResourceReport, Step
+from clusterd.model.records import EventRecord, ReportRecord, ResourceRecord, ResourceReport
 from clusterd.owner.bounds import REPORT_BYTES_MAX, Bounds
 from clusterd.owner.group import OwnedGroup
 from clusterd.owner.journeys import migration_report
@@ -40,7 +40,7 @@ def report_of(group: OwnedGroup, node: NodeId, incarnation: Incarnation) -> Repo
         reset_id=group.reset_id,
         was_online=group.was_online,
         is_hands_off=group.is_hands_off,
-        steps=tuple(Step(each.wall_ms, bounds.text(each.text)) for each in group.steps),
+        steps=tuple(replace(each, text=bounds.text(each.text)) for each in group.steps),
         waits_for_node=group.waits_for_node,
         migration=migration_report(group),
     )

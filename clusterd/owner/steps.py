@@ -4,15 +4,16 @@ from clusterd.model.ids import NodeId
 from clusterd.model.records import Step
 from clusterd.model.states import ResourceState
 from clusterd.owner.machine import Happening, Held
+from clusterd.owner.now import Now
 
 FIRST_KEPT = 8
 LAST_KEPT = 16
 TEXT_LENGTH_MAX = 300
 
 
-def with_step(steps: tuple[Step, ...], wall_ms: int, text: str) -> tuple[Step, ...]:
+def with_step(steps: tuple[Step, ...], now: Now, text: str) -> tuple[Step, ...]:
     """One more; of a long story the first and the last steps stay."""
-    more = (*steps, Step(wall_ms, text[:TEXT_LENGTH_MAX]))
+    more = (*steps, Step(now.wall_ms, text[:TEXT_LENGTH_MAX], now.revision))
     return more if len(more) <= FIRST_KEPT + LAST_KEPT else (*more[:FIRST_KEPT], *more[-LAST_KEPT:])
 
 

@@ -11,7 +11,7 @@ from clusterd.owner.desk import Desk
 from clusterd.owner.group import OwnedGroup, intend, provider_order, under_way
 from clusterd.owner.hands_off import begin_hands_off, end_hands_off
 from clusterd.owner.machine import Held
-from clusterd.owner.plan import Now
+from clusterd.owner.now import Now
 
 ONLINE, OFFLINE, FAILED = ResourceState.ONLINE, ResourceState.OFFLINE, ResourceState.FAILED
 N1 = NodeId("n1")

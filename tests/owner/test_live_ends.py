@@ -15,7 +15,7 @@ from clusterd.owner.desk import Desk
 from clusterd.owner.group import Departure, OwnedGroup, intend, provider_order
 from clusterd.owner.journeys import went_on
 from clusterd.owner.machine import Held
-from clusterd.owner.plan import Now
+from clusterd.owner.now import Now
 
 NEEDS = {"base": "", "proof": "", "disk": "", "vm": "[base] and [proof] and [disk]"}
 OFFLINE, PENDING, ONLINE = ResourceState.OFFLINE, ResourceState.ONLINE_PENDING, ResourceState.ONLINE
@@ -111,5 +111,5 @@ def test_it_stood_still_until_the_machine_runs_whoever_answers_last() -> None:
     for name, wall_ms, since_ms in answers:
         answer = CallAnswer(CallOutcome.DONE, since_ms=since_ms)
         online_answered(Desk(NodeId("n1")), arriving, name, answer, Now(1, 1, wall_ms))
-    went_on(arriving, wall_ms=1050)
+    went_on(arriving, Now(0, 0, 1050))
     assert arriving.arrived.blackout_ms == 20

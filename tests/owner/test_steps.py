@@ -8,6 +8,7 @@ from clusterd.model.ids import GroupId, Incarnation, NodeId, ResourceId
 from clusterd.model.records import ReportRecord, Step
 from clusterd.model.states import ResourceState
 from clusterd.owner.machine import Happening, Held, advance
+from clusterd.owner.now import Now
 from clusterd.owner.reports import says_the_same
 from clusterd.owner.steps import FIRST_KEPT, LAST_KEPT, step_text, with_step
 
@@ -44,13 +45,13 @@ def test_words(name: str, state: ResourceState, what: Happening, text: str) -> N
 def test_a_long_story_keeps_its_beginning_and_its_end() -> None:
     steps: tuple[Step, ...] = ()
     for number in range(100):
-        steps = with_step(steps, number, f"step {number}")
+        steps = with_step(steps, Now(0, 0, number), f"step {number}")
     kept = [each.wall_ms for each in steps]
     assert kept == [*range(FIRST_KEPT), *range(100 - LAST_KEPT, 100)]
 
 
 def test_a_step_is_no_novel() -> None:
-    assert len(with_step((), 0, "x" * 10_000)[0].text) == 300
+    assert len(with_step((), Now(0, 0, 0), "x" * 10_000)[0].text) == 300
 
 
 def test_steps_cause_no_report_by_themselves() -> None:
