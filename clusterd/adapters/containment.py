@@ -14,7 +14,7 @@ from typing import Protocol
 
 from clusterd.adapters.containment_adopted import WithAdopted, adopt
 from clusterd.adapters.containment_cgroup import CgroupScope, usable_cgroup
-from clusterd.adapters.containment_proc import TAG_VARIABLE
+from clusterd.adapters.containment_proc import TAG_VARIABLE, ProcessSeen
 from clusterd.adapters.containment_tree import TreeScope
 
 KIND_VARIABLE = "CLUSTERD_CONTAINMENT"
@@ -24,6 +24,8 @@ HOST_ITSELF = "+host"
 """Beside the resources of a host; '+' cannot begin the name of one."""
 
 Roots = Callable[[], Iterable[int]]
+Keepers = Callable[[], Iterable[ProcessSeen]]
+"""Processes below which everything belongs to a resource, and which do not themselves."""
 
 
 def no_roots() -> Iterable[int]:
@@ -91,21 +93,34 @@ class NodeContainment:
         return self._scope(no_roots, incarnation, host_id, HOST_ITSELF)
 
     def resource(
-        self, incarnation: str, host_id: str, resource: str, generation: int, roots: Roots = no_roots
+        self,
+        incarnation: str,
+        host_id: str,
+        resource: str,
+        generation: int,
+        roots: Roots = no_roots,
+        keepers: Keepers = tuple,
     ) -> Scope:
-        return self._scope(roots, incarnation, host_id, f"{resource}.{generation}")
+        return self._scope(roots, incarnation, host_id, f"{resource}.{generation}", keepers=keepers)
 
     def part_of_resource(
-        self, incarnation: str, host_id: str, resource: str, generation: int, part: str, roots: Roots
+        self,
+        incarnation: str,
+        host_id: str,
+        resource: str,
+        generation: int,
+        part: str,
+        roots: Roots,
+        keepers: Keepers,
     ) -> Scope:
-        return self._scope(roots, incarnation, host_id, f"{resource}.{generation}", part)
+        return self._scope(roots, incarnation, host_id, f"{resource}.{generation}", part, keepers=keepers)
 
     def tag(self, *parts: str) -> dict[str, str]:
         """The environment that makes a process and all its descendants findable."""
         return {TAG_VARIABLE: _tag(self.node_key, *parts)}
 
-    def _scope(self, roots: Roots, *parts: str) -> Scope:
-        own: Scope = TreeScope(_tag(self.node_key, *parts), roots)
+    def _scope(self, roots: Roots, *parts: str, keepers: Keepers = tuple) -> Scope:
+        own: Scope = TreeScope(_tag(self.node_key, *parts), roots, keepers)
         if self._root is not None:
             own = CgroupScope(os.path.join(self._root, *parts))
         return WithAdopted(own, self._run_dir, parts)

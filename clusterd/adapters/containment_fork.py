@@ -124,7 +124,7 @@ def _become(birth: Birth, report: int, parent_pid: int) -> None:
         if birth.standard is not None:
             for number, descriptor in enumerate(birth.standard):
                 os.dup2(descriptor, number, inheritable=True)
-        _close_all_but(report, *birth.kept)
+        close_all_but(report, *birth.kept)
         for descriptor in birth.kept:
             os.set_inheritable(descriptor, True)
         if birth.ids is not None:
@@ -143,7 +143,7 @@ def _become(birth: Birth, report: int, parent_pid: int) -> None:
         os._exit(_FAILED_STATUS)
 
 
-def _close_all_but(*kept: int) -> None:
+def close_all_but(*kept: int) -> None:
     """Beside standard input, output and error."""
     low = 3
     for descriptor in sorted(kept):

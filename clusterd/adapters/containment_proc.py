@@ -38,6 +38,12 @@ def process(pid: int) -> ProcessSeen | None:
     return ProcessSeen(pid, int(fields[1]), int(fields[19]))
 
 
+def is_there(known: ProcessSeen) -> bool:
+    """Whether exactly that process runs still."""
+    now = process(known.pid)
+    return now is not None and now.start_ticks == known.start_ticks
+
+
 def processes() -> dict[int, ProcessSeen]:
     """Everything that runs on this machine, as far as we may see it."""
     found = (process(int(name)) for name in os.listdir("/proc") if name.isdigit())

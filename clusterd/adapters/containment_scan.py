@@ -35,6 +35,15 @@ class MachineSeen:
                 todo += self._children.get(pid, ())
         return [self.processes[pid] for pid in found]
 
+    def below(self, keepers: Iterable[ProcessSeen]) -> list[int]:
+        """The children of those of them that are there still, under the same start time."""
+        there = (each for each in keepers if self._is_there(each))
+        return [pid for each in there for pid in self._children.get(each.pid, ())]
+
+    def _is_there(self, known: ProcessSeen) -> bool:
+        now = self.processes.get(known.pid)
+        return now is not None and now.start_ticks == known.start_ticks
+
 
 class SharedLook:
     """The newest look at the machine, and when it began."""

@@ -252,8 +252,8 @@ GUARD_CONNECTED = _event("guard.connected", "info", "The guard answered.", "inca
 CONTAINMENT_WEAK = _event(
     "containment.weak",
     "warning",
-    "This node cannot make control groups: what forks away twice and clears or overwrites its environment is not found "
-    "when its resource stops, only when the host or the run lease ends.",
+    "This node cannot make control groups: workloads are held by processes that keep what they leave. What kills its keeper "
+    "gets away until its host or the run lease ends; when the guard is killed, so does what has cleared its environment.",
     "containment",
 )
 GUARD_LOST = _event("guard.lost", "error", "The guard is gone, and with it everything that ran here.", "because")

@@ -257,9 +257,15 @@ class _Trial:
         return await self._host.link.call(call)
 
     def _left(self) -> list[ProcessSeen]:
-        """Every process that was started for the resource and still runs. Another trial beside this one is not looked at."""
+        """Every process that was started for the resource and still runs: by its tag, or below the spawner, which has
+        keepers of its very program between itself and them. Another trial beside this one is not looked at."""
         part = f":{self._node.incarnation}:{self._host.started.host_id}:{RESOURCE}."
-        return [each for each in processes().values() if part in (tag_of(each.pid) or "") and process(each.pid)]
+        seen, program = look(), _command_line(self._spawner)
+        below = (
+            each for each in seen.with_descendants([self._spawner]) if _command_line(each.pid) not in ("", program)
+        )
+        tagged = (each for each in seen.processes.values() if part in (tag_of(each.pid) or ""))
+        return [each for each in {*below, *tagged} if process(each.pid)]
 
     def _expect_everything_contained(self) -> None:
         """What descends from the host is a child of its spawner's, or carries the resource's tag, or is in its group."""
@@ -275,6 +281,14 @@ class _Trial:
         left = [each.pid for each in self._left()]
         if left:
             raise _Broken(f"processes {left} (by {TAG_VARIABLE}) still run after {after}, at {now_ms()} ms")
+
+
+def _command_line(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
 
 
 def _group_of(pid: int) -> str:

@@ -4,10 +4,9 @@ A part is a containment of its own inside of the resource's, so that what a chec
 touching the workload.
 """
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from clusterd.adapters.containment import NodeContainment, Scope
+from clusterd.adapters.containment import Keepers, NodeContainment, Roots, Scope
 from clusterd.reshost.services import HostServices
 
 
@@ -26,18 +25,18 @@ class Place:
     def of(cls, services: HostServices, resource: str, generation: int) -> "Place":
         return cls(services.containment, services.incarnation, services.host_id, resource, generation)
 
-    def scope(self, roots: Callable[[], Iterable[int]]) -> Scope:
-        return self.containment.resource(self.incarnation, self.host_id, self.resource, self.generation, roots)
+    def scope(self, roots: Roots, keepers: Keepers) -> Scope:
+        return self.containment.resource(self.incarnation, self.host_id, self.resource, self.generation, roots, keepers)
 
     def tag(self, *part: str) -> dict[str, str]:
         return self.containment.tag(self.incarnation, self.host_id, f"{self.resource}.{self.generation}", *part)
 
-    def part(self, roots: Callable[[], Iterable[int]]) -> tuple[Scope, dict[str, str]]:
+    def part(self, roots: Roots, keepers: Keepers) -> tuple[Scope, dict[str, str]]:
         """A part of its own, and the tag of what is started in it."""
         self._part_count += 1
         name = f"+{self._part_count}"
         part = self.containment.part_of_resource(
-            self.incarnation, self.host_id, self.resource, self.generation, name, roots
+            self.incarnation, self.host_id, self.resource, self.generation, name, roots, keepers
         )
         return part, self.tag(name)
 

@@ -45,10 +45,12 @@ class Order(NamedTuple):
 
 
 class Started(NamedTuple):
-    """It runs its command. Its pidfd comes with the frame."""
+    """It runs its command. Its pidfd comes with the frame. The keeper, where it has one, is known by pid and start time."""
 
     request: int
     pid: int
+    keeper_pid: int = 0
+    keeper_start_ticks: int = 0
 
 
 class Refused(NamedTuple):
@@ -106,8 +108,14 @@ def answer_text(answer: Answer) -> bytes:
 def read_answer(body: bytes) -> Answer:
     """Raises `BadMessage`."""
     match _read(body, ANSWER_SIZE_MAX):
-        case ["started", request, pid] if _is_number(request, 1 << 62) and _is_number(pid, _PID_MAX) and pid > 1:
-            return Started(request, pid)
+        case ["started", request, pid, keeper, ticks] if (
+            _is_number(request, 1 << 62)
+            and _is_number(pid, _PID_MAX)
+            and pid > 1
+            and _is_number(keeper, _PID_MAX)
+            and _is_number(ticks, 1 << 62)
+        ):
+            return Started(request, pid, keeper, ticks)
         case ["refused", request, str(stage), number] if (
             _is_number(request, 1 << 62) and len(stage) <= STAGE_LENGTH_MAX and _is_number(number, _ERRNO_MAX)
         ):

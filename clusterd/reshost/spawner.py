@@ -2,7 +2,8 @@
 
 The host has threads, and what is forked beside threads may die or hang before it runs; this process has none, so its
 children can be born inside their control group and run Python until `execve` (containment_fork). It is their parent, reaps
-them and tells the host how they ended. It dies with the host, and they die with it.
+them and tells the host how they ended. It dies with the host, and they die with it. Without control groups each has a keeper
+between itself and the spawner.
 
 What it and the host say to each other is in spawn_messages. Each believes only the other: the kernel tells with every
 message which process sent it.
@@ -15,6 +16,7 @@ import signal
 import socket
 import sys
 from collections import deque
+from dataclasses import dataclass
 
 if __name__ == "__main__":  # started with -I -S: nothing but the standard library is on the path
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
@@ -22,15 +24,20 @@ if __name__ == "__main__":  # started with -I -S: nothing but the standard libra
 from clusterd.adapters.containment_fork import Birth, bear, die_with_parent
 from clusterd.adapters.frames import FrameBuffer, FrameTooLarge, framed
 from clusterd.adapters.process_limits import Rank, raise_descriptor_limit, take_oom_rank
+from clusterd.reshost.keeper import Keeper, go_on, keep
 from clusterd.reshost.spawn_link import receive
 from clusterd.reshost.spawn_messages import Answer, BadMessage, Ended, Order, Refused, Started, answer_text, read_order
 
 
+@dataclass(slots=True)
 class _Unborn:
     """A child between fork and execve, which it confirms by the end of its report."""
 
-    def __init__(self, request: int, pid: int, pidfd: int, report: int) -> None:
-        self.request, self.pid, self.pidfd, self.report = request, pid, pidfd, report
+    request: int
+    pid: int
+    pidfd: int
+    report: int
+    keeper: Keeper | None
 
 
 class Spawner:
@@ -42,6 +49,10 @@ class Spawner:
         self._buffer = FrameBuffer()
         self._descriptors: deque[int] = deque()
         self._unborn: dict[int, _Unborn] = {}
+        self._own: set[int] = set()
+        """The children that run their command, keepers apart."""
+        self._keepers: dict[int, Keeper] = {}
+        """By the descriptor on which they say how their process ended."""
         self._nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._poll = select.poll()
         self._workload_descriptors = raise_descriptor_limit()
@@ -64,6 +75,8 @@ class Spawner:
                     self._reap()
                 elif descriptor in self._unborn:
                     self._confirm(self._unborn.pop(descriptor))
+                elif descriptor in self._keepers:
+                    self._end_kept(self._keepers.pop(descriptor))
 
     def _receive(self) -> bool:
         data = receive(self._link, self._host_pid, self._descriptors)
@@ -83,7 +96,8 @@ class Spawner:
                 descriptor_limit=self._workload_descriptors,
                 oom_rank=Rank.WORKLOAD,
             )
-            pid = bear(birth, report_write)
+            keeper = keep(birth, report_write) if birth.cgroup is None else None
+            pid = keeper.child if keeper is not None else bear(birth, report_write)
             pidfd = os.pidfd_open(pid)
         except OSError as error:
             os.close(report)
@@ -92,8 +106,12 @@ class Spawner:
         finally:
             os.close(report_write)
             os.close(output)
-        self._unborn[report] = _Unborn(request, pid, pidfd, report)
+        self._unborn[report] = _Unborn(request, pid, pidfd, report, keeper)
         self._poll.register(report, select.POLLIN)
+        if keeper is not None:
+            go_on(keeper)
+            self._keepers[keeper.link.fileno()] = keeper
+            self._poll.register(keeper.link, select.POLLIN)
 
     def _confirm(self, child: _Unborn) -> None:
         """It runs its command now, or it said why not; then it is reaped here, as nobody knows it."""
@@ -102,11 +120,35 @@ class Spawner:
         os.close(child.report)
         if said:
             stage, _, number = said.rpartition(":")
-            os.waitpid(child.pid, 0)
+            self._forget(child)
             self._send(Refused(child.request, stage, int(number)))
+        elif child.keeper is not None:
+            seen = child.keeper.seen
+            self._send(Started(child.request, child.pid, seen.pid, seen.start_ticks), child.pidfd)
         else:
+            self._own.add(child.pid)
             self._send(Started(child.request, child.pid), child.pidfd)
         os.close(child.pidfd)
+
+    def _forget(self, child: _Unborn) -> None:
+        """It never became what it should; its keeper ends by itself."""
+        if child.keeper is None:
+            os.waitpid(child.pid, 0)
+        elif self._keepers.pop(child.keeper.link.fileno(), None) is not None:
+            self._poll.unregister(child.keeper.link)
+            child.keeper.link.close()
+
+    def _end_kept(self, keeper: Keeper) -> None:
+        """Its process ended; what that left is the keeper's."""
+        unborn = next((each for each in self._unborn.values() if each.keeper is keeper), None)
+        if unborn is not None:
+            self._keepers[keeper.link.fileno()] = keeper
+            self._confirm(self._unborn.pop(unborn.report))
+            if self._keepers.pop(keeper.link.fileno(), None) is None:
+                return
+        self._poll.unregister(keeper.link)
+        self._send(Ended(keeper.child, keeper.ended_with()))
+        keeper.link.close()
 
     def _reap(self) -> None:
         """The ended children in turn. One that ended before its report was read is confirmed first."""
@@ -122,7 +164,9 @@ class Spawner:
                 self._confirm(self._unborn.pop(unborn.report))
                 continue
             pid, status = os.waitpid(seen.si_pid, 0)
-            self._send(Ended(pid, status))
+            if pid in self._own:
+                self._own.discard(pid)
+                self._send(Ended(pid, status))
 
     def _send(self, answer: Answer, descriptor: int | None = None) -> None:
         data = framed(answer_text(answer))

@@ -14,6 +14,7 @@ import sys
 from collections import deque
 from collections.abc import Callable
 
+from clusterd.adapters.containment_proc import ProcessSeen
 from clusterd.adapters.frames import FrameBuffer, FrameTooLarge, framed
 from clusterd.reshost import spawner
 from clusterd.reshost.spawn_link import receive
@@ -31,8 +32,9 @@ class NotStarted(Exception):
 class Child:
     """A started process. `ended` becomes its wait status; it is set on the event loop."""
 
-    def __init__(self, pid: int, pidfd: int, ended: asyncio.Future[int]) -> None:
-        self.pid, self._pidfd, self.ended = pid, pidfd, ended
+    def __init__(self, pid: int, pidfd: int, ended: asyncio.Future[int], keeper: ProcessSeen | None = None) -> None:
+        """`keeper`: what all that it leaves stays below, where no control group holds it."""
+        self.pid, self._pidfd, self.ended, self.keeper = pid, pidfd, ended, keeper
 
     def signal(self, number: int) -> None:
         if self._pidfd >= 0:
@@ -128,8 +130,11 @@ class SpawnerLink:
     def _take(self, answer: Answer) -> None:
         """Raises `BadMessage` for an answer to nothing that was asked, or about nobody who was started."""
         match answer:
-            case Started(request, pid) if request in self._asked and self._descriptors and pid not in self._children:
-                child = Child(pid, self._descriptors.popleft(), self._loop.create_future())
+            case Started(request, pid, keeper, ticks) if (
+                request in self._asked and self._descriptors and pid not in self._children
+            ):
+                kept_by = ProcessSeen(keeper, self._spawner_pid, ticks) if keeper else None
+                child = Child(pid, self._descriptors.popleft(), self._loop.create_future(), kept_by)
                 self._children[pid] = child
                 asked = self._asked.pop(request)
                 if asked.cancelled():
@@ -146,6 +151,9 @@ class SpawnerLink:
                 child.ended.set_result(status)
             case _:
                 raise BadMessage(f"{type(answer).__name__} answers nothing that was asked")
+
+    def _is_expected(self, request: int, pid: int) -> bool:
+        return request in self._asked and bool(self._descriptors) and pid not in self._children
 
     def _lose(self, because: str = "its spawner is gone") -> None:
         self._loop.remove_reader(self._link)

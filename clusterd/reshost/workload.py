@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from clusterd.adapters.containment import Scope
-from clusterd.adapters.containment_proc import process, signal_process
+from clusterd.adapters.containment_proc import ProcessSeen, is_there, process, signal_process
 from clusterd.adapters.process_limits import is_near_descriptor_limit
 from clusterd.reshost.output import OutputPipe, OutputTail
 from clusterd.reshost.place import Place
@@ -87,7 +87,8 @@ class Workload:
         self.main: Running | None = None
         self.on_main_end: Callable[[Running], None] = lambda running: None
         self._place = place
-        self._scope = place.scope(self.roots)
+        self._keepers: list[ProcessSeen] = []
+        self._scope = place.scope(self.roots, lambda: self._keepers)
         self._spawner = spawner
         self._environment = environment
         self._running: list[Running] = []
@@ -101,7 +102,10 @@ class Workload:
     async def run(self, command: Command, timeout_ms: int, *, ends_all: bool) -> Finished:
         """Run it to its end. With `ends_all` what it leaves behind is ended too, also when nobody waits for it any more."""
         tail, running = OutputTail(), None
-        scope, tag = self._place.part(lambda: [running.pid] if running is not None and running.exit is None else [])
+        scope, tag = self._place.part(
+            lambda: [running.pid] if running is not None and running.exit is None else [],
+            lambda: [running.child.keeper] if running is not None and running.child.keeper is not None else [],
+        )
         try:
             running = await self.start(command, also_to=tail, part=(scope, tag) if ends_all else None)
             return Finished(await running.wait(timeout_ms), tail.lines(100))
@@ -157,6 +161,8 @@ class Workload:
             raise
         running = Running(child, pipe, command.argv[0])
         self._running = [each for each in self._running if each.exit is None] + [running]
+        if child.keeper is not None:
+            self._keepers = [each for each in self._keepers if is_there(each)] + [child.keeper]
         if watch:
             self.main = running
             child.ended.add_done_callback(lambda _: self._main_ended(running))

@@ -57,9 +57,9 @@ def _containment(situation: Situation) -> list[Finding]:
             found.append(passed(node, "workloads live in control groups that the kernel kills as a whole"))
         elif kind:
             saw = (
-                f"workloads are held by their process tree (control groups: {machine.control_groups or 'none'}); what "
-                "forks away twice and clears or overwrites its environment is not found when its resource stops, only "
-                "when the host or the run lease ends"
+                f"workloads are held by their process tree (control groups: {machine.control_groups or 'none'}): what "
+                "kills the process that keeps it gets away until its host or the run lease ends, and when the guard is "
+                "killed, so does what forked away twice and cleared its environment"
             )
             advice = "give clusterd a writable cgroup v2 (systemd: Delegate=yes), so that a kill is one atomic step"
             found.append(warned(node, saw, advice))

@@ -5,7 +5,6 @@ import time
 
 import pytest
 
-from clusterd.adapters.containment import CGROUP
 from clusterd.reshost.resource import KILLED
 from clusterd.wire import host_pb2
 from tests.guard.survivors import Marked
@@ -155,8 +154,7 @@ async def test_failed_offline_says_so_and_terminate_ends_it(bench: Bench, marked
 
 
 async def test_offline_leaves_nothing_whatever_the_type_did(contained: str, bench: Bench, marked: Marked) -> None:
-    # Without control groups, what has no tag and lost every parent is only seen by its host and guard.
-    await bench.call("online", command=marked.daemonise(bare=contained == CGROUP))
+    await bench.call("online", command=marked.daemonise(bare=True))
     await bench.node.until(lambda: marked.is_settled(2), 5000, what="two processes")
     assert (await bench.call("offline")).outcome == DONE
     assert marked.pids() == []
