@@ -217,9 +217,7 @@ class _Application:
                 f"{', '.join(names)} of {spec.name} is kept although the manifest leaves it out; --prune deletes it"
             )
             return
-        self._refusals += [
-            each for each in delete_refusals(group, names) if key_of(each.split(" depends on ")[0]) not in named
-        ]
+        self._refusals += [each.text for each in delete_refusals(group, names) if key_of(each.resource) not in named]
         for each in left:
             is_wanted = each.record.wanted is Wanted.ONLINE and group.record.wanted is Wanted.ONLINE
             if is_wanted and not self._refusals:

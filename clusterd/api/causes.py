@@ -17,11 +17,11 @@ from clusterd.database import DatabaseView
 from clusterd.model.dependencies import parse_dependency
 from clusterd.model.durations import until_text
 from clusterd.model.ids import key_of
+from clusterd.model.reasons import short_text
 from clusterd.model.records import AssignmentRecord
-from clusterd.model.states import REST, GroupStatus, MembershipState, Order, ResourceState, Wanted
+from clusterd.model.states import GroupStatus, MembershipState, NextAction, Order, ResourceState, Wanted
 
 _NOWHERE = frozenset({GroupStatus.NO_NODE, GroupStatus.PHYSICAL_RESOURCES_LACKING, GroupStatus.ANTI_AFFINITY_CONFLICT})
-_NO_NODE_TAKES_IT = "no node can take it:"
 _HINT_OF_STATUS = {
     GroupStatus.NO_AUTO_START: "clusterctl group online {group}",
     GroupStatus.PREEMPTED: "clusterctl capacity",
@@ -37,12 +37,6 @@ class Reason:
     text: str
     details: tuple[str, ...] = ()
     ways_out: tuple[str, ...] = ()
-
-
-def brief(text: str) -> str:
-    """A decision's sentence without what it says of each node, where that is listed beside it."""
-    before, refusal, _ = text.partition(_NO_NODE_TAKES_IT)
-    return before + refusal.rstrip(":") if refusal else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +190,7 @@ def _held_by(case: _Case, assignment: AssignmentRecord, rule: str) -> Reason:
         for word in assignment.status
         if word in _HINT_OF_STATUS
     ]
-    text = brief(decision.text) if passed_over else decision.text
+    text = short_text(decision.text, decision.brief) if passed_over else decision.text
     return Reason(rule, f"{text}{next_text}", passed_over, tuple(ways))
 
 
@@ -251,7 +245,7 @@ def _own_reason(case: _Case, resource: ObservedResource) -> Reason | None:
     if missing:
         waited = " and ".join(" or ".join(term) for term in missing)
         return Reason("waits-for-provider", f"{name} waits for {waited}", tuple(_providers(case, missing)))
-    if resource.report is not None and resource.report.next_action == REST:
+    if resource.report is not None and resource.report.next_action is NextAction.REST:
         text = f"{name} ended by itself, which is no failure: it rests until somebody starts it"
         return Reason("ended-by-itself", text, ways_out=(f"clusterctl resource online {name}",))
     return Reason("resource-state", f"{name} is {resource.state}{cause}")
@@ -262,12 +256,12 @@ def _failed(case: _Case, resource: ObservedResource, text: str) -> Reason:
     report, name = resource.report, resource.record.name
     hands_off = hands_off_resource(case.view, resource.record)
     if hands_off is not None and (resource.report is None or resource.report.is_hands_off):
-        told = text if hands_off.text in text else f"{text}; {hands_off.text}"
+        told = text if report is not None and report.left_alone else f"{text}; {hands_off.text}"
         return Reason("hands-off", told, ways_out=(end_command(hands_off),))
     assignment = case.group.assignment
     is_blocked = assignment is not None and bool(assignment.blocked_until_cluster_ms)
     details = (assignment.because.text,) if assignment is not None and is_blocked else ()
-    if report is not None and report.next_action not in ("", REST):
+    if report is not None and report.next_action not in (NextAction.NONE, NextAction.REST):
         then = f"next: {report.next_action}{case.when(report.next_action_cluster_ms)}"
         return Reason("failed", f"{text}; {then}", details, (f"clusterctl resource online {name}",))
     ways = (f"clusterctl group online {case.name}", f"clusterctl group move {case.name}")

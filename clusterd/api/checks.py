@@ -10,9 +10,9 @@ from clusterd.api.observed import ObservedGroup
 from clusterd.database import DatabaseView
 from clusterd.leader.namesakes import namesake
 from clusterd.leader.type_versions import newest, refused_by
-from clusterd.model.dependencies import Dependency, dependency_problems, parse_dependency
+from clusterd.model.dependencies import Dependency, DependencyFault, dependency_problems, parse_dependency
 from clusterd.model.errors import BadInput, Refused
-from clusterd.model.ids import NodeId, key_of
+from clusterd.model.ids import NodeId, ResourceId, key_of
 from clusterd.model.records import (
     AssignmentRecord,
     ClusterRecord,
@@ -28,7 +28,7 @@ from clusterd.model.settings_catalogue import NOT_YET, Scope, settings_of
 from clusterd.model.settings_check import nearest, snake_case, unknown_property, value_text
 from clusterd.model.settings_relations import relation_problems
 from clusterd.model.states import PENDING_STATES, ResourceState
-from clusterd.resource_api.properties import validate
+from clusterd.resource_api.properties import ProblemKind, validate
 
 AWAIT_FREE = "nothing was changed; try again in a moment: the name is free once nothing of the other one can run"
 
@@ -125,7 +125,7 @@ def private_values(schema: Properties, given: Mapping[str, Json]) -> tuple[dict[
         message = found.message
         if snake_case(found.path) in NOT_YET[Scope.RESOURCE]:
             message = unknown_property(Scope.RESOURCE, found.path)
-        elif message.startswith("no such property") and "did you mean" not in message:
+        elif found.kind is ProblemKind.UNKNOWN:
             message += f": {nearest(found.path, [*names, *common])}"
         problems.append(PartProblem(f"properties.{found.path}" if found.path else "properties", message))
     return values, problems
@@ -161,7 +161,7 @@ def group_dependency_problems(
     told: list[tuple[ResourceRecord, str]] = []
     for problem in found:
         text = problem.text
-        if problem.reason == "not-found":
+        if problem.kind is DependencyFault.NOT_FOUND:
             text += f": {nearest(problem.provider, [each for each in known if each != problem.resource])}"
         told.append((by_key[key_of(problem.resource)], text))
     return told
@@ -226,10 +226,21 @@ def cluster_property_refusals(before: ClusterRecord, after: ClusterRecord) -> li
     return refusals
 
 
-def delete_refusals(group: ObservedGroup, names: Iterable[str]) -> list[str]:
+class DeleteRefusal(NamedTuple):
+    """Why resources cannot be deleted; `resource` is the one that stands in the way."""
+
+    resource: ResourceId
+    text: str
+
+
+def delete_refusals(group: ObservedGroup, names: Iterable[str]) -> list[DeleteRefusal]:
     """Why resources of `group` cannot be deleted together."""
     going = {key_of(each) for each in names}
-    refusals: list[str] = []
+    refusals: list[DeleteRefusal] = []
+
+    def refuse_for(record: ResourceRecord, text: str) -> None:
+        refusals.append(DeleteRefusal(record.name, f"{record.name} {text}"))
+
     for each in group.resources:
         record = each.record
         if key_of(record.name) in going:
@@ -237,13 +248,13 @@ def delete_refusals(group: ObservedGroup, names: Iterable[str]) -> list[str]:
             is_idle = is_at_rest and not (each.report and each.report.may_run)
             if each.state is ResourceState.INITIALIZING:
                 # It may have begun to start it: what was never reported would be given up without a word, too.
-                refusals.append(f"{record.name} is {each.state}: {each.cause}; try again in a moment")
+                refuse_for(record, f"is {each.state}: {each.cause}; try again in a moment")
             elif not is_idle:
-                refusals.append(f"{record.name} is {each.state}; first: clusterctl resource offline {record.name}")
+                refuse_for(record, f"is {each.state}; first: clusterctl resource offline {record.name}")
         else:
             needs = [str(name) for name in parse_dependency(record.depends_on).providers if key_of(name) in going]
             if needs:
-                refusals.append(f"{record.name} depends on {', '.join(needs)}")
+                refuse_for(record, f"depends on {', '.join(needs)}")
     return refusals
 
 

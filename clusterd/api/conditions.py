@@ -30,6 +30,7 @@ from clusterd.model.states import (
     DrainState,
     GroupState,
     MembershipState,
+    NextAction,
     NodeState,
     Order,
     ResourceState,
@@ -212,11 +213,11 @@ def _is_hopeless(resource: ObservedResource) -> bool:
     if resource.report is None or not is_wanted:
         return False
     if resource.state is ResourceState.OFFLINE:
-        return resource.report.next_action == "retry"
+        return resource.report.next_action is NextAction.RETRY
     return resource.state is ResourceState.FAILED and resource.report.next_action in _RESTS
 
 
-_RESTS = frozenset({"", "retry", "rest"})
+_RESTS = frozenset({NextAction.NONE, NextAction.RETRY, NextAction.REST})
 
 
 def _nowhere(group: ObservedGroup) -> Answer:

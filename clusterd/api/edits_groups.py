@@ -108,7 +108,8 @@ def delete_group(view: DatabaseView, asked: Asked, plan: Plan, name: str) -> Non
     if group.state not in (GroupState.OFFLINE, GroupState.FAILED):
         refuse([f"it is {group.state}"], f"group {record.name} cannot be deleted", hint=hint, rule="offline-first")
     names = [each.record.name for each in group.resources]
-    refuse(delete_refusals(group, names), f"group {record.name} cannot be deleted", hint=hint, rule="offline-first")
+    refusals = [each.text for each in delete_refusals(group, names)]
+    refuse(refusals, f"group {record.name} cannot be deleted", hint=hint, rule="offline-first")
     plan.draft.delete(keys.group(record.name))
     plan.draft.expect(keys.assignment(record.name)).expect(keys.report(record.name))
     plan.draft.expect(keys.CLUSTER)  # whoever names the group in a rule or set puts the cluster's record

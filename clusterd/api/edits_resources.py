@@ -136,7 +136,7 @@ def delete_resource(
 ) -> None:
     """Delete a resource that runs nothing; `also` names resources that go with it."""
     group = observe(view, asked.status, record.group)
-    refusals = delete_refusals(group, [record.name, *also])
+    refusals = [each.text for each in delete_refusals(group, [record.name, *also])]
     is_wanted = record.wanted is Wanted.ONLINE and group.record.wanted is Wanted.ONLINE
     if not refusals and is_wanted:
         refusals = [f"it is wanted online; first: clusterctl resource offline {record.name}"]

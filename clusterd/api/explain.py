@@ -8,7 +8,7 @@ from dataclasses import asdict
 from heapq import merge
 from typing import Any
 
-from clusterd.api.causes import Reason, brief, why_group_is_not_running, why_resource_is_not_running
+from clusterd.api.causes import Reason, why_group_is_not_running, why_resource_is_not_running
 from clusterd.api.finding import find_node, find_resource, observe
 from clusterd.api.group_views import Document, because, group_view, next_action, planned_text, restarts_view
 from clusterd.api.node_views import evidence_view, is_without_guard, node_view
@@ -24,7 +24,7 @@ from clusterd.model.durations import rough_text
 from clusterd.model.ids import NodeId, key_of
 from clusterd.model.records import Decision, Step
 from clusterd.model.settings import group_settings, resource_settings
-from clusterd.model.states import REST, DrainState, MembershipState, Order, ResourceState, RestartAction, Wanted
+from clusterd.model.states import DrainState, MembershipState, NextAction, Order, ResourceState, RestartAction, Wanted
 from clusterd.owner.policy import counter_text, restart_limit, window_text
 
 _SHOWN = (
@@ -80,7 +80,7 @@ def explain_resource(view: DatabaseView, status: NodeStatus, name: str) -> Docum
     group = observe(view, status, record.group)
     found = next(each for each in group.resources if key_of(each.record.name) == key_of(name))
     reason = why_resource_is_not_running(view, status, group, found)
-    steps = [step for step in _chain(group) if record.name in step.text or group.record.name in step.text.split()]
+    steps = [step for step in _chain(group) if key_of(step.resource) in ("", key_of(record.name))]
     return document(
         view,
         status,
@@ -124,7 +124,7 @@ def _summary(group: ObservedGroup) -> str:
     where = f" on {group.owner} (generation {group.generation})" if group.owner else ""
     if group.is_settled and group.assignment and group.record.wanted is Wanted.ONLINE:
         return f"{group.record.name} is {group.state}{where}: {because(group)}"
-    return f"{group.record.name} is {group.state}{where}, wanted {group.record.wanted}: {brief(because(group))}"
+    return f"{group.record.name} is {group.state}{where}, wanted {group.record.wanted}: {because(group, is_brief=True)}"
 
 
 def _decision(decision: Decision) -> Document:
@@ -262,7 +262,7 @@ def _explain_part(
         "pid": resource.pid,
         "restarts": {**restarts_view(status, group, resource), "text": _restarts_text(status, group, resource)},
         "depends_on": resource.record.depends_on,
-        "next_action": report.next_action if report and report.next_action != REST else "",
+        "next_action": report.next_action if report and report.next_action is not NextAction.REST else "",
         "next_action_time": time_text(wall_of(status, report.next_action_cluster_ms))
         if report and report.next_action
         else None,

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from clusterd.api import operations
-from clusterd.api.causes import brief
 from clusterd.api.finding import find_node
 from clusterd.api.moves import MoveWish, group_move
 from clusterd.api.node_operations import DrainWish, node_drain
@@ -117,7 +116,7 @@ def _not_running(each: NotRunning) -> dict[str, Any]:
     return {
         "group": each.group,
         "was_running": each.was_running,
-        "reason": brief(each.reason) if each.candidates else each.reason,
+        "reason": each.reason,
         "status": list(each.status),
         "candidates": _candidates(each.candidates),
     }

@@ -11,11 +11,12 @@ from clusterd.api.unknown_health import counts_as_failed_cluster_ms, unknown_hea
 from clusterd.database import DatabaseView
 from clusterd.model.dependencies import parse_dependency
 from clusterd.model.durations import until_text
-from clusterd.model.maintenance import HandsOff
+from clusterd.model.maintenance import HandsOff, Level
+from clusterd.model.reasons import short_text
 from clusterd.model.records import GroupRecord, Properties, ResourceReport
 from clusterd.model.settings import ResourceSettings, resource_settings
 from clusterd.model.settings_catalogue import Kind, Scope, setting, settings_of
-from clusterd.model.states import REST, DecisionCode, GroupState, GroupStatus, Order, ResourceState, Wanted
+from clusterd.model.states import DecisionCode, GroupState, GroupStatus, NextAction, Order, ResourceState, Wanted
 from clusterd.resource_api.secret_values import shown
 
 Document: TypeAlias = dict[str, Any]
@@ -94,8 +95,8 @@ def _maintenance(view: DatabaseView, group: ObservedGroup) -> Document | None:
     return maintenance_view(found, in_force=is_in_force(group), waits_for=because(group))
 
 
-def because(group: ObservedGroup) -> str:
-    """The sentence that best says why the group is as it is."""
+def because(group: ObservedGroup, *, is_brief: bool = False) -> str:
+    """The sentence that best says why the group is as it is. `is_brief`: the nodes are listed beside it."""
     for each in group.resources:
         if each.state in (ResourceState.FAILED, ResourceState.UNKNOWN) and each.cause:
             return f"{each.record.name}: {each.cause}"
@@ -103,8 +104,10 @@ def because(group: ObservedGroup) -> str:
         return "it is wanted offline"
     if group.assignment is None:
         return group.resources[0].cause if group.resources else "it has no resources"
+    decision = group.assignment.because
+    decided = short_text(decision.text, decision.brief) if is_brief else decision.text
     if group.state is GroupState.OFFLINE and (not group.owner or group.assignment.order is Order.HOLD):
-        return group.assignment.because.text
+        return decided
     for each in group.resources:
         if each.state is not each.wanted_state:
             waited = _waited_for(group, each)
@@ -115,7 +118,7 @@ def because(group: ObservedGroup) -> str:
         return worry
     if group.assignment.because.code in (DecisionCode.LIMIT_REACHED, DecisionCode.NO_OTHER_NODE):
         return f"it came online again on {group.owner} after it had been given up"
-    return group.assignment.because.text
+    return decided
 
 
 def concern(group: ObservedGroup) -> str:
@@ -151,13 +154,15 @@ def next_step(group: ObservedGroup, status: NodeStatus) -> Document | None:
     planned = [
         (each, each.report)
         for each in group.resources
-        if each.report and each.report.next_action not in ("", REST) and not _missing(group, each)
+        if each.report
+        and each.report.next_action not in (NextAction.NONE, NextAction.REST)
+        and not _missing(group, each)
     ]
     if not planned:
         return None
     resource, report = min(planned, key=lambda each: each[1].next_action_cluster_ms)
     return {
-        "action": report.next_action,
+        "action": report.next_action.value,
         "resource": resource.record.name,
         **_moment(status, report.next_action_cluster_ms),
     }
@@ -274,7 +279,7 @@ def _own_maintenance(resource: ObservedResource) -> Document | None:
         return None
     is_off = resource.report is None or resource.report.is_hands_off
     return maintenance_view(
-        HandsOff(f"resource {resource.record.name}", asked), in_force=is_off, waits_for=resource.cause
+        HandsOff(Level.RESOURCE, resource.record.name, asked), in_force=is_off, waits_for=resource.cause
     )
 
 

@@ -15,7 +15,7 @@ from clusterd.api.times import time_text
 from clusterd.database import DatabaseView, Draft
 from clusterd.model.events import MAINTENANCE_BEGUN, MAINTENANCE_ENDED
 from clusterd.model.ids import GroupId, NodeId
-from clusterd.model.maintenance import HandsOff, group_hands_off, group_pinned_by, resource_hands_off
+from clusterd.model.maintenance import HandsOff, Level, group_hands_off, group_pinned_by, resource_hands_off
 from clusterd.model.records import ClusterRecord, GroupRecord, Maintenance, NodeRecord, ResourceRecord
 from clusterd.model.states import GroupStatus
 
@@ -84,7 +84,7 @@ def _still_covered(view: DatabaseView, record: R, *, is_on: bool) -> list[str]:
     wider: HandsOff | None = None
     if isinstance(record, NodeRecord):
         whole = view.cluster().maintenance
-        wider = HandsOff("the cluster", whole) if whole is not None else None
+        wider = HandsOff(Level.CLUSTER, "", whole) if whole is not None else None
     elif isinstance(record, GroupRecord):
         wider = hands_off_group(view, replace(record, maintenance=None))
     else:
@@ -126,10 +126,9 @@ def refuse_hands_off(found: HandsOff | None, what: str) -> None:
 
 def end_command(found: HandsOff) -> str:
     """clusterctl group maintenance web off."""
-    if found.scope == "the cluster":
+    if found.level is Level.CLUSTER:
         return "clusterctl cluster maintenance off"
-    kind, _, name = found.scope.partition(" ")
-    return f"clusterctl {kind} maintenance {name} off"
+    return f"clusterctl {found.level} maintenance {found.name} off"
 
 
 def _owner_node(view: DatabaseView, group: GroupRecord) -> NodeRecord | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from clusterd.database import DatabaseView
 from clusterd.leader.standing import is_over
 from clusterd.model.ids import NodeId, key_of
+from clusterd.model.reasons import why_text
 from clusterd.model.records import AssignmentRecord, GroupRecord, ReportRecord, ResourceRecord, ResourceReport
 from clusterd.model.states import GroupState, GroupStatus, MembershipState, Order, ResourceState, group_state
 from clusterd.model.wanted import online_wanted
@@ -158,7 +159,7 @@ def _observe(
         is_news = last is None or last.state is not ResourceState.OFFLINE
         since_wall_ms = max(since_wall_ms, doubt.since_wall_ms) if is_news else since_wall_ms
     elif last is not None:
-        state, cause = last.state, last.cause
+        state, cause = last.state, why_text(last.cause, last.left_alone)
     else:
         state, cause = _unreported(assignment, report, is_wanted)
     wanted = ResourceState.ONLINE if is_wanted else ResourceState.OFFLINE

@@ -18,7 +18,7 @@ from clusterd.model.dependencies import parse_dependency
 from clusterd.model.events import FAILURE_SIMULATED, KILL_ASKED, RESTART_ASKED, WANTED_CHANGED
 from clusterd.model.ids import key_of
 from clusterd.model.records import GroupRecord, ResourceRecord
-from clusterd.model.states import PENDING_STATES, REST, GroupState, ResourceState, Wanted
+from clusterd.model.states import PENDING_STATES, GroupState, NextAction, ResourceState, Wanted
 
 
 def group_online(name: str) -> Planner:
@@ -226,7 +226,7 @@ def _waiting_notes(group: ObservedGroup) -> list[str]:
 
 def _rests(resource: ObservedResource) -> bool:
     """It ended by itself and waits for somebody to start it, or no node could run it and it waits for a late retry."""
-    return resource.report is not None and resource.report.next_action in (REST, "retry")
+    return resource.report is not None and resource.report.next_action in (NextAction.REST, NextAction.RETRY)
 
 
 def _put_group(plan: Plan, asked: Asked, before: GroupRecord, after: GroupRecord, what: str) -> None:

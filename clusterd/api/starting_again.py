@@ -20,7 +20,7 @@ from clusterd.api.validation_facts import possible_owners
 from clusterd.database import DatabaseView
 from clusterd.model.errors import ClusterError
 from clusterd.model.ids import NodeId, key_of
-from clusterd.model.maintenance import HandsOff, resource_hands_off
+from clusterd.model.maintenance import HandsOff, Level, resource_hands_off
 from clusterd.model.records import ClusterRecord, GroupRecord, Maintenance, NodeRecord, ResourceRecord
 from clusterd.model.states import GroupStatus, ResourceState
 
@@ -65,14 +65,17 @@ def starts(view: DatabaseView, status: NodeStatus, kind: str, name: str) -> list
 
 def end_of(view: DatabaseView, kind: str, name: str) -> str:
     """The command that ends it."""
-    scope = "the cluster"
-    if kind == "node":
-        scope = f"node {find_node(view, name).name}"
-    elif kind == "group":
-        scope = f"group {find_group(view, name).name}"
-    elif kind == "resource":
-        scope = f"resource {find_resource(view, name).name}"
-    return end_command(HandsOff(scope, Maintenance("")))
+    level, named = Level(kind), ""
+    match level:
+        case Level.NODE:
+            named = find_node(view, name).name
+        case Level.GROUP:
+            named = find_group(view, name).name
+        case Level.RESOURCE:
+            named = find_resource(view, name).name
+        case Level.CLUSTER:
+            pass
+    return end_command(HandsOff(level, named, Maintenance("")))
 
 
 def _ends_for(view: DatabaseView, group: ObservedGroup, resource: ResourceRecord, kind: str, name: str) -> bool:

@@ -11,7 +11,7 @@ from clusterd.api.times import time_text, wall_of
 from clusterd.model.durations import rough_text
 from clusterd.model.ids import NodeId
 from clusterd.model.settings import resource_settings
-from clusterd.model.states import ResourceState, RestartAction
+from clusterd.model.states import NextAction, ResourceState, RestartAction
 from clusterd.owner.policy import Verdict, after_failure
 
 SETTING = "health_unknown_timeout"
@@ -58,7 +58,7 @@ def _then_text(group: ObservedGroup, resource: ObservedResource) -> str:
 
 
 def _action_text(verdict: Verdict, action: RestartAction, group: ObservedGroup) -> str:
-    if verdict.action == "restart":
+    if verdict.action is NextAction.RESTART:
         return f"it is restarted on {group.owner}"
     if verdict.asks_for_other_node:
         return "its group is to move to another node"

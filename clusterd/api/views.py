@@ -13,7 +13,7 @@ from clusterd.api.type_views import type_warnings
 from clusterd.api.votes import no_quorum_text
 from clusterd.database import DatabaseView
 from clusterd.model.ids import key_of
-from clusterd.model.maintenance import HandsOff, group_hands_off
+from clusterd.model.maintenance import HandsOff, Level, group_hands_off
 from clusterd.model.records import (
     ClusterRecord,
 )
@@ -120,7 +120,7 @@ def _notices(view: DatabaseView, nodes: Iterable[Document], groups: Iterable[Obs
     found = []
     whole = view.cluster().maintenance
     if whole is not None:
-        found.append(HandsOff("the cluster", whole).text)
+        found.append(HandsOff(Level.CLUSTER, "", whole).text)
     for node in nodes:
         if node["paused"] and _QUIET_NODE_WORDS.issuperset((node["state"], *node["status"])):
             found.append(f"node {node['name']} is paused: {node['because']}")
@@ -130,7 +130,7 @@ def _notices(view: DatabaseView, nodes: Iterable[Document], groups: Iterable[Obs
         off = group_hands_off(ClusterRecord("", ""), None, group.record)
         found += [off.text] if off is not None else []
         parts = [each.record for each in group.resources if each.record.maintenance is not None]
-        found += [HandsOff(f"resource {each.name}", each.maintenance).text for each in parts if each.maintenance]
+        found += [HandsOff(Level.RESOURCE, each.name, each.maintenance).text for each in parts if each.maintenance]
         if GroupStatus.NO_AUTO_START in status_words(view, group) and group.state is GroupState.OFFLINE:
             found.append(
                 f"group {group.record.name} is started by hand only: clusterctl group online {group.record.name}"

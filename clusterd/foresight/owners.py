@@ -11,7 +11,7 @@ from clusterd.model.ids import ResourceId, key_of
 from clusterd.model.maintenance import group_hands_off
 from clusterd.model.migrations import MigrationReport
 from clusterd.model.records import AssignmentRecord, GroupRecord, ReportRecord, ResourceRecord, ResourceReport
-from clusterd.model.states import MembershipState, Order, ResourceState
+from clusterd.model.states import MembershipState, NextAction, Order, ResourceState
 from clusterd.model.wanted import online_wanted
 
 
@@ -123,7 +123,7 @@ def _done(record: ResourceRecord, last: ResourceReport, state: ResourceState | N
         sequence=last.sequence + 1,
         since_wall_ms=wall_ms,
         cause="",
-        next_action="",
+        next_action=NextAction.NONE,
         next_action_cluster_ms=0,
         fail_id=record.fail_id,
         may_run=now is ResourceState.ONLINE,

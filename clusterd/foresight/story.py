@@ -7,6 +7,7 @@ from enum import StrEnum
 from clusterd.database import DatabaseView
 from clusterd.foresight.owners import stuck_resources
 from clusterd.model.ids import GroupId, NodeId, key_of
+from clusterd.model.reasons import short_text, why_text
 from clusterd.model.records import AssignmentRecord, Candidate, GroupRecord, ReportRecord
 from clusterd.model.states import DrainState, MembershipState, Order, ResourceState, Wanted
 from clusterd.model.wanted import online_wanted
@@ -185,8 +186,9 @@ class Story:
             return f"{each.name} cannot be stopped on {assignment.owner}: {each.evidence}"
         for each in report.resources if report else ():
             if each.state is ResourceState.FAILED and assignment.order is Order.RUN:
-                return f"{each.name} has failed on {assignment.owner}: {each.cause}"
-        return assignment.because.text
+                return f"{each.name} has failed on {assignment.owner}: {why_text(each.cause, each.left_alone)}"
+        decision = assignment.because
+        return short_text(decision.text, decision.brief) if decision.candidates else decision.text
 
 
 def running_on(view: DatabaseView, group: GroupRecord) -> NodeId:

@@ -7,7 +7,7 @@ from clusterd.leader.crowd import Crowd
 from clusterd.leader.gates import Gates, Wait
 from clusterd.leader.migration import has_moved, is_expected_at
 from clusterd.leader.pen import Pen
-from clusterd.leader.placement import Placement, PlacementCause, Request
+from clusterd.leader.placement import NOWHERE, Placement, PlacementCause, Request
 from clusterd.leader.preempt import victims
 from clusterd.leader.proposal import Proposal
 from clusterd.leader.standing import Standing, runs_now, standing_of
@@ -216,6 +216,7 @@ class Assigning:
                 (*steps, self._pen.step(placement.refusal)),
                 placement.candidates,
                 DecisionCode.NOWHERE,
+                f"{why}; {NOWHERE}",
             ),
             next_action="give it to a node as soon as one can take it",
             waits_since_cluster_ms=max(1, self._pen.sight.cluster_ms),

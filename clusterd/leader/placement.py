@@ -83,7 +83,10 @@ class Placement:
         nodes: dict[str, list[NodeId]] = {}
         for each in self.candidates:
             nodes.setdefault(each.reason, []).append(each.node)
-        return "no node can take it: " + "; ".join(f"{named(nodes[reason])}: {reason}" for reason in nodes)
+        return f"{NOWHERE}: " + "; ".join(f"{named(nodes[reason])}: {reason}" for reason in nodes)
+
+
+NOWHERE = "no node can take it"
 
 
 def nearest(exclusions: Collection[Exclusion]) -> GroupStatus:

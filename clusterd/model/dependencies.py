@@ -7,6 +7,7 @@ Nothing nests deeper, a provider appears once in the whole expression, and empty
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache
 
 from clusterd.model.errors import BadInput
@@ -55,12 +56,24 @@ class Dependency:
         return " and ".join("(" + " or ".join(f"[{name}]" for name in term) + ")" for term in self.terms)
 
 
+class DependencyFault(StrEnum):
+    """What is wrong with a dependency."""
+
+    GRAMMAR = "grammar"
+    TWICE = "twice"
+    SELF = "self"
+    NOT_FOUND = "not-found"
+    OTHER_GROUP = "other-group"
+    CYCLE = "cycle"
+    TOO_DEEP = "too-deep"
+
+
 @dataclass(frozen=True, slots=True)
 class DependencyProblem:
     """Why a group's dependencies are refused. `provider` is the name at fault, empty when the text itself is."""
 
     resource: ResourceId
-    reason: str  # grammar, twice, self, not-found, other-group, cycle, too-deep
+    kind: DependencyFault
     text: str
     provider: str = ""
 
@@ -99,8 +112,8 @@ def dependency_problems(
         try:
             dependency = parse_dependency(each.depends_on)
         except BadDependency as error:
-            reason = "twice" if isinstance(error, RepeatedProvider) else "grammar"
-            problems.append(DependencyProblem(each.name, reason, error.message))
+            fault = DependencyFault.TWICE if isinstance(error, RepeatedProvider) else DependencyFault.GRAMMAR
+            problems.append(DependencyProblem(each.name, fault, error.message))
             providers[key_of(each.name)] = ()
             continue
         problems += _reference_problems(each, dependency, known, group_of)
@@ -121,17 +134,19 @@ def _reference_problems(
 ) -> Iterable[DependencyProblem]:
     for provider in dependency.providers:
         if key_of(provider) == key_of(resource.name):
-            yield DependencyProblem(resource.name, "self", f"{resource.name} cannot depend on itself", provider)
+            yield DependencyProblem(
+                resource.name, DependencyFault.SELF, f"{resource.name} cannot depend on itself", provider
+            )
         elif key_of(provider) not in known:
             group = group_of(provider)
             if group is None:
                 text = f"{resource.name} depends on {provider}, and there is no such resource"
-                yield DependencyProblem(resource.name, "not-found", text, provider)
+                yield DependencyProblem(resource.name, DependencyFault.NOT_FOUND, text, provider)
             else:
                 text = (
                     f"{resource.name} is in group {resource.group} and {provider} in group {group}: both must be in one"
                 )
-                yield DependencyProblem(resource.name, "other-group", text, provider)
+                yield DependencyProblem(resource.name, DependencyFault.OTHER_GROUP, text, provider)
 
 
 def _shape_problems(
@@ -149,7 +164,9 @@ def _shape_problems(
         waiting = [key for key in waiting if key not in depth]
     problems = [
         DependencyProblem(
-            known[key].name, "too-deep", f"{known[key].name} is {depth[key]} levels deep; at most {DEPTH_MAX}"
+            known[key].name,
+            DependencyFault.TOO_DEEP,
+            f"{known[key].name} is {depth[key]} levels deep; at most {DEPTH_MAX}",
         )
         for key in sorted(depth)
         if depth[key] > DEPTH_MAX
@@ -173,7 +190,7 @@ def _cycles(
             circle = path[path.index(key) :]
             names = [str(known[each].name) for each in circle]
             text = "dependencies go in a circle: " + " → ".join([*names, names[0]])
-            problems.append(DependencyProblem(known[circle[0]].name, "cycle", text))
+            problems.append(DependencyProblem(known[circle[0]].name, DependencyFault.CYCLE, text))
         reported.update(path)
     return problems
 

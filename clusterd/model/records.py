@@ -19,6 +19,7 @@ from clusterd.model.states import (
     FailbackMode,
     MembershipState,
     MoveKind,
+    NextAction,
     Order,
     QueuedFor,
     ReleaseCause,
@@ -206,6 +207,8 @@ class Step:
     wall_ms: int
     text: str
     revision: int = 0
+    resource: ResourceId = ResourceId("")
+    """Which it is about; empty: the group, or what that rests on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +220,8 @@ class Decision:
     steps: tuple[Step, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     code: DecisionCode = DecisionCode.UNSAID
+    brief: str = ""
+    """The text without what it says of each node; empty: it says nothing of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,7 +363,7 @@ class ResourceReport:
     cause: str = ""
     restarts: tuple[RestartStamp, ...] = ()
     pid: int = 0
-    next_action: str = ""
+    next_action: NextAction = NextAction.NONE
     next_action_cluster_ms: int = 0
     fail_id: str = ""
     evidence: str = ""
@@ -385,6 +390,8 @@ class ResourceReport:
     doubt_since_cluster_ms: int = 0
     is_apart: bool = False
     """It crashed or hung a resource host: it has one of its own, on every node."""
+    left_alone: str = ""
+    """The maintenance for which nothing follows from its failure; empty: something does, or it has not failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from clusterd.model.records import (
     TypeSettingsRecord,
 )
 from clusterd.model.settings_catalogue import ALL_ONES, Scope, settings_of
-from clusterd.model.states import RestartAction
+from clusterd.model.states import EmbeddedFailureAction, RestartAction
 
 CLOCK_RATE_ERROR = 0.01
 MARGIN_MS = 100
@@ -145,7 +145,7 @@ class ResourceSettings:
     looks_alive_poll_interval_ms: int
     is_alive_poll_interval_ms: int
     separate_monitor: bool
-    embedded_failure_action: str = "recover"
+    embedded_failure_action: EmbeddedFailureAction = EmbeddedFailureAction.RECOVER
     health_unknown_timeout_ms: int | None = 300_000  # None: never
     memory_demand_mib: int = 0
     core_demand: int = 0
@@ -274,7 +274,7 @@ def resource_settings(record: ResourceRecord, of_type: TypeSettings = TypeSettin
         looks_alive_poll_interval_ms=of_type.looks_alive_poll_interval_ms if looks_alive == ALL_ONES else looks_alive,
         is_alive_poll_interval_ms=of_type.is_alive_poll_interval_ms if is_alive == ALL_ONES else is_alive,
         separate_monitor=bool(values["separate_monitor"]),
-        embedded_failure_action=str(values["embedded_failure_action"]),
+        embedded_failure_action=EmbeddedFailureAction(str(values["embedded_failure_action"])),
         health_unknown_timeout_ms=None if unknown == ALL_ONES else unknown,
         memory_demand_mib=_number(values, "memory_demand"),
         core_demand=_number(values, "core_demand"),

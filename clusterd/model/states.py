@@ -213,8 +213,27 @@ class RestartAction(StrEnum):
     RESTART_THEN_FAIL_OVER = "restart-then-fail-over"
 
 
-REST = "rest"
-"""The next action of what ended by itself: none, until somebody asks for it."""
+class EmbeddedFailureAction(StrEnum):
+    """What follows when the workload inside a resource complains."""
+
+    NOTHING = "none"
+    LOG = "log"
+    RECOVER = "recover"
+
+
+class NextAction(StrEnum):
+    """What the owner does by itself with a resource next."""
+
+    NONE = ""
+    RESTART = "restart"
+    """After a failure, in place; it counts."""
+    RETRY = "retry"
+    """After the timed pause of what failed for good."""
+    RESUME = "resume"
+    """As soon as it may: it did not fail by itself."""
+    REST = "rest"
+    """Nothing, until somebody asks for it: it ended by itself."""
+
 
 PENDING_STATES = frozenset({ResourceState.ONLINE_PENDING, ResourceState.OFFLINE_PENDING})
 

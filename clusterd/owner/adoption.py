@@ -13,9 +13,9 @@ from clusterd.model.dependencies import parse_dependency
 from clusterd.model.ids import GroupId, Incarnation, NodeId, ResourceId, key_of
 from clusterd.model.records import AssignmentRecord, GroupRecord, ResourceRecord, ResourceReport, ResourceTypeRecord
 from clusterd.model.settings import ResourceSettings, TypeSettings, resource_settings, type_settings
-from clusterd.model.states import MigrationState, Order, ResourceState, Wanted
+from clusterd.model.states import MigrationState, NextAction, Order, ResourceState, Wanted
 from clusterd.model.type_times import own_times
-from clusterd.owner.commands import CallAnswer, CallOutcome, HostCall, Hosted, Verb
+from clusterd.owner.commands import CallAnswer, CallOutcome, CallReason, HostCall, Hosted, Verb
 from clusterd.owner.group import Departure, OwnedGroup, provider_order
 from clusterd.owner.hands_off import note_wishes
 from clusterd.owner.hosts import Hosts
@@ -108,7 +108,7 @@ class Adoption:
                 incarnation,
                 {},
                 _DEFAULT_SETTINGS,
-                "no assignment claims it",
+                CallReason.ORPHANED,
             )
             hosts.began(call, now_ms)
             self._ending[call.call_id] = hosted
@@ -294,7 +294,7 @@ def _adopted(group: OwnedGroup, held: Held, hosted: Hosted, before: ResourceRepo
             cause="it went on running while this node's daemon restarted",
         )
     if before is not None and is_hands_off and before.state is ResourceState.OFFLINE:
-        return replace(held, state=before.state, cause=before.cause)
+        return replace(held, state=before.state, cause=before.cause, left_alone=before.left_alone)
     if hosted.state is ResourceState.FAILED and (before is None or before.state is ResourceState.ONLINE):
         return replace(held, state=ResourceState.ONLINE, sequence=held.sequence + 1, failed_meanwhile=True)
     if before is not None and before.state is ResourceState.FAILED:
@@ -302,6 +302,7 @@ def _adopted(group: OwnedGroup, held: Held, hosted: Hosted, before: ResourceRepo
             held,
             state=before.state,
             cause=before.cause,
+            left_alone=before.left_alone,
             evidence=before.evidence,
             next_action=before.next_action,
             next_action_cluster_ms=before.next_action_cluster_ms,
@@ -314,7 +315,7 @@ def _adopted(group: OwnedGroup, held: Held, hosted: Hosted, before: ResourceRepo
         state=ResourceState.FAILED,
         sequence=held.sequence + 1,
         cause=_BETWEEN_STATES,
-        next_action="resume",
+        next_action=NextAction.RESUME,
         next_action_cluster_ms=1,
     )
 
@@ -326,13 +327,15 @@ def _restored(held: Held, before: ResourceReport | None) -> Held:
     held = replace(held, is_hands_off=before.is_hands_off, evidence=before.evidence if before.may_run else "")
     if before.is_hands_off and before.state is ResourceState.ONLINE:
         # No host runs it any more, and nobody may start it: that is said, and judged when maintenance ends.
-        return replace(held, state=ResourceState.FAILED, sequence=held.sequence + 1, cause=_FAILED_MEANWHILE)
+        failed = replace(held, state=ResourceState.FAILED, sequence=held.sequence + 1, cause=_FAILED_MEANWHILE)
+        return replace(failed, left_alone=_LEFT_ALONE)
     if before.state is not ResourceState.FAILED and not before.is_hands_off:
         return held
     return replace(
         held,
         state=before.state,
         cause=before.cause,
+        left_alone=before.left_alone,
         next_action=before.next_action,
         next_action_cluster_ms=before.next_action_cluster_ms,
     )
@@ -344,4 +347,5 @@ _STATE_AFTER = {
     Happening.CHECK_PASSED: ResourceState.ONLINE,
 }
 _BETWEEN_STATES = "it was between two states when this node's daemon restarted; it is stopped and started afresh"
-_FAILED_MEANWHILE = "it failed while this node's daemon restarted (hands off: nothing is touched)"
+_FAILED_MEANWHILE = "it failed while this node's daemon restarted"
+_LEFT_ALONE = "hands off: nothing is touched"

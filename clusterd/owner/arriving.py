@@ -21,7 +21,7 @@ from clusterd.model.states import MigrationState, Order, ResourceState, Wanted
 from clusterd.owner.adoption import Adoption, settings_on
 from clusterd.owner.arrival import Arrival
 from clusterd.owner.calling import host_for, raw_call
-from clusterd.owner.commands import CallAnswer, CallOutcome, HostCall, Verb
+from clusterd.owner.commands import CallAnswer, CallOutcome, CallReason, HostCall, Verb
 from clusterd.owner.desk import Desk
 from clusterd.owner.group import OwnedGroup, provider_order
 from clusterd.owner.now import Now
@@ -127,7 +127,7 @@ def plan_arrival(desk: Desk, view: DatabaseView, key: str, adoption: Adoption, n
         arrival.failed = "the node is being stopped"
     if arrival.is_over or arrival.failed:
         for name in sorted(arrival.touched):
-            _ask(desk, arrival, name, Verb.TERMINATE, "abandoned", now, plan, is_terminating=True)
+            _ask(desk, arrival, name, Verb.TERMINATE, CallReason.ABANDONED, now, plan, is_terminating=True)
     else:
         _prepare_next(desk, arrival, now, plan)
     if arrival.is_over:
@@ -159,7 +159,9 @@ def _adopt(desk: Desk, view: DatabaseView, arrival: Arrival, adoption: Adoption)
 def _prepare_next(desk: Desk, arrival: Arrival, now: Now, plan: OwnerPlan) -> None:
     """One after the other: what comes later may need what comes first."""
     name = next((each for each in arrival.records if each not in arrival.texts), None)
-    if name is not None and _ask(desk, arrival, name, Verb.PREPARE, "migrating", now, plan, is_terminating=False):
+    if name is not None and _ask(
+        desk, arrival, name, Verb.PREPARE, CallReason.MIGRATING, now, plan, is_terminating=False
+    ):
         arrival.touched.add(name)
 
 
@@ -168,7 +170,7 @@ def _ask(
     arrival: Arrival,
     name: str,
     verb: Verb,
-    reason: str,
+    reason: CallReason,
     now: Now,
     plan: OwnerPlan,
     *,

@@ -4,7 +4,7 @@ from clusterd.model.ids import GroupId, ResourceId
 from clusterd.model.records import ResourceRecord
 from clusterd.model.settings import ResourceSettings
 from clusterd.model.states import MoveKind
-from clusterd.owner.commands import HostCall, Verb, host_times
+from clusterd.owner.commands import CallReason, HostCall, Verb, host_times
 from clusterd.owner.desk import Desk
 from clusterd.owner.group import OwnedGroup
 from clusterd.owner.now import Now
@@ -16,7 +16,7 @@ def ask(
     group: OwnedGroup,
     name: str,
     verb: Verb,
-    reason: str,
+    reason: CallReason,
     now: Now,
     plan: OwnerPlan,
     *,
@@ -43,7 +43,7 @@ def tell(desk: Desk, group: OwnedGroup, name: str, verb: Verb, plan: OwnerPlan) 
     host = desk.hosts.ensure(group.held[name].name, group.settings[name])
     if not desk.hosts.is_up(host):
         return False
-    plan.calls.append(call_of(desk, group, name, host, verb, ""))
+    plan.calls.append(call_of(desk, group, name, host, verb, CallReason.NONE))
     return True
 
 
@@ -54,7 +54,7 @@ def host_for(desk: Desk, resource: ResourceId, settings: ResourceSettings) -> st
 
 
 def call_of(
-    desk: Desk, group: OwnedGroup, name: str, host: str, verb: Verb, reason: str, *, prepared: str = ""
+    desk: Desk, group: OwnedGroup, name: str, host: str, verb: Verb, reason: CallReason, *, prepared: str = ""
 ) -> HostCall:
     assignment = group.assignment
     return raw_call(
@@ -68,7 +68,7 @@ def call_of(
         group.settings[name],
         reason,
         prepared=prepared,
-        move_kind=assignment.move_kind if verb is Verb.OFFLINE and reason == "moving" else MoveKind.UNSAID,
+        move_kind=assignment.move_kind if verb is Verb.OFFLINE and reason is CallReason.MOVING else MoveKind.UNSAID,
     )
 
 
@@ -81,7 +81,7 @@ def raw_call(
     group: GroupId,
     generation: int,
     settings: ResourceSettings,
-    reason: str,
+    reason: CallReason,
     *,
     prepared: str = "",
     move_kind: MoveKind = MoveKind.UNSAID,

@@ -9,8 +9,6 @@ from clusterd.model.settings import ResourceSettings
 from clusterd.model.states import MoveKind, ResourceState
 
 SHARED_HOST = "shared"
-KILLED = "killed"
-"""The reason of a terminate that kills first and asks nobody."""
 
 
 class Verb(StrEnum):
@@ -29,6 +27,30 @@ class Verb(StrEnum):
     """Go on here with what was moved: the other side will not."""
     FENCE = "fence"
     """Make the storage refuse every owner of an older generation. Nothing of it is left in the host afterwards."""
+
+
+class CallReason(StrEnum):
+    """Why a host is asked, which resource types may read."""
+
+    NONE = ""
+    USER_REQUESTED = "user-requested"
+    MOVING = "moving"
+    RESTARTING = "restarting"
+    DELETING = "deleting"
+    SHUTTING_DOWN = "shutting-down"
+    PROVIDER_LOST = "provider-lost"
+    PREEMPTED = "preempted"
+    MIGRATED = "migrated"
+    """It runs at the destination of its live migration."""
+    MIGRATING = "migrating"
+    FAILED = "failed"
+    KILLED = "killed"
+    """Kill first, and ask nobody."""
+    ABANDONED = "abandoned"
+    """What was prepared, or asked of its storage, does not come."""
+    FENCING = "fencing"
+    ORPHANED = "orphaned"
+    """No assignment claims it."""
 
 
 class CallOutcome(StrEnum):
@@ -54,7 +76,7 @@ class HostCall:
     incarnation: Incarnation
     private: Properties
     settings: ResourceSettings
-    reason: str
+    reason: CallReason
     prepared: str = ""
     """Of a migrate: what the destination said."""
     move_kind: MoveKind = MoveKind.UNSAID

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from clusterd.model.events import HOST_HUNG, RESOURCE_STATE_CHANGED, note
 from clusterd.model.ids import ResourceId, key_of
-from clusterd.model.states import REST, ResourceState
+from clusterd.model.states import EmbeddedFailureAction, NextAction, ResourceState
 from clusterd.owner.commands import CallAnswer, CallOutcome, HostCall, Verb
 from clusterd.owner.desk import Desk
 from clusterd.owner.doubts import without_doubt
@@ -88,14 +88,14 @@ def apply(
     if what is Happening.STOPPED_ITSELF:
         # It rests until somebody asks for it: what ends by itself at once would otherwise start for ever.
         may_run = before.may_run if before.is_hands_off else True
-        after = replace(after, may_run=may_run, next_action=REST, next_action_cluster_ms=NEVER_MS)
+        after = replace(after, may_run=may_run, next_action=NextAction.REST, next_action_cluster_ms=NEVER_MS)
     if after.state is ResourceState.OFFLINE or what is Happening.ONLINE_ASKED:
         after = replace(after, embedded_failure="", concern="")
     if after.state is not ResourceState.ONLINE:
         after = without_doubt(after)
     group.held[name] = after
     text = step_text(desk.node, before, after, what, now.wall_ms, because)
-    group.steps = with_step(group.steps, now, text)
+    group.steps = with_step(group.steps, now, text, after.name)
     desk.mark(group)
     desk.notes.append(
         note(
@@ -104,7 +104,7 @@ def apply(
             resource=after.name,
             was=before.state,
             now=after.state,
-            because=after.cause,
+            because=after.why,
         )
     )
 
@@ -119,11 +119,11 @@ def judge(
     """
     if held.is_hands_off:
         text = group.hands_off or group.hands_off_resources.get(name, "hands off")
-        return replace(held, cause=f"{held.cause} ({text})", next_action="", next_action_cluster_ms=0)
+        return replace(held, left_alone=text, next_action=NextAction.NONE, next_action_cluster_ms=0)
     is_wanted = name in group.wanted and not desk.is_node_stopping
     if not is_wanted or not is_counted or not group.dependencies[name].is_satisfied(group.online):
         resume_cluster_ms = now.cluster_ms + pause_ms if pause_ms and not is_counted else 1
-        return replace(held, next_action="resume", next_action_cluster_ms=resume_cluster_ms)
+        return replace(held, next_action=NextAction.RESUME, next_action_cluster_ms=resume_cluster_ms)
     verdict = after_failure(group.settings[name], held.restarts, desk.node, now.cluster_ms)
     cause = f"{held.cause} ({verdict.text})"
     if verdict.asks_for_other_node and not _ask_for_other_node(group, held, cause):
@@ -180,14 +180,14 @@ def complained(desk: Desk, group: OwnedGroup, name: str, what: Happening, messag
     """The workload inside a resource that is online complains, or does not any more."""
     held, action = group.held[name], group.settings[name].embedded_failure_action
     is_complaint = what is Happening.EMBEDDED_FAILED
-    if held.state is not ResourceState.ONLINE or (is_complaint and action == "none"):
+    if held.state is not ResourceState.ONLINE or (is_complaint and action is EmbeddedFailureAction.NOTHING):
         return
     text = (message or "it gave no reason") if is_complaint else ""
     if text == held.embedded_failure:
         return
     group.held[name] = replace(held, embedded_failure=text)
     desk.mark(group)
-    if text and action == "recover" and not held.is_hands_off:
+    if text and action is EmbeddedFailureAction.RECOVER and not held.is_hands_off:
         apply(desk, group, name, Happening.CHECK_FAILED, f"the workload inside: {text}", now)
 
 

@@ -17,7 +17,7 @@ from clusterd.model.ids import key_of
 from clusterd.model.migrations import MigrationRecord
 from clusterd.model.states import MigrationState, Order, ResourceState
 from clusterd.owner.calling import ask, tell
-from clusterd.owner.commands import CallAnswer, CallOutcome, Verb
+from clusterd.owner.commands import CallAnswer, CallOutcome, CallReason, Verb
 from clusterd.owner.consequences import apply, kill_host_of
 from clusterd.owner.desk import Desk
 from clusterd.owner.group import Departure, OwnedGroup, users_by_provider
@@ -123,7 +123,7 @@ def _move_next(
         leaving.percent, leaving.text = 100, ""
         text = f"everything is at {record.node} after {leaving.took_ms} ms"
         group.steps = with_step(group.steps, now, text)
-    elif ask(desk, group, name, Verb.MIGRATE, "migrating", now, plan, prepared=texts[name]):
+    elif ask(desk, group, name, Verb.MIGRATE, CallReason.MIGRATING, now, plan, prepared=texts[name]):
         leaving.under_way, leaving.stopping = name, ""
         text = f"{desk.node} moves {group.held[name].name} to {record.node} while it runs"
         group.steps = with_step(group.steps, now, text)
@@ -152,7 +152,7 @@ def _stay(desk: Desk, group: OwnedGroup, leaving: Departure, now: Now, plan: Own
     # Providers first: what uses a disk must not go on before the disk takes its writes again.
     first = next((name for name in (*group.order, *sorted(leaving.moved)) if name in leaving.moved), None)
     if first is not None:
-        ask(desk, group, first, Verb.RESUME, "", now, plan)
+        ask(desk, group, first, Verb.RESUME, CallReason.NONE, now, plan)
     return bool(leaving.moved)
 
 

@@ -20,7 +20,7 @@ from clusterd.model.storage_fences import FencedDisk, StorageFenceRecord, Storag
 from clusterd.owner.adoption import settings_on
 from clusterd.owner.bounds import shortened
 from clusterd.owner.calling import host_for, raw_call
-from clusterd.owner.commands import CallAnswer, CallOutcome, HostCall, HostEnd, Verb
+from clusterd.owner.commands import CallAnswer, CallOutcome, CallReason, HostCall, HostEnd, Verb
 from clusterd.owner.desk import Desk
 from clusterd.owner.fence_order import FenceOrder
 from clusterd.owner.now import Now
@@ -127,7 +127,7 @@ def _ask(desk: Desk, fence: FenceOrder, name: str, now: Now, plan: OwnerPlan) ->
     if host is None:
         return
     group, number = fence.order.group, fence.order.number
-    call = raw_call(desk, host, Verb.FENCE, record, record.name, group, number, settings, "fencing")
+    call = raw_call(desk, host, Verb.FENCE, record, record.name, group, number, settings, CallReason.FENCING)
     fence.asked[name] = host
     desk.hosts.began(call, now.now_ms)
     plan.calls.append(call)
@@ -147,7 +147,15 @@ def has_ended(desk: Desk, key: str, now: Now, plan: OwnerPlan) -> bool:
         if host is not None and not desk.hosts.is_busy(name, is_terminating=True):
             order = fence.order
             call = raw_call(
-                desk, host, Verb.TERMINATE, record, record.name, order.group, order.number, settings, "abandoned"
+                desk,
+                host,
+                Verb.TERMINATE,
+                record,
+                record.name,
+                order.group,
+                order.number,
+                settings,
+                CallReason.ABANDONED,
             )
             desk.hosts.began(call, now.now_ms)
             plan.calls.append(call)

@@ -13,8 +13,9 @@ from clusterd.model.ids import Incarnation, ResourceId, key_of
 from clusterd.model.migrations import MigrationReport
 from clusterd.model.records import AssignmentRecord, GroupRecord, ReportRecord, ResourceRecord, Step
 from clusterd.model.settings import ResourceSettings
-from clusterd.model.states import PENDING_STATES, GroupStatus, Order, ResourceState, Wanted
+from clusterd.model.states import PENDING_STATES, GroupStatus, NextAction, Order, ResourceState, Wanted
 from clusterd.owner.bounds import Bounds
+from clusterd.owner.commands import CallReason
 from clusterd.owner.machine import Held
 from clusterd.owner.renewal import is_to_restart
 
@@ -150,7 +151,7 @@ class Intent:
     """What the dependencies and wishes allow now: folded names, providers first."""
 
     to_bring_online: tuple[str, ...]
-    to_take_offline: Mapping[str, str]
+    to_take_offline: Mapping[str, CallReason]
     """With the reason for each."""
     to_cancel: tuple[str, ...]
     """What is coming online although a provider was lost meanwhile."""
@@ -216,7 +217,9 @@ def under_way(group: OwnedGroup, intent: Intent) -> set[str]:
 
 def _rests(held: Held) -> bool:
     """Whether nothing but time, or a person, brings it back."""
-    return held.next_action in ("retry", "rest") or (held.state is ResourceState.FAILED and not held.next_action)
+    return held.next_action in (NextAction.RETRY, NextAction.REST) or (
+        held.state is ResourceState.FAILED and not held.next_action
+    )
 
 
 def _is_down(held: Held) -> bool:
@@ -256,20 +259,21 @@ def users_by_provider(group: OwnedGroup) -> dict[str, list[str]]:
     return found
 
 
-def _why_offline(group: OwnedGroup, name: str, wanted: set[str], is_node_stopping: bool) -> str:
+def _why_offline(group: OwnedGroup, name: str, wanted: set[str], is_node_stopping: bool) -> CallReason:
     if is_node_stopping:
-        return "shutting-down"
+        return CallReason.SHUTTING_DOWN
     if is_to_restart(group.held[name], group.records.get(name)):
-        return "restarting"
+        return CallReason.RESTARTING
     if name in wanted:
-        return "provider-lost"
+        return CallReason.PROVIDER_LOST
     if group.has_moved:
-        return "migrated"
+        return CallReason.MIGRATED
     if group.assignment.order is Order.RELEASE:
-        return "moving"
+        return CallReason.MOVING
     if name not in group.records:
-        return "deleting"
-    return "preempted" if GroupStatus.PREEMPTED in group.assignment.status else "user-requested"
+        return CallReason.DELETING
+    is_preempted = GroupStatus.PREEMPTED in group.assignment.status
+    return CallReason.PREEMPTED if is_preempted else CallReason.USER_REQUESTED
 
 
 def is_empty_here(group: OwnedGroup) -> bool:

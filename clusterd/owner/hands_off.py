@@ -12,8 +12,8 @@ from dataclasses import replace
 
 from clusterd.database import DatabaseView
 from clusterd.model.ids import NodeId
-from clusterd.model.maintenance import HandsOff, group_hands_off
-from clusterd.model.states import Order, ResourceState, RestartAction
+from clusterd.model.maintenance import HandsOff, Level, group_hands_off
+from clusterd.model.states import EmbeddedFailureAction, NextAction, Order, ResourceState, RestartAction
 from clusterd.owner.consequences import apply, judge, left_alone
 from clusterd.owner.desk import Desk
 from clusterd.owner.group import Intent, OwnedGroup, under_way
@@ -21,8 +21,6 @@ from clusterd.owner.machine import Happening, Held
 from clusterd.owner.now import Now
 
 _LEAVING = (Order.RELEASE, Order.MIGRATE)
-HANDS_OFF = "hands off:"
-"""How the text begins that a cause has in brackets while maintenance is in force."""
 
 
 def note_wishes(view: DatabaseView, node: NodeId, group: OwnedGroup) -> None:
@@ -32,7 +30,7 @@ def note_wishes(view: DatabaseView, node: NodeId, group: OwnedGroup) -> None:
     group.hands_off_resources = {}
     for name, record in group.records.items():
         if record.maintenance is not None:
-            group.hands_off_resources[name] = HandsOff(f"resource {record.name}", record.maintenance).text
+            group.hands_off_resources[name] = HandsOff(Level.RESOURCE, record.name, record.maintenance).text
 
 
 def asked_for(group: OwnedGroup, name: str) -> str:
@@ -51,7 +49,7 @@ def end_hands_off(desk: Desk, group: OwnedGroup, now: Now) -> None:
             _judge_late(desk, group, name, now)
     if before and not left_alone(group) and not group.failed_over_by:
         for name, held in list(group.held.items()):
-            is_resting = held.state is ResourceState.FAILED and held.next_action in ("", "retry")
+            is_resting = held.state is ResourceState.FAILED and held.next_action in (NextAction.NONE, NextAction.RETRY)
             if is_resting and group.settings[name].restart_action is RestartAction.RESTART_THEN_FAIL_OVER:
                 group.held[name] = judge(desk, group, name, held, now)
 
@@ -69,10 +67,10 @@ def begin_hands_off(desk: Desk, group: OwnedGroup, intent: Intent) -> bool:
     for name in began:
         held = group.held[name]
         is_resting = held.state is ResourceState.FAILED
-        cause = f"{held.cause} ({asked_for(group, name)})" if is_resting else held.cause
-        action = ("", 0) if is_resting else (held.next_action, held.next_action_cluster_ms)
+        left = asked_for(group, name) if is_resting else held.left_alone
+        action = (NextAction.NONE, 0) if is_resting else (held.next_action, held.next_action_cluster_ms)
         group.held[name] = replace(
-            held, is_hands_off=True, cause=cause, next_action=action[0], next_action_cluster_ms=action[1]
+            held, is_hands_off=True, left_alone=left, next_action=action[0], next_action_cluster_ms=action[1]
         )
     return bool(began)
 
@@ -86,11 +84,10 @@ def _crossed(group: OwnedGroup) -> bool:
 def _judge_late(desk: Desk, group: OwnedGroup, name: str, now: Now) -> None:
     held = group.held[name]
     if held.state is ResourceState.FAILED:
-        held = replace(held, cause=held.cause.partition(f" ({HANDS_OFF}")[0])
-        group.held[name] = judge(desk, group, name, held, now)
+        group.held[name] = judge(desk, group, name, replace(held, left_alone=""), now)
     elif _is_to_be_recovered(group, name, held):
         apply(desk, group, name, Happening.CHECK_FAILED, f"the workload inside: {held.embedded_failure}", now)
 
 
 def _is_to_be_recovered(group: OwnedGroup, name: str, held: Held) -> bool:
-    return bool(held.embedded_failure) and group.settings[name].embedded_failure_action == "recover"
+    return bool(held.embedded_failure) and group.settings[name].embedded_failure_action is EmbeddedFailureAction.RECOVER

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from clusterd.model.errors import BrokenInvariant
 from clusterd.model.ids import ResourceId
+from clusterd.model.reasons import why_text
 from clusterd.model.records import Properties, RestartStamp
-from clusterd.model.states import ResourceState
+from clusterd.model.states import NextAction, ResourceState
 
 OFFLINE = ResourceState.OFFLINE
 ONLINE_PENDING = ResourceState.ONLINE_PENDING
@@ -139,7 +140,7 @@ class Held:
     may_run: bool = False
     pid: int = 0
     restarts: tuple[RestartStamp, ...] = ()
-    next_action: str = ""
+    next_action: NextAction = NextAction.NONE
     next_action_cluster_ms: int = 0
     fail_id: str = ""
     evidence: str = ""
@@ -171,6 +172,13 @@ class Held:
     take what runs for what it was."""
     stop_trouble: str = ""
     """Why it is terminated now: it did not go offline in good order."""
+    left_alone: str = ""
+    """The maintenance for which nothing follows from its failure."""
+
+    @property
+    def why(self) -> str:
+        """The cause as it is told, with the maintenance."""
+        return why_text(self.cause, self.left_alone)
 
 
 def advance(held: Held, happening: Happening, *, because: str, wall_ms: int) -> Held:
@@ -186,8 +194,9 @@ def advance(held: Held, happening: Happening, *, because: str, wall_ms: int) -> 
         sequence=held.sequence + 1,
         since_wall_ms=wall_ms,
         cause=f"{arc.because}: {because}" if because else arc.because,
-        next_action="",
+        next_action=NextAction.NONE,
         next_action_cluster_ms=0,
         stop_trouble="",
+        left_alone="",
         failed_meanwhile=False,
     )

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from clusterd.database import DatabaseView
 from clusterd.model.ids import ResourceId
-from clusterd.model.states import Order, ResourceState
+from clusterd.model.states import NextAction, Order, ResourceState
 from clusterd.owner import arriving, departing
 from clusterd.owner.calling import ask, call_of
-from clusterd.owner.commands import KILLED, Verb, host_times
+from clusterd.owner.commands import CallReason, Verb, host_times
 from clusterd.owner.consequences import apply, rejoin
 from clusterd.owner.departing import depart, is_moved
 from clusterd.owner.desk import Desk
@@ -46,7 +46,7 @@ def plan_group(desk: Desk, view: DatabaseView, group: OwnedGroup, now: Now, plan
         verb = Verb.TERMINATE if is_moved(group, name) else Verb.OFFLINE
         ask(desk, group, name, verb, reason, now, plan)
     for name in intent.to_cancel:
-        _cancel_online(desk, group, name, _REASON_TEXT["provider-lost"], now, plan)
+        _cancel_online(desk, group, name, _REASON_TEXT[CallReason.PROVIDER_LOST], now, plan)
     for name in intent.to_bring_online:
         _bring_online(desk, group, name, now, plan)
     for name, held in group.held.items():
@@ -55,9 +55,9 @@ def plan_group(desk: Desk, view: DatabaseView, group: OwnedGroup, now: Now, plan
         if held.state in (ResourceState.FAILED, ResourceState.OFFLINE) and held.may_run:
             _stop_rest(desk, group, name, now, plan)
         elif held.state is ResourceState.OFFLINE_PENDING and held.stop_trouble:
-            ask(desk, group, name, Verb.TERMINATE, "failed", now, plan)
+            ask(desk, group, name, Verb.TERMINATE, CallReason.FAILED, now, plan)
         elif held.state is ResourceState.OFFLINE_PENDING and not desk.hosts.is_busy(name, is_terminating=True):
-            ask(desk, group, name, Verb.OFFLINE, "user-requested", now, plan)
+            ask(desk, group, name, Verb.OFFLINE, CallReason.USER_REQUESTED, now, plan)
         elif held.state is ResourceState.ONLINE:
             _keep_times(desk, group, name, plan)
             _bound_doubt(desk, group, name, now)
@@ -91,9 +91,9 @@ def _obey_operator(desk: Desk, group: OwnedGroup, now: Now, plan: OwnerPlan) -> 
         group.failed_over_by, group.failed_over_because = ResourceId(""), ""
         for name, held in group.held.items():
             group.held[name] = (
-                replace(held, restarts=(), next_action="resume", next_action_cluster_ms=1)
+                replace(held, restarts=(), next_action=NextAction.RESUME, next_action_cluster_ms=1)
                 if held.state is ResourceState.FAILED
-                else replace(held, restarts=(), next_action="", next_action_cluster_ms=0)
+                else replace(held, restarts=(), next_action=NextAction.NONE, next_action_cluster_ms=0)
             )
     for name, record in group.records.items():
         held = group.held[name]
@@ -114,7 +114,7 @@ def _kill(desk: Desk, group: OwnedGroup, name: str, now: Now, plan: OwnerPlan) -
         return
     desk.hosts.supersede(group.held[name].name)
     apply(desk, group, name, Happening.CHECK_FAILED, "an operator had everything of it killed", now)
-    ask(desk, group, name, Verb.TERMINATE, KILLED, now, plan, is_urgent=True)
+    ask(desk, group, name, Verb.TERMINATE, CallReason.KILLED, now, plan, is_urgent=True)
 
 
 def _settle_unwanted(desk: Desk, group: OwnedGroup, name: str, now: Now, plan: OwnerPlan) -> None:
@@ -126,7 +126,7 @@ def _settle_unwanted(desk: Desk, group: OwnedGroup, name: str, now: Now, plan: O
     elif held.state is ResourceState.FAILED and not held.may_run:
         apply(desk, group, name, Happening.RECYCLED, "", now)
     elif held.state is ResourceState.OFFLINE and held.next_action:
-        group.held[name] = replace(held, next_action="", next_action_cluster_ms=0)
+        group.held[name] = replace(held, next_action=NextAction.NONE, next_action_cluster_ms=0)
     if group.failed_over_by == held.name and group.assignment.order is not Order.RELEASE:
         group.failed_over_by, group.failed_over_because = ResourceId(""), ""
 
@@ -134,7 +134,7 @@ def _settle_unwanted(desk: Desk, group: OwnedGroup, name: str, now: Now, plan: O
 def _cancel_online(desk: Desk, group: OwnedGroup, name: str, because: str, now: Now, plan: OwnerPlan) -> None:
     desk.hosts.supersede(group.held[name].name)
     apply(desk, group, name, Happening.OFFLINE_ASKED, because, now)
-    ask(desk, group, name, Verb.TERMINATE, because, now, plan)
+    ask(desk, group, name, Verb.TERMINATE, CallReason.PROVIDER_LOST, now, plan)
 
 
 def _bring_online(desk: Desk, group: OwnedGroup, name: str, now: Now, plan: OwnerPlan) -> None:
@@ -155,10 +155,10 @@ def _bring_online(desk: Desk, group: OwnedGroup, name: str, now: Now, plan: Owne
         return
     if not desk.hosts.is_up(host):
         return
-    if held.next_action == "restart":
+    if held.next_action is NextAction.RESTART:
         period_ms = group.settings[name].restart_period_ms
         held = replace(held, restarts=with_restart(held.restarts, desk.node, now.cluster_ms, period_ms))
-    elif held.next_action == "retry":
+    elif held.next_action is NextAction.RETRY:
         held = replace(held, restarts=())
         group.failed_over_by, group.failed_over_because = ResourceId(""), ""
     group.held[name] = replace(held, may_run=True, is_prepared=False, evidence="")
@@ -168,7 +168,7 @@ def _bring_online(desk: Desk, group: OwnedGroup, name: str, now: Now, plan: Owne
     if record is not None:
         group.held[name] = replace(group.held[name], told=record.private, restart_id=record.restart_id)
     desk.hosts.place(held.name, host)
-    ask(desk, group, name, Verb.ONLINE, "", now, plan)
+    ask(desk, group, name, Verb.ONLINE, CallReason.NONE, now, plan)
 
 
 def _stop_rest(desk: Desk, group: OwnedGroup, name: str, now: Now, plan: OwnerPlan) -> None:
@@ -177,7 +177,7 @@ def _stop_rest(desk: Desk, group: OwnedGroup, name: str, now: Now, plan: OwnerPl
     if now.now_ms < again_ms:
         desk.look_at(group, again_ms)
     else:
-        ask(desk, group, name, Verb.TERMINATE, "failed", now, plan)
+        ask(desk, group, name, Verb.TERMINATE, CallReason.FAILED, now, plan)
 
 
 def _keep_times(desk: Desk, group: OwnedGroup, name: str, plan: OwnerPlan) -> None:
@@ -189,7 +189,7 @@ def _keep_times(desk: Desk, group: OwnedGroup, name: str, plan: OwnerPlan) -> No
     host = desk.hosts.ensure(held.name, group.settings[name])
     if desk.hosts.is_up(host):
         desk.told[name] = times
-        plan.calls.append(call_of(desk, group, name, host, Verb.TIMES, ""))
+        plan.calls.append(call_of(desk, group, name, host, Verb.TIMES, CallReason.NONE))
 
 
 def _bound_doubt(desk: Desk, group: OwnedGroup, name: str, now: Now) -> None:
@@ -240,12 +240,12 @@ def _drop_removed(desk: Desk, group: OwnedGroup) -> None:
 
 
 _REASON_TEXT = {
-    "shutting-down": "the node is being stopped",
-    "restarting": "an operator asked for a restart",
-    "provider-lost": "a resource that it depends on is not online",
-    "moving": "the group leaves this node",
-    "migrated": "it is at the destination of its live migration",
-    "user-requested": "an operator asked for it",
-    "deleting": "it was deleted",
-    "preempted": "it made room for a group of higher priority",
+    CallReason.SHUTTING_DOWN: "the node is being stopped",
+    CallReason.RESTARTING: "an operator asked for a restart",
+    CallReason.PROVIDER_LOST: "a resource that it depends on is not online",
+    CallReason.MOVING: "the group leaves this node",
+    CallReason.MIGRATED: "it is at the destination of its live migration",
+    CallReason.USER_REQUESTED: "an operator asked for it",
+    CallReason.DELETING: "it was deleted",
+    CallReason.PREEMPTED: "it made room for a group of higher priority",
 }

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from clusterd.model.ids import NodeId
 from clusterd.model.records import RestartStamp
 from clusterd.model.settings import HOUR_MS, MINUTE_MS, SECOND_MS, ResourceSettings
-from clusterd.model.states import RestartAction
+from clusterd.model.states import NextAction, RestartAction
 
 RESTARTS_KEPT_MAX = 1000
 """How many restarts are remembered. A higher limit is taken for this one: what is not remembered cannot be counted."""
@@ -27,7 +27,7 @@ NO_RESTARTS = "no restart is allowed (restart_threshold 0)"
 class Verdict:
     """The answer to a failure. `at_cluster_ms` is when to act (0: never); only restarts count against the limit."""
 
-    action: str
+    action: NextAction
     at_cluster_ms: int
     asks_for_other_node: bool
     used: int
@@ -43,12 +43,12 @@ def after_failure(
     limit = restart_limit(settings)
     retry_ms = settings.retry_period_on_failure_ms
     retry_at = max(1, cluster_ms + retry_ms) if retry_ms is not None else 0
-    retry = "retry" if retry_at else ""
+    retry = NextAction.RETRY if retry_at else NextAction.NONE
     if settings.restart_action is RestartAction.NOTHING:
-        return Verdict("", 0, False, used, limit, "its restart action is do-not-restart")
+        return Verdict(NextAction.NONE, 0, False, used, limit, "its restart action is do-not-restart")
     if used < limit:
         text = f"restart {used + 1} of {limit} in {settings.restart_delay_ms} ms"
-        return Verdict("restart", max(1, cluster_ms + settings.restart_delay_ms), False, used, limit, text)
+        return Verdict(NextAction.RESTART, max(1, cluster_ms + settings.restart_delay_ms), False, used, limit, text)
     spent = f"{min(used, limit)} of {limit} restarts on {node} are used up" if limit else NO_RESTARTS
     if settings.restart_action is RestartAction.RESTART:
         return Verdict(retry, retry_at, False, used, limit, f"{spent}; its restart action keeps the group here")
@@ -67,7 +67,7 @@ def retry_only(settings: ResourceSettings, cluster_ms: int, *, not_now_count: in
     if not_now_count:
         after_ms = min(after_ms, SOON_MS << min(not_now_count - 1, SOON_DOUBLED_MAX))
     at_ms = cluster_ms + after_ms
-    return Verdict("retry", max(1, at_ms), True, 0, 0, "it cannot run on this node")
+    return Verdict(NextAction.RETRY, max(1, at_ms), True, 0, 0, "it cannot run on this node")
 
 
 def restart_limit(settings: ResourceSettings) -> int:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from clusterd.model.ran_as import ran_as
 from clusterd.model.records import Properties, ResourceRecord, ResourceReport
-from clusterd.model.states import PENDING_STATES, ResourceState
+from clusterd.model.states import PENDING_STATES, NextAction, ResourceState
 from clusterd.owner.machine import Held
 
 
@@ -50,5 +50,5 @@ def without_restart(held: Held, record: ResourceRecord) -> Held:
         return held
     held = replace(held, restart_id=record.restart_id)
     if held.state is ResourceState.FAILED:
-        return replace(held, next_action="resume", next_action_cluster_ms=1)
+        return replace(held, next_action=NextAction.RESUME, next_action_cluster_ms=1)
     return held

@@ -22,6 +22,7 @@ from clusterd.model.events import (
     RESOURCE_WARNED,
     Event,
 )
+from clusterd.model.reasons import why_text
 from clusterd.model.records import EventRecord, ReportRecord, ResourceReport
 from clusterd.model.states import PENDING_STATES, GroupState, Order, ResourceState, group_state
 from clusterd.owner.group import OwnedGroup
@@ -61,14 +62,14 @@ def report_events(
 
 def _of_resource(was: ResourceReport | None, now: ResourceReport, report: ReportRecord) -> Iterator[_Line]:
     was_state = was.state if was else ResourceState.OFFLINE
-    name = now.name
+    name, why = now.name, why_text(now.cause, now.left_alone)
     if now.state is not was_state and now.state not in PENDING_STATES:
         level = "error" if now.state is ResourceState.FAILED else "info"
-        yield RESOURCE_STATE_CHANGED, f"{name} is {now.state}", now.cause, name, level
+        yield RESOURCE_STATE_CHANGED, f"{name} is {now.state}", why, name, level
     if was is not None and now.restarts and now.restarts[-1:] != was.restarts[-1:]:
-        yield RESOURCE_RESTARTED, f"{name} is restarted on {report.node}", now.cause, name, ""
+        yield RESOURCE_RESTARTED, f"{name} is restarted on {report.node}", why, name, ""
     if now.is_apart and was is not None and not was.is_apart:
-        yield RESOURCE_SET_APART, f"{name} has a resource host of its own from now on", now.cause, name, ""
+        yield RESOURCE_SET_APART, f"{name} has a resource host of its own from now on", why, name, ""
     said, says = was.embedded_failure if was else "", now.embedded_failure
     if says and says != said:
         yield EMBEDDED_FAILURE_REPORTED, f"the workload inside {name} complains", says, name, ""

@@ -108,6 +108,7 @@ def _resource_report(held: Held, record: ResourceRecord | None, bounds: Bounds) 
         kill_id=held.kill_id,
         ran_as=held.ran_as,
         is_apart=held.is_apart,
+        left_alone=bounds.text(held.left_alone),
         restart_id=held.restart_id,
         is_outdated=is_outdated,
         in_force={name: bounds.value(value, name) for name, value in in_force.items()},

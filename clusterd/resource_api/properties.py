@@ -36,11 +36,22 @@ class PropertyKind(StrEnum):
     """Names and values of environment variables."""
 
 
+class ProblemKind(StrEnum):
+    """What is wrong, for code; the message says it to people."""
+
+    VALUE = "value"
+    UNKNOWN = "unknown"
+    """There is no such property, and none whose name is near."""
+    MISSPELT = "misspelt"
+    """There is no such property; the message names the nearest."""
+
+
 class Problem(NamedTuple):
     """`path` names the value (`ready.tcp`, `command[2]`), `message` what is wrong with it and what would be right."""
 
     path: str
     message: str
+    kind: ProblemKind = ProblemKind.VALUE
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}" if self.path else self.message
@@ -218,7 +229,9 @@ def _object_problems(value: dict[Any, Any], schema: Mapping[str, Any], path: str
         elif isinstance(schema.get("additionalProperties"), dict):
             found += _problems(item, schema["additionalProperties"], inner)
         else:
-            found.append(Problem(inner, _unknown_key(key, [*known, *by_alias])))
+            near = _nearest(key, [*known, *by_alias])
+            kind = ProblemKind.MISSPELT if near else ProblemKind.UNKNOWN
+            found.append(Problem(inner, f"no such property{near}", kind))
     for name in schema.get("required", []):
         if name not in given:
             found.append(Problem(f"{path}.{name}" if path else name, "is required"))
@@ -320,10 +333,6 @@ def _shown(value: object, path: str = "") -> str:
 
 def _aliases(known: Mapping[str, Any]) -> dict[str, str]:
     return {alias: name for name, schema in known.items() for alias in schema.get("x-aliases", [])}
-
-
-def _unknown_key(key: str, known: Sequence[str]) -> str:
-    return f"no such property{_nearest(key, known)}"
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:

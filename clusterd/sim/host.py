@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from clusterd.model.ids import Incarnation, NodeId, ResourceId
 from clusterd.model.states import ResourceState
 from clusterd.owner import CallAnswer, CallInHost, CallOutcome, Happening, HostCall, Hosted, Verb
+from clusterd.owner.commands import CallReason
 from clusterd.sim import migrating
 from clusterd.sim.migrating import Move
 from clusterd.sim.storage import Storage
@@ -389,7 +390,9 @@ class SimHost:
         if hosted is not None:
             self._end(hosted)
             hosted.state = ResourceState.OFFLINE
-            if not (hosted.is_moved and call.reason == "migrated"):  # a daemon that comes now must hear that it moved
+            if not (
+                hosted.is_moved and call.reason is CallReason.MIGRATED
+            ):  # a daemon that comes now must hear that it moved
                 del self.hosted[call.resource]
         self.answer(call.call_id, CallAnswer(CallOutcome.DONE))
 

@@ -713,19 +713,23 @@ class Step(_message.Message):
     WALL_MS_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    RESOURCE_FIELD_NUMBER: _builtins.int
     wall_ms: _builtins.int
     text: _builtins.str
     revision: _builtins.int
+    resource: _builtins.str
+    """the one that it is about; empty: about its group, or what the group depends on"""
     def __init__(
         self,
         *,
         wall_ms: _builtins.int = ...,
         text: _builtins.str = ...,
         revision: _builtins.int = ...,
+        resource: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision", "text", b"text", "wall_ms", b"wall_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["resource", b"resource", "revision", b"revision", "text", b"text", "wall_ms", b"wall_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -740,10 +744,13 @@ class Decision(_message.Message):
     STEPS_FIELD_NUMBER: _builtins.int
     CANDIDATES_FIELD_NUMBER: _builtins.int
     CODE_FIELD_NUMBER: _builtins.int
+    BRIEF_FIELD_NUMBER: _builtins.int
     rule: _builtins.str
     text: _builtins.str
     code: _builtins.str
     """see DecisionCode; empty: nothing goes by it"""
+    brief: _builtins.str
+    """the text without what it says of each node; empty: the text says nothing of each"""
     @_builtins.property
     def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Step]:
         """the chain of causes, oldest first"""
@@ -758,10 +765,11 @@ class Decision(_message.Message):
         steps: _abc.Iterable[Global___Step] | None = ...,
         candidates: _abc.Iterable[Global___Candidate] | None = ...,
         code: _builtins.str = ...,
+        brief: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "code", b"code", "rule", b"rule", "steps", b"steps", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["brief", b"brief", "candidates", b"candidates", "code", b"code", "rule", b"rule", "steps", b"steps", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1290,6 +1298,7 @@ class ResourceReport(_message.Message):
     DOUBT_SINCE_WALL_MS_FIELD_NUMBER: _builtins.int
     DOUBT_SINCE_CLUSTER_MS_FIELD_NUMBER: _builtins.int
     IS_APART_FIELD_NUMBER: _builtins.int
+    LEFT_ALONE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     state: _builtins.str
     sequence: _builtins.int
@@ -1327,6 +1336,8 @@ class ResourceReport(_message.Message):
     doubt_since_cluster_ms: _builtins.int
     is_apart: _builtins.bool
     """it crashed or hung a resource host: it has one of its own"""
+    left_alone: _builtins.str
+    """the maintenance for which nothing follows from what it failed of"""
     @_builtins.property
     def restarts(self) -> _containers.RepeatedCompositeFieldContainer[Global___RestartStamp]:
         """on every node, newest last, bounded"""
@@ -1358,10 +1369,11 @@ class ResourceReport(_message.Message):
         doubt_since_wall_ms: _builtins.int = ...,
         doubt_since_cluster_ms: _builtins.int = ...,
         is_apart: _builtins.bool = ...,
+        left_alone: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "concern", b"concern", "doubt", b"doubt", "doubt_since_cluster_ms", b"doubt_since_cluster_ms", "doubt_since_wall_ms", b"doubt_since_wall_ms", "embedded_failure", b"embedded_failure", "evidence", b"evidence", "fail_id", b"fail_id", "in_force_json", b"in_force_json", "is_apart", b"is_apart", "is_hands_off", b"is_hands_off", "is_outdated", b"is_outdated", "kill_id", b"kill_id", "may_run", b"may_run", "name", b"name", "next_action", b"next_action", "next_action_cluster_ms", b"next_action_cluster_ms", "pid", b"pid", "ran_as", b"ran_as", "restart_id", b"restart_id", "restarts", b"restarts", "sequence", b"sequence", "since_wall_ms", b"since_wall_ms", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "concern", b"concern", "doubt", b"doubt", "doubt_since_cluster_ms", b"doubt_since_cluster_ms", "doubt_since_wall_ms", b"doubt_since_wall_ms", "embedded_failure", b"embedded_failure", "evidence", b"evidence", "fail_id", b"fail_id", "in_force_json", b"in_force_json", "is_apart", b"is_apart", "is_hands_off", b"is_hands_off", "is_outdated", b"is_outdated", "kill_id", b"kill_id", "left_alone", b"left_alone", "may_run", b"may_run", "name", b"name", "next_action", b"next_action", "next_action_cluster_ms", b"next_action_cluster_ms", "pid", b"pid", "ran_as", b"ran_as", "restart_id", b"restart_id", "restarts", b"restarts", "sequence", b"sequence", "since_wall_ms", b"since_wall_ms", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

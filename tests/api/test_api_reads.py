@@ -14,7 +14,7 @@ from clusterd.database import Draft
 from clusterd.model import keys
 from clusterd.model.ids import GroupId, ResourceId
 from clusterd.model.records import EventRecord, ResourceRecord, ResourceReport
-from clusterd.model.states import MembershipState, ResourceState
+from clusterd.model.states import MembershipState, NextAction, ResourceState
 
 
 @pytest.mark.parametrize("path", READS)
@@ -155,7 +155,7 @@ async def test_explain_says_why_something_is_not_running(client: TestClient, clu
         "web-data",
         state=ResourceState.FAILED,
         cause="exit 1",
-        next_action="retry",
+        next_action=NextAction.RETRY,
         next_action_cluster_ms=61_000,
     )
     cluster.report("web", "web-server", state=ResourceState.OFFLINE, cause="")
@@ -248,10 +248,10 @@ async def test_what_waits_for_a_provider_has_no_time_of_its_own(client: TestClie
     server = next(each for each in report.resources if each.name == "web-server")
     failed = {"state": ResourceState.FAILED, "cause": "it failed"}
     rests = ResourceReport(ResourceId("web-data"), **failed)  # type: ignore[arg-type]
-    waits = replace(server, **failed, next_action="resume", next_action_cluster_ms=1)
+    waits = replace(server, **failed, next_action=NextAction.RESUME, next_action_cluster_ms=1)
     cluster.write(Draft(view).put(replace(report, resources=(rests, waits))))
     assert (await get(client, "/v1/groups/web"))["groups"][0]["next_action"] is None
-    retries = replace(rests, next_action="retry", next_action_cluster_ms=cluster.status().cluster_ms + 5000)
+    retries = replace(rests, next_action=NextAction.RETRY, next_action_cluster_ms=cluster.status().cluster_ms + 5000)
     cluster.write(Draft(view).put(replace(report, resources=(retries, waits))))
     next_action = (await get(client, "/v1/groups/web"))["groups"][0]["next_action"]
     assert (next_action["what"], next_action["in_ms"]) == ("retry of web-data", 5000)

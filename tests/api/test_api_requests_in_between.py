@@ -9,7 +9,7 @@ from pretend_cluster import PretendCluster
 
 from clusterd.database import Draft
 from clusterd.model.records import Decision
-from clusterd.model.states import GroupStatus, Order, ResourceState, Wanted
+from clusterd.model.states import GroupStatus, NextAction, Order, ResourceState, Wanted
 
 ID = {"Request-Id": "asked-0001"}
 
@@ -117,7 +117,7 @@ async def test_what_is_well_is_not_killed(client: TestClient, cluster: PretendCl
 
 async def test_a_group_that_failed_for_good_ends_the_wait_at_once(client: TestClient, cluster: PretendCluster) -> None:
     await apply(client)
-    failed = {"state": ResourceState.FAILED, "cause": "exit code 3", "next_action": "retry"}
+    failed = {"state": ResourceState.FAILED, "cause": "exit code 3", "next_action": NextAction.RETRY}
     cluster.report("web", "web-server", **failed, next_action_cluster_ms=3_601_000)
     for text in ("group web settled", "group web online", "resource web-server online"):
         found = await post(client, "/v1/wait", {"for": text})
@@ -133,7 +133,7 @@ async def test_what_no_node_can_run_is_tried_again_when_somebody_asks(
     """It is offline, not failed: no node lacked the will. While the leader still has nodes to try, the wait goes on."""
     await apply(client)
     cluster.acts = False
-    cluster.report("web", "web-server", state=ResourceState.OFFLINE, cause="no libiscsi", next_action="retry")
+    cluster.report("web", "web-server", state=ResourceState.OFFLINE, cause="no libiscsi", next_action=NextAction.RETRY)
     found = await post(client, "/v1/wait", {"for": "group web online", "timeout_ms": 0})
     assert found["impossible"] is False
     cluster.decide("web", blocked_until_cluster_ms=1)
@@ -155,12 +155,12 @@ async def test_a_resource_waits_in_vain_for_a_provider_that_failed_for_good(
     await apply(client)
     cluster.acts = False
     cluster.report("web", "web-server", state=ResourceState.OFFLINE)
-    cluster.report("web", "web-data", state=ResourceState.FAILED, cause="exit code 3", next_action="")
+    cluster.report("web", "web-data", state=ResourceState.FAILED, cause="exit code 3", next_action=NextAction.NONE)
     found = await post(client, "/v1/wait", {"for": "resource web-server online"})
     assert found["impossible"] is True
     assert "web-data: exit code 3" in found["conditions"][0]["now"]
-    cluster.report("web", "web-server", state=ResourceState.FAILED, cause="x", next_action="")
-    cluster.report("web", "web-data", state=ResourceState.ONLINE_PENDING, cause="", next_action="")
+    cluster.report("web", "web-server", state=ResourceState.FAILED, cause="x", next_action=NextAction.NONE)
+    cluster.report("web", "web-data", state=ResourceState.ONLINE_PENDING, cause="", next_action=NextAction.NONE)
     found = await post(client, "/v1/wait", {"for": "resource web-data online", "timeout_ms": 0})
     assert found["impossible"] is False, "what depends on it is no reason"
 
@@ -171,10 +171,10 @@ async def test_while_something_may_still_come_of_it_the_wait_goes_on(
 ) -> None:
     await apply(client)
     cluster.acts = False
-    cluster.report("web", "web-server", state=ResourceState.FAILED, cause="exit code 3", next_action="retry")
+    cluster.report("web", "web-server", state=ResourceState.FAILED, cause="exit code 3", next_action=NextAction.RETRY)
     match reason:
         case "a restart is planned":
-            cluster.report("web", "web-server", next_action="restart", next_action_cluster_ms=1500)
+            cluster.report("web", "web-server", next_action=NextAction.RESTART, next_action_cluster_ms=1500)
         case "the leader decides":
             report = replace(cluster.view().report("web"), failed_over_by="web-server")
             cluster.write(Draft(cluster.view()).put(report))

@@ -18,7 +18,7 @@ from clusterd.database import Draft
 from clusterd.foresight import Foresight, lose_node
 from clusterd.model.ids import NodeId
 from clusterd.model.records import FenceRecord, PauseRequest
-from clusterd.model.states import EvidenceKind, FailbackMode, GroupState, MembershipState, ResourceState
+from clusterd.model.states import EvidenceKind, FailbackMode, GroupState, MembershipState, NextAction, ResourceState
 
 
 def cluster_with_web() -> PretendCluster:
@@ -55,7 +55,10 @@ def test_a_step_that_is_overdue_is_not_told_as_to_come() -> None:
     for at_ms in (603_200, 600_000, 588_000, 0):
         report = cluster.view().report("web")
         failed = replace(
-            report.resources[0], state=ResourceState.FAILED, next_action="restart", next_action_cluster_ms=at_ms
+            report.resources[0],
+            state=ResourceState.FAILED,
+            next_action=NextAction.RESTART,
+            next_action_cluster_ms=at_ms,
         )
         cluster.write(Draft(cluster.view()).put(replace(report, resources=(failed,))))
         step = next_action(observe(cluster.view(), cluster.status(), "web"), cluster.status())

@@ -18,7 +18,7 @@ from clusterd.cli.main import COMMANDS, hoist_global_options
 from clusterd.lab.layout import LabRecord, NodeEntry
 from clusterd.lab.processes import start_ticks_of
 from clusterd.model.errors import BadInput
-from clusterd.model.states import ResourceState
+from clusterd.model.states import NextAction, ResourceState
 
 # ---- the whole way ----
 
@@ -435,7 +435,7 @@ def test_failed_resources_tell_their_story(clusterctl, served: Served, manifest:
     clusterctl("apply", "-f", manifest)
     served.call(
         lambda cluster: cluster.report(
-            "web", "web-server", state=ResourceState.FAILED, cause="exit 3", next_action="retry",
+            "web", "web-server", state=ResourceState.FAILED, cause="exit 3", next_action=NextAction.RETRY,
             next_action_cluster_ms=5000,
         )
     )  # fmt: skip

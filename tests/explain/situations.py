@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "api"))
 from pretend_cluster import WALL_MS, PretendCluster, service
 
 from clusterd.database import Draft
-from clusterd.model.ids import Incarnation, NodeId
+from clusterd.model.ids import Incarnation, NodeId, ResourceId
 from clusterd.model.records import (
     Candidate,
     Decision,
@@ -29,6 +29,7 @@ from clusterd.model.states import (
     FailbackMode,
     GroupStatus,
     MembershipState,
+    NextAction,
     Order,
     ReleaseCause,
     ResourceState,
@@ -131,7 +132,10 @@ def on_second_choice(cluster: PretendCluster, *, auto_failback: bool = True, **c
         Step(WALL_MS + 2180, "evidence (fenced): the lab confirmed that run 17 of n1 ended"),
         Step(WALL_MS + 2190, "n3 (leader of term 7) gave it to n2"),
     )
-    done = (Step(WALL_MS + 2200, "n2 brings web-data online"), Step(WALL_MS + 2350, "web-data online after 150 ms"))
+    done = (
+        Step(WALL_MS + 2200, "n2 brings web-data online", resource=ResourceId("web-data")),
+        Step(WALL_MS + 2350, "web-data online after 150 ms", resource=ResourceId("web-data")),
+    )
     candidates = (
         Candidate(NodeId("n2"), True, "the next preferred owner"),
         Candidate(NodeId("n1"), False, "it is down"),
@@ -271,7 +275,12 @@ def restarted_soon(cluster: PretendCluster) -> None:
     stamps = tuple(RestartStamp(NOW_MS - ago_ms, NodeId("n1")) for ago_ms in (500_000, 90_000))
     group(cluster, properties={})
     cluster.report(
-        "web", "web-data", **_FAILED, restarts=stamps, next_action="restart", next_action_cluster_ms=NOW_MS + 500
+        "web",
+        "web-data",
+        **_FAILED,
+        restarts=stamps,
+        next_action=NextAction.RESTART,
+        next_action_cluster_ms=NOW_MS + 500,
     )
     cluster.report("web", "web-server", **_OFFLINE)
 
@@ -284,7 +293,7 @@ def failed_for_good(cluster: PretendCluster) -> None:
 
 @situation
 def ended_by_itself(cluster: PretendCluster) -> None:
-    never = {"next_action": "rest", "next_action_cluster_ms": 1 << 53}
+    never = {"next_action": NextAction.REST, "next_action_cluster_ms": 1 << 53}
     cluster.report("web", "web-server", **{**_OFFLINE, "cause": "it ended by itself, which is no failure"}, **never)
 
 
@@ -299,7 +308,9 @@ def failovers_used_up(cluster: PretendCluster) -> None:
         "failover: given up, its limit is reached", text, (Step(WALL_MS, text),), candidates, LIMIT_REACHED
     )
     assignment(cluster, because=because, failovers=stamps, blocked_until_cluster_ms=NOW_MS)
-    cluster.report("web", "web-data", **_FAILED, next_action="retry", next_action_cluster_ms=NOW_MS + 3_000_000)
+    cluster.report(
+        "web", "web-data", **_FAILED, next_action=NextAction.RETRY, next_action_cluster_ms=NOW_MS + 3_000_000
+    )
     cluster.report("web", "web-server", **_OFFLINE)
 
 

@@ -136,7 +136,7 @@ def resources(**depends_on: str) -> list[ResourceRecord]:
 )
 def test_reasons_to_refuse(given: dict[str, str], expected: list[tuple[str, str, str]]) -> None:
     found = dependency_problems(resources(**given), lambda name: "h" if name == "far" else None)
-    assert [(each.resource, each.reason, each.text) for each in found] == expected
+    assert [(each.resource, each.kind, each.text) for each in found] == expected
 
 
 def chain(length: int) -> list[ResourceRecord]:
@@ -146,4 +146,4 @@ def chain(length: int) -> list[ResourceRecord]:
 def test_depth_is_bounded() -> None:
     assert dependency_problems(chain(DEPTH_MAX)) == []
     found = dependency_problems(chain(DEPTH_MAX + 1))
-    assert [each.reason for each in found] == ["too-deep"]
+    assert [each.kind for each in found] == ["too-deep"]

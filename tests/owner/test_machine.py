@@ -6,7 +6,7 @@ import pytest
 
 from clusterd.model.errors import BrokenInvariant
 from clusterd.model.ids import ResourceId
-from clusterd.model.states import ResourceState
+from clusterd.model.states import NextAction, ResourceState
 from clusterd.owner.machine import ARCS, IGNORED, Happening, Held, advance
 
 OWNED = [each for each in ResourceState if each not in (ResourceState.UNKNOWN, ResourceState.INITIALIZING)]
@@ -16,7 +16,7 @@ OWNED = [each for each in ResourceState if each not in (ResourceState.UNKNOWN, R
 def test_every_pair_is_said(state: ResourceState, happening: Happening) -> None:
     is_arc, is_ignored = (state, happening) in ARCS, (state, happening) in IGNORED
     assert is_arc != is_ignored
-    held = Held(ResourceId("a"), state, sequence=4, next_action="retry", next_action_cluster_ms=9)
+    held = Held(ResourceId("a"), state, sequence=4, next_action=NextAction.RETRY, next_action_cluster_ms=9)
     after = advance(held, happening, because="x", wall_ms=7)
     if is_ignored:
         assert after is held
