@@ -240,8 +240,7 @@ def _own_reason(case: _Case, resource: ObservedResource) -> Reason | None:
         return _failed(case, resource, f"{name} failed on {case.owner}{cause}")
     if resource.state in (ResourceState.ONLINE_PENDING, ResourceState.INITIALIZING):
         return Reason("coming-online", f"{name} is coming online on {case.owner}{cause}")
-    online = {str(each.record.name) for each in case.group.resources if each.state is ResourceState.ONLINE}
-    missing = parse_dependency(record.depends_on).missing(online)
+    missing = parse_dependency(record.depends_on).missing(case.group.online)
     if missing:
         waited = " and ".join(" or ".join(term) for term in missing)
         return Reason("waits-for-provider", f"{name} waits for {waited}", tuple(_providers(case, missing)))

@@ -144,8 +144,7 @@ def _waited_for(group: ObservedGroup, resource: ObservedResource) -> str:
 
 def _missing(group: ObservedGroup, resource: ObservedResource) -> str:
     """The providers that are not online and without which it cannot be."""
-    online = {str(each.record.name) for each in group.resources if each.state is ResourceState.ONLINE}
-    missing = parse_dependency(resource.record.depends_on).missing(online)
+    missing = parse_dependency(resource.record.depends_on).missing(group.online)
     return " and ".join(" or ".join(term) for term in missing)
 
 

@@ -5,7 +5,7 @@ Wanted, assigned and observed are three records; here they become what people se
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from clusterd.database import DatabaseView
 from clusterd.leader.standing import is_over
@@ -43,6 +43,12 @@ class ObservedGroup:
     report: ReportRecord | None  # of the present generation only
     state: GroupState
     resources: tuple[ObservedResource, ...]
+    online: frozenset[str] = field(init=False)
+    """The folded names of the resources that are online."""
+
+    def __post_init__(self) -> None:
+        online = (key_of(each.record.name) for each in self.resources if each.state is ResourceState.ONLINE)
+        object.__setattr__(self, "online", frozenset(online))
 
     @property
     def owner(self) -> NodeId | None:

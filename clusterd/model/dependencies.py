@@ -41,13 +41,12 @@ class Dependency:
         return tuple(provider for term in self.terms for provider in term)
 
     def is_satisfied(self, online: Set[str]) -> bool:
-        """Whether `online` (names, compared without regard to case) holds a provider of every term."""
-        folded = {key_of(name) for name in online}
-        return all(any(key_of(provider) in folded for provider in term) for term in self.terms)
+        """Whether `online` (folded names) holds a provider of every term."""
+        return all(_holds(term, online) for term in self.terms)
 
     def missing(self, online: Set[str]) -> tuple[tuple[ResourceId, ...], ...]:
-        """The terms that do not hold."""
-        return tuple(term for term in self.terms if not Dependency((term,)).is_satisfied(online))
+        """The terms that do not hold, with these online (folded names)."""
+        return tuple(term for term in self.terms if not _holds(term, online))
 
     def __str__(self) -> str:
         """The text that parses back to this."""
@@ -66,6 +65,10 @@ class DependencyFault(StrEnum):
     OTHER_GROUP = "other-group"
     CYCLE = "cycle"
     TOO_DEEP = "too-deep"
+
+
+def _holds(term: Iterable[ResourceId], online: Set[str]) -> bool:
+    return any(key_of(provider) in online for provider in term)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,14 @@ def online_wanted(group: GroupRecord, resources: Iterable[ResourceRecord]) -> se
     wanted = {key_of(each.name): each for each in resources if each.wanted is Wanted.ONLINE}
     if group.wanted is Wanted.OFFLINE:
         return set()
-    while True:
-        stays = {key for key, each in wanted.items() if parse_dependency(each.depends_on).is_satisfied(wanted.keys())}
-        if len(stays) == len(wanted):
-            return stays
-        wanted = {key: wanted[key] for key in stays}
+    dependents: dict[str, list[str]] = {}
+    for key, each in wanted.items():
+        for provider in parse_dependency(each.depends_on).providers:
+            dependents.setdefault(key_of(provider), []).append(key)
+    to_look_at = list(wanted)
+    while to_look_at:
+        key = to_look_at.pop()
+        if key in wanted and not parse_dependency(wanted[key].depends_on).is_satisfied(wanted.keys()):
+            del wanted[key]
+            to_look_at += dependents.get(key, ())
+    return set(wanted)
