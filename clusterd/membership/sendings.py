@@ -2,6 +2,10 @@
 
 The run lease is counted from the moment at which the acknowledged heartbeat was sent. That moment is taken from an own
 memory: an acknowledgement only names a sending, and one that names none counts for nothing.
+
+The version before this one numbered nothing: its acknowledgements repeat the moment alone. That names a sending as well, if
+one took place at that moment; several in one millisecond begin the same lease. What it may not do is name a moment at which
+nothing was sent, so that no acknowledgement, honest or not, makes a lease longer than what was really sent.
 """
 
 KEPT_MAX = 2048
@@ -26,3 +30,7 @@ class Sendings:
     def is_one(self, sequence: int, sent_ms: int) -> bool:
         """Whether that sending took place, at that moment."""
         return self._sent_ms.get(sequence) == sent_ms
+
+    def was_at(self, sent_ms: int) -> bool:
+        """Whether any took place at that moment."""
+        return any(each == sent_ms for each in reversed(self._sent_ms.values()))

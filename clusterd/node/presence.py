@@ -7,6 +7,7 @@ for an answer at once; otherwise everything goes with the next regular beat.
 from collections import deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from clusterd.leader import Promise
 from clusterd.leader.sight import NodeLoad
@@ -211,7 +212,7 @@ class Presence:
         if not self._is_present_run(sender, heartbeat.daemon_run, is_direct=is_direct, now_ms=now_ms):
             return False
         if self._is_overtaken(sender, heartbeat):
-            self._take_ack(sender, heartbeat)
+            self._take_ack(sender, heartbeat, is_plain=is_direct and by_stream)
             return True
         incarnation = Incarnation(heartbeat.incarnation)
         self.detector.hear(
@@ -233,7 +234,7 @@ class Presence:
                 configuration_index=configuration.index,
                 configuration_term=configuration.term,
             )
-        self._take_ack(sender, heartbeat)
+        self._take_ack(sender, heartbeat, is_plain=is_direct and by_stream)
         for refusal in heartbeat.refusals:
             self._take_promise(sender, refusal, now_ms)
         return True
@@ -260,13 +261,16 @@ class Presence:
                 refusal.node, self.identity.node, Promise(refusal.entry_index, now_ms - refusal.last_ack_age_ms)
             )
 
-    def _take_ack(self, sender: NodeId, heartbeat: Heartbeat) -> None:
+    def _take_ack(self, sender: NodeId, heartbeat: Heartbeat, *, is_plain: bool) -> None:
+        """`is_plain`: it came on the sender's own stream, the only way on which the version before this one speaks."""
         if not heartbeat.HasField("ack"):
             return
         ack = heartbeat.ack
         if not self.incarnation or ack.incarnation != self.incarnation or ack.daemon_run != self.identity.daemon_run:
             return
-        if self.sendings.is_one(ack.sequence, ack.sent_ms):
+        is_of_older_version = is_plain and not heartbeat.sequence and not ack.sequence
+        is_known = self.sendings.was_at if is_of_older_version else partial(self.sendings.is_one, ack.sequence)
+        if is_known(ack.sent_ms):
             configuration = ConfigurationId(ack.configuration_index, ack.configuration_term)
             self._lease.acknowledge(sender, configuration, ack.sent_ms)
             self._lease.forget_replaced(self._replica.term_at)
