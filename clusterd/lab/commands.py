@@ -120,14 +120,15 @@ def down(ctx: click.Context, is_deleted: bool) -> None:
 
 
 def _remove(name: str) -> None:
-    """A lab that is gone already is deleted."""
+    """A lab that is gone already is deleted, and what an interrupted deletion left goes."""
     from clusterd.lab.layout import find_lab
-    from clusterd.lab.removal import remove_lab
+    from clusterd.lab.removal import remove_lab, remove_remains
     from clusterd.model.errors import NotFound
 
     try:
         record = find_lab(name)
     except NotFound:
+        remove_remains(name)
         return
     remove_lab(record)
 

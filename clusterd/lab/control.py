@@ -17,7 +17,8 @@ from typing import Any
 
 import msgspec
 
-from clusterd.lab.layout import LabRecord, check_name, find_lab, lab_root, make_private
+from clusterd.lab.layout import LabRecord, check_name, find_lab, lock_when_over, make_private
+from clusterd.lab.locks import lab_root
 from clusterd.lab.options import LabOptions
 from clusterd.model.errors import ClusterError
 
@@ -113,13 +114,16 @@ def _end_watcher(watcher: "subprocess.Popen[bytes]") -> None:
 
 
 def end_lab(record: LabRecord, *, wait_max_ms: int) -> None:
-    """Order the end and wait until the launcher is gone; everything it started is gone before it."""
+    """Order the end and wait until launcher and watcher are gone, and everything that they started before them."""
     ask(record, "down")
     until_ns = time.monotonic_ns() + wait_max_ms * 1_000_000
     while record.is_running:
         if time.monotonic_ns() > until_ns:
             raise LabError("error", f"lab {record.name} has not ended in {wait_max_ms} ms", hint="see lab list")
         time.sleep(POLL_MS / 1000)
+    held = lock_when_over(record.name, within_ms=wait_max_ms)
+    if held is not None:
+        os.close(held)
 
 
 def wait_quorate(record: LabRecord, *, wait_max_ms: int, progress: Callable[[str], None], is_new: bool = False) -> None:

@@ -5,9 +5,11 @@ A lab is always made anew: what an earlier one of that name left is removed firs
 """
 
 import os
+import re
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -25,8 +27,9 @@ from clusterd.adapters.configuration import (
 )
 from clusterd.adapters.disk_faults import DiskFaults
 from clusterd.adapters.link_cuts import LinkCuts
-from clusterd.lab.layout import RECORD_NAME, LabRecord, NodeEntry, lab_root, make_private
+from clusterd.lab.layout import MACHINES_MARK, MACHINES_NAME, RECORD_NAME, LabRecord, NodeEntry, make_private
 from clusterd.lab.leftovers import disk_folder, remove_sockets, take_away
+from clusterd.lab.locks import lab_root
 from clusterd.lab.options import LabOptions
 from clusterd.lab.ports import HOST, Ports
 from clusterd.lab.processes import start_ticks_of
@@ -35,6 +38,22 @@ from clusterd.model.settings import PROFILES
 from clusterd.runtime.founding import found
 
 RUN_BASE_PREFIX = "clusterd-"
+PARTS = (
+    "tls",
+    "bootstrap.json",
+    "token",
+    "control.sock",
+    "fence.sock",
+    RECORD_NAME,
+    f"{RECORD_NAME}.new",
+    "disks",
+    "m",
+)
+"""What a lab's folder may hold beside its nodes."""
+NODE_FOLDER = re.compile(r"n[0-9]{1,2}")
+REMOVE_TRIES = 5
+REMOVE_AGAIN_S = 0.05
+"""Somebody wrote into a folder while it was removed; nothing of the lab runs any more, so that does not go on."""
 
 
 def lay(options: LabOptions, ports: Ports) -> LabRecord:
@@ -66,10 +85,14 @@ def _prepare_folder(root: Path, options: LabOptions) -> Path:
 
 
 def remove_old(folder: Path) -> None:
-    """Remove an earlier lab. Raises Refused when there is anything that is not one."""
+    """Remove an earlier lab, its record last: whatever interrupts it, it can be done again. Raises Refused when there is
+    anything that is not one, or that does not go."""
     try:
         old = msgspec.json.decode((folder / RECORD_NAME).read_bytes(), type=LabRecord)
     except (OSError, msgspec.DecodeError) as error:
+        if folder.parent == lab_root() and not folder.is_symlink() and _are_remains(folder):
+            _remove_all(each for each in folder.iterdir() if each.name != MACHINES_NAME)
+            return
         raise Refused(f"{folder} is not empty and holds no lab", hint="name an empty folder with --dir") from error
     if old.is_running:
         raise Refused(f"{folder} belongs to the running lab {old.name}", hint=f"clusterctl --lab {old.name} lab down")
@@ -78,15 +101,34 @@ def remove_old(folder: Path) -> None:
     remove_sockets(run_base)
     if run_base != folder and run_base.name.startswith(RUN_BASE_PREFIX) and run_base.parent == _short_parent():
         shutil.rmtree(run_base, ignore_errors=True)
-    for node in old.nodes:
-        if Path(node.dir).parent == folder:
-            shutil.rmtree(node.dir, ignore_errors=True)
-    for name in ("tls", "bootstrap.json", "token", "control.sock", "fence.sock", RECORD_NAME):
-        path = folder / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+    _remove_all(Path(node.dir) for node in old.nodes if Path(node.dir).parent == folder)
+    _remove_all(folder / name for name in PARTS if name != RECORD_NAME)
+    _remove_all([folder / RECORD_NAME])
+
+
+def _are_remains(folder: Path) -> bool:
+    """Whether all of it is what labs are made of: one whose removal, or whose making, was interrupted. Its machines stay,
+    as they do when a lab is made anew."""
+    has_machines = (folder / MACHINES_NAME / MACHINES_MARK).is_file()
+    parts = (*PARTS, MACHINES_NAME) if has_machines else PARTS
+    return all(each.name in parts or NODE_FOLDER.fullmatch(each.name) for each in folder.iterdir())
+
+
+def _remove_all(paths: Iterable[Path]) -> None:
+    """Raises Refused for what does not go although it was tried again."""
+    for path in paths:
+        for attempt in range(REMOVE_TRIES):
+            try:
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
+                break
+            except OSError as error:
+                if attempt == REMOVE_TRIES - 1:
+                    hint = "see what holds it (mounts, running processes), then once more"
+                    raise Refused(f"{error.filename or path} cannot be removed: {error.strerror}", hint=hint) from error
+                time.sleep(REMOVE_AGAIN_S)
 
 
 def _short_base(folder: Path, node_count: int) -> Path:

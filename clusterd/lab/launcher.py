@@ -23,8 +23,9 @@ from clusterd.lab.children import Children
 from clusterd.lab.cuts import Cuts
 from clusterd.lab.doors import ControlDoor, FenceDoor
 from clusterd.lab.foundation import lay
-from clusterd.lab.layout import LabRecord, check_name, lab_root, lock, make_private
+from clusterd.lab.layout import LabRecord, check_name, make_private
 from clusterd.lab.leftovers import disk_folder, remove_sockets, take_away
+from clusterd.lab.locks import lab_root, lock
 from clusterd.lab.node import LabContext, LabNode
 from clusterd.lab.options import LabOptions
 from clusterd.lab.ports import Ports
@@ -188,10 +189,18 @@ def _open(options: LabOptions) -> tuple[LabRecord, Ports]:
         raise BadInput(f"a lab has 1 to {NODE_COUNT_MAX} nodes, not {options.node_count}", hint="try --nodes 3")
     root = lab_root()
     make_private(root)
-    if lock(root / f"{options.name}.lock") is None:
+    if not _takes_over_lock() and lock(root / f"{options.name}.lock") is None:
         raise Refused(f"lab {options.name} is running", hint=f"clusterctl --lab {options.name} lab down")
     ports = Ports.take(options.node_count)
     return lay(options, ports), ports
+
+
+def _takes_over_lock() -> bool:
+    """Whether the watcher holds it for both; no process of a node gets it."""
+    if len(sys.argv) < 3:
+        return False
+    os.set_inheritable(int(sys.argv[2]), False)
+    return True
 
 
 def run() -> int:

@@ -1,7 +1,7 @@
 """Where does a lab keep its things, and how is a running one found? I/O.
 
     <root>/               private to the user; $CLUSTERD_LAB_ROOT, else in $XDG_RUNTIME_DIR, else in /tmp
-      NAME.lock           held by the launcher for as long as it lives
+      NAME.lock           held by the watcher and the launcher for as long as either lives: until nothing of the lab runs
       NAME.log            what the launcher itself has to say
       NAME/               the lab's folder, or a link to the one that `--dir` named
         lab.json          LabRecord: what others need to reach the lab
@@ -12,20 +12,21 @@
 Sockets lie beside lab.json where their paths are short enough for the kernel, else in a short folder of their own.
 """
 
-import fcntl
 import os
 import stat
-from collections.abc import Mapping
+import time
 from pathlib import Path
 
 import msgspec
 
+from clusterd.lab.locks import ROOT_VARIABLE, lab_root, lock
 from clusterd.lab.processes import start_ticks_of
 from clusterd.model.errors import BadInput, NotFound, Refused
 from clusterd.model.ids import name_problem
 
-ROOT_VARIABLE = "CLUSTERD_LAB_ROOT"
 RECORD_NAME = "lab.json"
+LOCK_WAIT_MAX_MS = 10_000
+LOOK_AGAIN_S = 0.01
 MACHINES_NAME, MACHINES_MARK = "machines", ".made-for-this-lab"
 """Where `vm create` puts machines of a lab, and what says that they go with it."""
 
@@ -85,15 +86,6 @@ class LabRecord(msgspec.Struct, frozen=True):
         os.replace(half, path)
 
 
-def lab_root(environment: Mapping[str, str] = os.environ) -> Path:
-    """The folder of all labs of this user."""
-    if chosen := environment.get(ROOT_VARIABLE):
-        return Path(chosen).absolute()
-    if runtime := environment.get("XDG_RUNTIME_DIR"):
-        return Path(runtime) / "clusterd-labs"
-    return Path(f"/tmp/clusterd-labs-{os.getuid()}")
-
-
 def make_private(folder: Path) -> None:
     """Make `folder` (mode 0700), or check that an existing one is ours and closed to others. Raises Refused."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -137,12 +129,13 @@ def running_labs() -> list[LabRecord]:
     return [each for each in all_labs() if each.is_running]
 
 
-def lock(path: Path) -> int | None:
-    """An exclusive lock on `path`, held until the returned descriptor is closed; None when another holds it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
+def lock_when_over(name: str, *, within_ms: int) -> int | None:
+    """The lock of a lab. Where its launcher has ended, what that left is still being ended: it is waited for. None: the lab
+    runs, or that took too long."""
+    until_ns = time.monotonic_ns() + within_ms * 1_000_000
+    path = lab_root() / f"{name}.lock"
+    while (held := lock(path)) is None:
+        if time.monotonic_ns() > until_ns or any(each.name == name for each in running_labs()):
+            return None
+        time.sleep(LOOK_AGAIN_S)
+    return held

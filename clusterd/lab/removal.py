@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 
 from clusterd.lab.foundation import remove_old
-from clusterd.lab.layout import MACHINES_MARK, MACHINES_NAME, LabRecord, lab_root, lock
+from clusterd.lab.layout import LOCK_WAIT_MAX_MS, MACHINES_MARK, MACHINES_NAME, LabRecord, lock_when_over
 from clusterd.lab.leftovers import mounts, take_away
+from clusterd.lab.locks import lab_root, lock
 from clusterd.model.errors import Refused
 
 SWEPT_AFTER_S = 24 * 3600
@@ -20,7 +21,7 @@ def remove_lab(record: LabRecord) -> None:
     """
     root = lab_root()
     lock_file = root / f"{record.name}.lock"
-    held = lock(lock_file)
+    held = lock_when_over(record.name, within_ms=LOCK_WAIT_MAX_MS)
     if held is None:
         raise Refused(f"lab {record.name} is running", hint=f"clusterctl --lab {record.name} lab down --delete")
     try:
@@ -29,13 +30,38 @@ def remove_lab(record: LabRecord) -> None:
         left = [each.point for each in mounts() if each.point.startswith(f"{folder}/")]
         if left:
             raise Refused(f"{left[0]} in lab {record.name} is still mounted", hint=f"umount {left[0]}, then once more")
-        remove_old(folder)
         _remove_machines(folder)
+        remove_old(folder)
         _remove_if_empty(folder)
         named = root / record.name
         if named.is_symlink():
             named.unlink()
         for file in (root / f"{record.name}.log", lock_file):
+            file.unlink(missing_ok=True)
+    finally:
+        os.close(held)
+
+
+def remove_remains(name: str) -> None:
+    """Delete what is left where a lab has no record any more, or none yet: it was interrupted. Raises Refused for anything
+    else, and while somebody is at it."""
+    root = lab_root()
+    folder, lock_file = root / name, root / f"{name}.lock"
+    if not any(each.is_symlink() or each.exists() for each in (folder, lock_file)):
+        return
+    held = lock_when_over(name, within_ms=LOCK_WAIT_MAX_MS)
+    if held is None:
+        raise Refused(f"lab {name} is running", hint=f"clusterctl --lab {name} lab down --delete")
+    try:
+        if folder.is_symlink():
+            folder.unlink()
+        elif folder.exists():
+            take_away(folder)
+            _remove_machines(folder)
+            if any(folder.iterdir()):
+                remove_old(folder)
+            folder.rmdir()
+        for file in (root / f"{name}.log", lock_file):
             file.unlink(missing_ok=True)
     finally:
         os.close(held)

@@ -16,6 +16,7 @@ import sys
 import time
 
 from clusterd.lab.cgroups import Cgroup, lab_cgroup
+from clusterd.lab.locks import lab_root, lock
 from clusterd.lab.processes import snapshot
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -27,7 +28,7 @@ def main(name: str) -> int:
     """Start the launcher, outlive it, and end with its exit code."""
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     signal.pthread_sigmask(signal.SIG_BLOCK, ASKED_TO_END)
-    command = [sys.executable, "-m", "clusterd.lab.launcher", name]
+    command = [sys.executable, "-m", "clusterd.lab.launcher", name, *_lock_for_both(name)]
     launcher_pid = os.posix_spawn(command[0], command, os.environ, setsigmask=[])
 
     def pass_on(number: int, frame: object) -> None:
@@ -40,6 +41,20 @@ def main(name: str) -> int:
     _sweep()
     _take_away(name)
     return code if code >= 0 else 128 - code
+
+
+def _lock_for_both(name: str) -> list[str]:
+    """The lab's lock, held by the launcher and by this process, which outlives it: nobody removes or makes anew what may
+    still be written to. Empty: the launcher finds out, and says, why there is none."""
+    held = lock(lab_root() / f"{name}.lock")
+    if held is None:
+        from clusterd.lab.layout import LOCK_WAIT_MAX_MS, lock_when_over
+
+        held = lock_when_over(name, within_ms=LOCK_WAIT_MAX_MS)
+    if held is None:
+        return []
+    os.set_inheritable(held, True)
+    return [str(held)]
 
 
 def _wait_for(launcher_pid: int) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from clusterd.lab.control import end_lab, start_launcher, wait_quorate
-from clusterd.lab.layout import ROOT_VARIABLE
+from clusterd.lab.locks import ROOT_VARIABLE
 from clusterd.lab.options import LabOptions
 from tests.lab.seen import PROGRAMS, WAIT_MAX_S, LabSeen, wait_for
 

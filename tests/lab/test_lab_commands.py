@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from clusterd.lab.commands import lab
-from clusterd.lab.layout import MACHINES_MARK, MACHINES_NAME, find_lab, lock
+from clusterd.lab.layout import MACHINES_MARK, MACHINES_NAME, find_lab
+from clusterd.lab.locks import lock
 from clusterd.lab.removal import remove_lab, sweep
 from clusterd.model.errors import Refused
 from tests.lab.seen import PROGRAMS, LabSeen

@@ -9,7 +9,8 @@ import pytest
 from clusterd.adapters.configuration import Bootstrap, NodeConfiguration
 from clusterd.lab.cuts import Cuts
 from clusterd.lab.foundation import lay
-from clusterd.lab.layout import RECORD_NAME, LabRecord, all_labs, check_name, find_lab, lab_root, make_private
+from clusterd.lab.layout import RECORD_NAME, LabRecord, all_labs, check_name, find_lab, make_private
+from clusterd.lab.locks import lab_root
 from clusterd.lab.options import LabOptions
 from clusterd.lab.ports import API_PORT_FIRST, Ports
 from clusterd.model.errors import BadInput, NotFound, Refused
