@@ -1,46 +1,28 @@
 """How has a lab spoilt this node's disk? I/O. A door in the storage that only labs open, as they cut links.
 
-The launcher writes the file whole (temporary file, then rename) and sends SIGHUP; the daemon reads it again. Nothing real is
-filled or slowed down, so no privileges are needed; what the storage sees is what a real disk would show it.
+The launcher writes the file and sends SIGHUP; the daemon reads it again (`lab_file.py`). Nothing real is filled or slowed
+down, so no privileges are needed; what the storage sees is what a real disk would show it.
 """
 
 import errno
 import os
 import threading
 from pathlib import Path
+from typing import ClassVar
 
-import msgspec
-
+from clusterd.adapters.lab_file import LabFile
 from clusterd.adapters.storage_files import write_all
-from clusterd.model.errors import BadInput
 
 SLOW_MAX_MS = 60_000
 
 
-class DiskFaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DiskFaults(LabFile, frozen=True, forbid_unknown_fields=True):
     """Each sync takes `slow_ms` longer; with `is_full` no write finds room, with `is_broken` every sync fails."""
 
+    SAYS: ClassVar[str] = "what is wrong with the disk"
     slow_ms: int = 0
     is_full: bool = False
     is_broken: bool = False
-
-    @classmethod
-    def load(cls, path: Path) -> "DiskFaults":
-        """The content of `path`; the disk is well when there is no such file."""
-        try:
-            return msgspec.json.decode(path.read_bytes(), type=cls)
-        except FileNotFoundError:
-            return cls()
-        except (msgspec.DecodeError, OSError) as error:
-            raise BadInput(
-                f"{path} does not say what is wrong with the disk: {error}", hint="lab heal writes it anew"
-            ) from error
-
-    def write(self, path: Path) -> None:
-        """Replace the file in one step: a reader sees the old content or the new, never half."""
-        half = path.with_name(path.name + ".new")
-        half.write_bytes(msgspec.json.encode(self))
-        os.replace(half, path)
 
 
 class SpoiltDisk:

@@ -1,39 +1,20 @@
 """Which links of this node has a lab cut, and which lose packets? I/O.
 
-The launcher writes the file whole (temporary file, then rename) and sends SIGHUP; the daemon reads it again. Install the
-handler first and read afterwards, so that no change falls between.
+The launcher writes the file and sends SIGHUP; the daemon reads it again (`lab_file.py`).
 """
 
-import os
-from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 
-from clusterd.model.errors import BadInput
+from clusterd.adapters.lab_file import LabFile
 
 
-class LinkCuts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class LinkCuts(LabFile, frozen=True, forbid_unknown_fields=True):
     """Names of peers: application messages to the first kind and from the second kind are dropped."""
 
+    SAYS: ClassVar[str] = "which links are cut"
     drop_to: tuple[str, ...] = ()
     drop_from: tuple[str, ...] = ()
-    loss_percent: dict[str, int] = {}
+    loss_percent: dict[str, int] = msgspec.field(default_factory=dict)
     """Of a hundred packets on the link to that peer, so many are lost, each way."""
-
-    @classmethod
-    def load(cls, path: Path) -> "LinkCuts":
-        """The content of `path`; nothing is cut when there is no such file."""
-        try:
-            return msgspec.json.decode(path.read_bytes(), type=cls)
-        except FileNotFoundError:
-            return cls()
-        except (msgspec.DecodeError, OSError) as error:
-            raise BadInput(
-                f"{path} does not say which links are cut: {error}", hint="lab heal writes it anew"
-            ) from error
-
-    def write(self, path: Path) -> None:
-        """Replace the file in one step: a reader sees the old content or the new, never half."""
-        half = path.with_name(path.name + ".new")
-        half.write_bytes(msgspec.json.encode(self))
-        os.replace(half, path)
