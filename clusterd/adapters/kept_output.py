@@ -7,6 +7,7 @@ bounded, not durable, dropped before anything waits for it. What a host had in m
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import queue
@@ -17,6 +18,8 @@ from pathlib import Path
 
 FOLDER = "output"
 KEPT_COUNT_MAX = 256
+PRUNE_EVERY = 32
+"""It looks at every file; until the next time there may be so many more."""
 WAITING_COUNT_MAX = 64
 
 
@@ -63,10 +66,12 @@ class OutputKeeper:
             self._thread.start()
 
     def _write_all(self) -> None:
-        while True:
+        for count in itertools.count():
             output = self._waiting.get()
             with contextlib.suppress(OSError):  # a full run folder has worse to tell than this
                 _write(self._folder, output)
+                if count % PRUNE_EVERY == 0:
+                    _prune(self._folder)
 
 
 def read_output(run_dir: str, resource: str) -> KeptOutput | None:
@@ -86,7 +91,6 @@ def _write(folder: Path, output: KeptOutput) -> None:
     with os.fdopen(descriptor, "wb") as file:
         file.write(output.encode())
     fresh.replace(path)
-    _prune(folder)
 
 
 def _prune(folder: Path) -> None:

@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from clusterd.adapters.kept_output import FOLDER, KEPT_COUNT_MAX, KeptOutput, OutputKeeper, read_output
+from clusterd.adapters.kept_output import FOLDER, KEPT_COUNT_MAX, PRUNE_EVERY, KeptOutput, OutputKeeper, read_output
 from clusterd.reshost.trial import TrialFailed
 from clusterd.wire import host_pb2
 from tests.reshost.conftest import Bench
@@ -52,12 +52,12 @@ def until_read(folder: Path, resource: str) -> KeptOutput:
 
 def test_only_the_newest_are_kept_and_each_resource_has_one(tmp_path: Path) -> None:
     keeper = OutputKeeper(str(tmp_path))
-    for number in range(KEPT_COUNT_MAX + 5):
+    for number in range(KEPT_COUNT_MAX + 2 * PRUNE_EVERY):
         keeper.keep(f"r{number}", 1, b"text")
         until_read(tmp_path, f"r{number}")
     keeper.keep("last", 1, b"\xff")
     assert until_read(tmp_path, "LAST").text == "�"
-    assert len(list((tmp_path / FOLDER).iterdir())) <= KEPT_COUNT_MAX + 1
+    assert len(list((tmp_path / FOLDER).iterdir())) <= KEPT_COUNT_MAX + PRUNE_EVERY
 
 
 def test_what_cannot_be_read_is_as_if_it_were_not_there(tmp_path: Path) -> None:
