@@ -122,10 +122,14 @@ class Core:
 
     def restart_election_timer(self) -> None:
         """Silence counts from now. A cluster of one need not wait for anybody."""
-        base_ms = self.settings.election_timeout_ms
-        self.timeout_ms = base_ms + self.random.randrange(base_ms)
+        self.choose_timeout()
         is_alone = self.role is Role.FOLLOWER and self.configurations.voters == (self.node,)
         self.election_at_ms = self.now_ms if is_alone else self.now_ms + self.timeout_ms
+
+    def choose_timeout(self) -> None:
+        """For how long a leader may be silent: each node waits another time, so that they do not all stand at once."""
+        base_ms = self.settings.election_timeout_ms
+        self.timeout_ms = base_ms + self.random.randrange(base_ms)
 
     def become_follower(self, term: int, leader: NodeId | None, because: str) -> None:
         """Follow `leader` in `term`, or wait for one. Everything that belonged to the former role ends."""

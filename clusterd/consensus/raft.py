@@ -257,8 +257,12 @@ class Raft:
         self._core.is_outdone = is_outdone
 
     def adopt(self, settings: RaftSettings) -> None:
-        """Be as patient as these say from the next timer on."""
-        self._core.settings = settings
+        """Be as patient as these say from the next timer on, also with a leader that is followed already."""
+        core = self._core
+        is_changed = settings.election_timeout_ms != core.settings.election_timeout_ms
+        core.settings = settings
+        if is_changed:
+            core.choose_timeout()
 
     def beats(self, now_ms: int) -> dict[NodeId, ConsensusMessage]:
         """What rides on the heartbeats that are sent now: the leader's beat for each peer, a follower's reply to its

@@ -1,11 +1,14 @@
 """What is said when nothing can be decided is true of each case: who is missing, who may not vote, or nobody."""
 
+from dataclasses import replace
+
 import pytest
 
 from clusterd.api.votes import advice_text, no_quorum_text
 from clusterd.model.disk import DiskCondition, DiskState
 from clusterd.model.ids import NodeId
 from clusterd.model.states import DataState
+from clusterd.node.lacking import Lack
 from clusterd.node.status import NodeStatus, PeerStatus
 
 FULL = DiskCondition(DiskState.FULL, text="No space left on device (ENOSPC)")
@@ -43,6 +46,20 @@ TABLE = {
         status(peer("n1"), peer("n2", may_vote=False, disk=DiskCondition()), peer("n3", is_there=False)),
         "n1 has no quorum: nothing can be changed and nothing runs here. n1 holds all up to change 0 of term 0; n2 lost its "
         "data and has no vote until the others admit it; n3 cannot be asked. Start what is missing",
+    ),
+    "two of three have lost their data": (
+        replace(
+            status(
+                replace(peer("n1"), reach_index=41, reach_term=3),
+                peer("n2", may_vote=False, disk=DiskCondition()),
+                peer("n3", may_vote=False, disk=DiskCondition()),
+            ),
+            lack=Lack((NodeId("n1"), NodeId("n2"), NodeId("n3")), (NodeId("n2"), NodeId("n3")), 1),
+        ),
+        "n1 has no quorum: nothing can be changed and nothing runs here. n2, n3 of the voters n1, n2, n3 lost their data: "
+        "the rest is no majority and cannot admit anybody, and waiting does not help. Only copies of their own data folders "
+        "restore it, of at least 1 of n2, n3: stop the node, put its newest copy back, and start it. A copy from "
+        "before what it last acknowledged does not count. n1 holds all up to change 41 of term 3",
     ),
     "one is there with a full disk": (
         status(peer("n1"), peer("n2", may_vote=False)),
