@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from typing import Any
@@ -54,6 +55,26 @@ def test_hands_are_kept_off_a_failure_also_by_a_restarted_daemon() -> None:
         held = running.group("web")
         assert (held["state"], held["owner"], held["generation"]) == ("failed", "n1", before["generation"])
         assert (held["maintenance"]["in_force"], held["maintenance"]["reason"]) == (True, "a look at it")
+        running.ctl("group", "maintenance", "web", "off")
+        running.ctl("wait", "--for", "group web online")
+
+
+def test_maintenance_does_not_end_beside_what_somebody_started_by_hand() -> None:
+    command = ["sleep", f"100000.{os.getpid()}"]
+    group = sleeper("web")
+    group["resources"][0]["properties"] = {"command": command}
+    with lab() as running:
+        running.apply({"groups": [group]})
+        running.ctl("group", "maintenance", "web", "on")
+        os.kill(running.group("web")["resources"][0]["pid"], signal.SIGKILL)
+        _until(lambda: running.group("web")["state"] == "failed", "the failure is reported")
+        by_hand = subprocess.Popen(command)
+        try:
+            assert running.ctl("group", "maintenance", "web", "off", check=False) == {}, "it is refused"
+            assert running.group("web")["maintenance"]["in_force"] is True
+        finally:
+            by_hand.kill()
+            by_hand.wait()
         running.ctl("group", "maintenance", "web", "off")
         running.ctl("wait", "--for", "group web online")
 
