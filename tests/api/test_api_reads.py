@@ -246,9 +246,9 @@ async def test_what_waits_for_a_provider_has_no_time_of_its_own(client: TestClie
     provider = ResourceRecord(ResourceId("web-data"), GroupId("web"), "generic_service")
     cluster.write(Draft(view).put(provider).put(replace(record, depends_on="[web-data]")))
     server = next(each for each in report.resources if each.name == "web-server")
-    failed = {"state": ResourceState.FAILED, "cause": "it failed"}
-    rests = ResourceReport(ResourceId("web-data"), **failed)  # type: ignore[arg-type]
-    waits = replace(server, **failed, next_action=NextAction.RESUME, next_action_cluster_ms=1)
+    rests = ResourceReport(ResourceId("web-data"), ResourceState.FAILED, cause="it failed")
+    failed = replace(server, state=ResourceState.FAILED, cause="it failed")
+    waits = replace(failed, next_action=NextAction.RESUME, next_action_cluster_ms=1)
     cluster.write(Draft(view).put(replace(report, resources=(rests, waits))))
     assert (await get(client, "/v1/groups/web"))["groups"][0]["next_action"] is None
     retries = replace(rests, next_action=NextAction.RETRY, next_action_cluster_ms=cluster.status().cluster_ms + 5000)

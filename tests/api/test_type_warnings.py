@@ -10,8 +10,9 @@ from clusterd.database import Draft
 from clusterd.model.ids import NodeId
 from clusterd.model.records import NodeFactsRecord, ResourceTypeRecord
 
-SCHEMA = {"type": "object", "properties": {"size": {"type": "integer", "description": "How large."}}}
-RICHER = {"type": "object", "properties": {**SCHEMA["properties"], "colour": {"type": "string"}}}  # type: ignore[dict-item]
+SIZE = {"type": "integer", "description": "How large."}
+SCHEMA = {"type": "object", "properties": {"size": SIZE}}
+RICHER = {"type": "object", "properties": {"size": SIZE, "colour": {"type": "string"}}}
 SAME = {"type": "object", "properties": {"size": {"type": "integer", "description": "How big it is."}}}
 
 

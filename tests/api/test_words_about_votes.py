@@ -20,7 +20,9 @@ def status(*peers: PeerStatus) -> NodeStatus:
     return NodeStatus(NodeId("n1"), "1", 7, None, False, have, len(voters) // 2 + 1, 1, 1, 1, peers=peers)
 
 
-def peer(name: str, *, is_there: bool = True, has_vote: bool = True, may_vote: bool = True, disk=FULL) -> PeerStatus:  # type: ignore[no-untyped-def]
+def peer(
+    name: str, *, is_there: bool = True, has_vote: bool = True, may_vote: bool = True, disk: DiskCondition = FULL
+) -> PeerStatus:
     condition = disk if not may_vote else DiskCondition()
     data = DataState.SOUND if may_vote or condition.takes_nothing else DataState.AMNESIAC
     return PeerStatus(NodeId(name), has_vote, is_there, 5, may_vote=may_vote, disk=condition, data=data)

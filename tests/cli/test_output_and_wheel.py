@@ -4,15 +4,16 @@ import json
 import os
 import subprocess
 import sys
-import threading
-import time
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from served_cluster import TOKEN, Served
+from served_cluster import TOKEN, Result, Served
 
-from clusterd.cli import vm_create
+from clusterd.cli import session, vm_create
+
+Clusterctl = Callable[..., Result]
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,29 +34,34 @@ def test_words_that_cannot_be_encoded_are_written_all_the_same(served: Served, e
         assert json.loads(text)["events"][-1]["message"] == "zażółć 🚀 → done"
 
 
-def test_wait_waits_for_a_node_to_answer(served: Served, clusterctl) -> None:  # type: ignore[no-untyped-def]
+def test_wait_waits_for_a_node_to_answer(
+    served: Served, clusterctl: Clusterctl, environment: pytest.MonkeyPatch
+) -> None:
     for number in range(2):
         served.stop_door(number)
 
-    def open_again() -> None:
-        time.sleep(0.6)
-        served.start_door(0)
+    pauses: list[float] = []
 
-    opening = threading.Thread(target=open_again)
-    opening.start()
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            served.start_door(0)
+
+    environment.setattr(session.time, "sleep", pause)
     result = clusterctl("wait", "--for", "node n1 up", "--timeout", "30s")
-    opening.join()
-    assert (result.code, result.err) == (0, "")
+    assert (result.code, result.err, len(pauses)) == (0, "", 2)
 
 
-def test_wait_says_in_the_end_that_none_answered(served: Served, clusterctl) -> None:  # type: ignore[no-untyped-def]
+def test_wait_says_in_the_end_that_none_answered(served: Served, clusterctl: Clusterctl) -> None:
     for number in range(2):
         served.stop_door(number)
     result = clusterctl("-o", "json", "wait", "--for", "node n1 up", "--timeout", "300ms")
     assert (result.code, result.error["code"]) == (1, "unreachable")
 
 
-def test_the_console_is_that_of_a_node_that_answers(served: Served, clusterctl, environment) -> None:  # type: ignore[no-untyped-def]
+def test_the_console_is_that_of_a_node_that_answers(
+    served: Served, clusterctl: Clusterctl, environment: pytest.MonkeyPatch
+) -> None:
     for url in served.urls[:1]:
         found = clusterctl("console").out.strip()
         assert found.startswith(f"{url}/#code=")

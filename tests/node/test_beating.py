@@ -1,6 +1,6 @@
 """To whom does a node say that it lives, when, and by which way?"""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from clusterd.model.ids import NodeId
 from clusterd.node import effects as do
@@ -29,12 +29,12 @@ def sent_by(cluster: SimCluster, name: str, duration_ms: int) -> tuple[list[do.S
     node = node_of(cluster, name)
     step_all = node.step_all
 
-    def watched(*arguments: object) -> list[do.Effect]:
-        effects = step_all(*arguments)  # type: ignore[arg-type]
+    def watched(events: Iterable[happened.Event], now_ms: int) -> list[do.Effect]:
+        effects = step_all(events, now_ms)
         sent.extend(effects)
         return effects
 
-    node.step_all = watched  # type: ignore[method-assign, assignment]
+    node.step_all = watched  # type: ignore[method-assign]
     cluster.run_for(duration_ms)
     node.step_all = step_all  # type: ignore[method-assign]
     return [each for each in sent if isinstance(each, do.Send)], [e for e in sent if isinstance(e, do.SendDatagram)]

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
 import pytest
 
 from clusterd.model import keys
+from clusterd.model.ids import Incarnation
 from clusterd.model.records import ClusterRecord
 from clusterd.model.settings import cluster_settings
 from clusterd.node import owning
@@ -54,11 +54,11 @@ def test_a_lease_is_handed_to_the_guard_in_steps_of_a_quarter(monkeypatch: pytes
     cluster = started()
     change(cluster, run_lease=8000)
     cluster.run_for(10_000)
-    handed: dict[str, list[int]] = {}
+    handed: dict[Incarnation, list[int]] = {}
 
-    def renew(incarnation: str, deadline_ms: int) -> Any:
+    def renew(incarnation: Incarnation, deadline_ms: int) -> RenewLease:
         handed.setdefault(incarnation, []).append(deadline_ms)
-        return RenewLease(incarnation, deadline_ms)  # type: ignore[arg-type]  # passed on as it came
+        return RenewLease(incarnation, deadline_ms)
 
     monkeypatch.setattr(owning, "RenewLease", renew)
     cluster.run_for(60_000)
