@@ -103,9 +103,8 @@ def resource_offline(name: str) -> Planner:
         if record.wanted is Wanted.ONLINE:
             _refuse_pending(group, record)
         _want(made, asked, record, Wanted.OFFLINE, group.record)
-        dependents = _dependents(group, record)
-        if dependents and not made.draft.is_empty:
-            made.notes.append(f"{', '.join(dependents)} depends on it and may go offline with it")
+        if not made.draft.is_empty:
+            _note_dependents(made, group, record)
         return made
 
     return plan
@@ -115,9 +114,7 @@ def resource_fail(name: str) -> Planner:
     """Treat the resource as failed, once, to see what its policy does."""
 
     def plan(view: DatabaseView, asked: Asked) -> Plan:
-        record = find_resource(view, name)
-        group = observe(view, asked.status, record.group)
-        made = Plan(Draft(view), wait_for=[f"resource {record.name} failed by {asked.request_id}"])
+        record, group, made = _request(view, asked, name, done="failed")
         if record.fail_id == asked.request_id:
             return made
         refuse_hands_off(hands_off_resource(view, record), f"cannot fail {record.name}")
@@ -140,9 +137,7 @@ def resource_restart(name: str) -> Planner:
     """Stop the resource in good order and bring it online again; whatever depends on it goes offline first."""
 
     def plan(view: DatabaseView, asked: Asked) -> Plan:
-        record = find_resource(view, name)
-        group = observe(view, asked.status, record.group)
-        made = Plan(Draft(view), wait_for=[f"resource {record.name} restarted by {asked.request_id}"])
+        record, group, made = _request(view, asked, name, done="restarted")
         if record.restart_id == asked.request_id:
             return made
         refuse_hands_off(hands_off_resource(view, record), f"cannot restart {record.name}")
@@ -156,9 +151,7 @@ def resource_restart(name: str) -> Planner:
         made.draft.replace(replace(record, restart_id=asked.request_id))
         made.draft.expect(keys.report(record.group))
         made.add("update", "resource", record.name, "it is stopped in good order and comes online again")
-        dependents = _dependents(group, record)
-        if dependents:
-            made.notes.append(f"{', '.join(dependents)} depends on it and may go offline with it")
+        _note_dependents(made, group, record)
         text = f"{record.name} is to be restarted"
         made.event(asked, RESTART_ASKED, text, group=record.group, resource=record.name)
         return made
@@ -170,9 +163,7 @@ def resource_kill(name: str) -> Planner:
     """Have its owner kill everything that is left of a resource that could not be stopped."""
 
     def plan(view: DatabaseView, asked: Asked) -> Plan:
-        record = find_resource(view, name)
-        group = observe(view, asked.status, record.group)
-        made = Plan(Draft(view), wait_for=[f"resource {record.name} killed by {asked.request_id}"])
+        record, group, made = _request(view, asked, name, done="killed")
         if record.kill_id == asked.request_id:
             return made
         refuse_hands_off(hands_off_resource(view, record), f"cannot kill {record.name}")
@@ -193,6 +184,18 @@ def resource_kill(name: str) -> Planner:
 
 
 # ---- building blocks ----
+
+
+def _request(view: DatabaseView, asked: Asked, name: str, *, done: str) -> tuple[ResourceRecord, ObservedGroup, Plan]:
+    """What a request about one resource begins with: it is carried out once, and waited for by its id."""
+    record = find_resource(view, name)
+    wait_for = [f"resource {record.name} {done} by {asked.request_id}"]
+    return record, observe(view, asked.status, record.group), Plan(Draft(view), wait_for=wait_for)
+
+
+def _note_dependents(made: Plan, group: ObservedGroup, record: ResourceRecord) -> None:
+    if dependents := _dependents(group, record):
+        made.notes.append(f"{', '.join(dependents)} depends on it and may go offline with it")
 
 
 def _dependents(group: ObservedGroup, record: ResourceRecord) -> list[str]:
