@@ -62,7 +62,7 @@ class Handshakes:
         return True
 
     async def _say(self, peer: NodeId, stream: Stream, rival: Rival | None = None) -> None:
-        incarnation, ended = self._events.guard()
+        incarnation, ended, boots = self._events.standing()
         hello = Hello(
             cluster_id=self._identity.cluster_id,
             daemon_run=self._identity.daemon_run,
@@ -70,6 +70,7 @@ class Handshakes:
             introduction=self._packets.own,
             incarnation=incarnation,
             ended_incarnations=ended,
+            boots=boots,
         )
         if rival is not None:
             told = wire.Rival(daemon_run=rival.daemon_run, address=rival.address, is_alive=rival.is_alive)
@@ -104,4 +105,4 @@ async def _hear(stream: Stream) -> Hello | None:
 
 def _caller(hello: Hello, address: str) -> Caller:
     ended = tuple(Incarnation(each) for each in hello.ended_incarnations)
-    return Caller(hello.daemon_run, Incarnation(hello.incarnation), ended, address)
+    return Caller(hello.daemon_run, Incarnation(hello.incarnation), ended, address, hello.boots)

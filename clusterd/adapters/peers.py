@@ -23,8 +23,8 @@ class PeerEvents:
     """A daemon says hello as that peer. Who is taken for it instead; None: the caller is let in."""
     refused: Callable[[NodeId, Rival], None]
     """That peer turned this daemon away, because of another one."""
-    guard: Callable[[], tuple[Incarnation, Sequence[Incarnation]]]
-    """The incarnation of this node's guard, and those that it proved to be over."""
+    standing: Callable[[], tuple[Incarnation, Sequence[Incarnation], int]]
+    """The incarnation of this node's guard, those that it proved to be over, and how often its data was started on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ A daemon that was killed leaves a successor: the same guard is still there, or t
 incarnation before as ended. A copied data folder (a cloned machine) has neither. So a run that proves nothing is let in only
 once the one before it has been silent for three heartbeats; it is known for a double, and waits for the whole silence limit,
 when the one before it has answered something that was sent after its first hello. Whoever the cluster has admitted comes
-first, whichever of the two a restarted peer happens to meet.
+first, whichever of the two a restarted peer happens to meet; and such a peer waits before it takes a run for the node that
+cannot have come after the one it remembers.
 """
 
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ class Caller:
     incarnation: Incarnation
     ended: tuple[Incarnation, ...] = ()
     address: str = ""
+    boots: int = 0
+    """How often a daemon was started on its data; 0: it does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,11 @@ class Rival:
     daemon_run: str
     address: str
     is_alive: bool
+
+
+def is_later(caller: Caller, known_boots: int) -> bool:
+    """Whether it may have come after a run that is only remembered: it counts the starts on its data on."""
+    return not caller.boots or caller.boots > known_boots
 
 
 @dataclass(frozen=True, slots=True)

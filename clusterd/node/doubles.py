@@ -12,7 +12,7 @@ let it in, or has not answered for as long as a silent one is waited for.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from clusterd.membership.runs import Caller, Present, Rival, Welcome, welcome
+from clusterd.membership.runs import Caller, Present, Rival, Welcome, is_later, welcome
 from clusterd.model.events import NODE_DOUBLED, RUN_REFUSED, note
 from clusterd.model.ids import Incarnation, NodeId
 from clusterd.model.records import EventRecord
@@ -69,17 +69,28 @@ class Doubles:
     def welcome(self, peer: NodeId, caller: Caller, now_ms: int) -> Welcome:
         """Whether a daemon that says hello as `peer` is that node. Changes nothing: `RunCalled` is to follow."""
         node = self._node
-        last, record = node.presence.detector.last(peer), node.replica.view.membership(peer)
+        record = node.replica.view.membership(peer)
         is_up = record is not None and record.state is MembershipState.UP
         call = self._calls.get(peer, {}).get(caller.daemon_run)
         return welcome(
             caller,
-            Present(last.daemon_run, last.incarnation, node.presence.detector.age_ms(peer, now_ms)) if last else None,
+            self._present(peer, caller, now_ms),
             admitted=record.incarnation if record is not None and is_up else Incarnation(""),
             is_double=call is not None and call.is_double,
             quiet_max_ms=node.presence.quiet_max_ms,
             silence_max_ms=node.settings.silence_max_ms,
         )
+
+    def _present(self, peer: NodeId, caller: Caller, now_ms: int) -> Present | None:
+        """The run that was heard last; in this daemon's first moments the one it remembers, unless `caller` is later."""
+        node = self._node
+        last, known = node.presence.detector.last(peer), node.memories.known(peer)
+        age_ms = node.presence.detector.age_ms(peer, now_ms)
+        if last is not None:
+            return Present(last.daemon_run, last.incarnation, age_ms)
+        if known is None or is_later(caller, known.boots):
+            return None
+        return Present(known.run, Incarnation(""), age_ms)
 
     def rival_of(self, peer: NodeId, caller: Caller) -> Rival:
         """What to tell a caller that is not let in."""

@@ -167,10 +167,11 @@ class Memories:
         self._present[peer] = _Present(run, reach, memory.is_amnesiac, memory.has_committed, caught_up, voters)
         known = self._peers.get(peer)
         promised = _position(memory.promised)
-        # One that lost its data promises nothing: if the data comes back, nothing of it is missing for that start.
-        before = known.boots if known is not None else 0
-        boots = before if memory.is_amnesiac else memory.boots
-        self._peers[peer] = Remembered(run, boots, max(promised, known.position if known else NOWHERE))
+        # A run without its data promises nothing: if the data comes back, or the run that has it, nothing is missing there.
+        speaker, boots = (
+            (run, memory.boots) if not memory.is_amnesiac else (known.run, known.boots) if known else (run, 0)
+        )
+        self._peers[peer] = Remembered(speaker, boots, max(promised, known.position if known else NOWHERE))
         self.held_elsewhere.pop(peer, None)
         if memory.HasField("held"):
             held = memory.held
@@ -239,6 +240,15 @@ class Memories:
         is_held = node in self.held_elsewhere
         state = DataState.AMNESIAC if present.is_amnesiac else DataState.HELD if is_held else DataState.SOUND
         return state, present.reach
+
+    @property
+    def boots(self) -> int:
+        """How often a daemon was started on this data."""
+        return self._before.boots
+
+    def known(self, peer: NodeId) -> Remembered | None:
+        """What is remembered of a peer, by this run or the ones before."""
+        return self._peers.get(peer)
 
     def caught_up_of(self, node: NodeId) -> int | None:
         """How much of what is committed a node holds, as far as it said so."""

@@ -71,7 +71,7 @@ class Daemon:
             log,
             self._called,
             lambda peer, rival: self.post(happened.RunRefused(peer, rival)),
-            lambda: (node.presence.incarnation, tuple(node.presence.ended)),
+            lambda: (node.presence.incarnation, tuple(node.presence.ended), node.memories.boots),
         )
         self._links = make_links(events)
         self._version = version

@@ -199,7 +199,8 @@ class Machine:
         node, presence = self.node, caller.node.presence if caller.node is not None else None
         if node is None or presence is None:
             return False
-        hello = Caller(presence.identity.daemon_run, presence.incarnation, tuple(presence.ended), caller.place)
+        ended, boots = tuple(presence.ended), caller.node.memories.boots if caller.node is not None else 0
+        hello = Caller(presence.identity.daemon_run, presence.incarnation, ended, caller.place, boots)
         is_let_in = node.doubles.welcome(caller.name, hello, self.clock_ms()) is Welcome.YES
         rival = node.doubles.rival_of(caller.name, hello)
         self.feed(happened.RunCalled(caller.name, hello))

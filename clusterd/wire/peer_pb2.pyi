@@ -98,11 +98,14 @@ class Hello(_message.Message):
     INCARNATION_FIELD_NUMBER: _builtins.int
     ENDED_INCARNATIONS_FIELD_NUMBER: _builtins.int
     RIVAL_FIELD_NUMBER: _builtins.int
+    BOOTS_FIELD_NUMBER: _builtins.int
     cluster_id: _builtins.str
     daemon_run: _builtins.str
     protocol_version: _builtins.int
     incarnation: _builtins.str
     """of the sender's guard, which outlives its daemon; empty: no guard yet"""
+    boots: _builtins.int
+    """how often a daemon was started on the sender's data; 0: a version that does not say"""
     @_builtins.property
     def introduction(self) -> Global___Introduction:
         """absent: a version that speaks over streams only"""
@@ -125,10 +128,11 @@ class Hello(_message.Message):
         incarnation: _builtins.str = ...,
         ended_incarnations: _abc.Iterable[_builtins.str] | None = ...,
         rival: Global___Rival | None = ...,
+        boots: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["introduction", b"introduction", "rival", b"rival"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster_id", b"cluster_id", "daemon_run", b"daemon_run", "ended_incarnations", b"ended_incarnations", "incarnation", b"incarnation", "introduction", b"introduction", "protocol_version", b"protocol_version", "rival", b"rival"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boots", b"boots", "cluster_id", b"cluster_id", "daemon_run", b"daemon_run", "ended_incarnations", b"ended_incarnations", "incarnation", b"incarnation", "introduction", b"introduction", "protocol_version", b"protocol_version", "rival", b"rival"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from clusterd.membership.runs import Caller, Present, Welcome, welcome
+from clusterd.membership.runs import Caller, Present, Welcome, is_later, welcome
 from clusterd.model.ids import Incarnation
 
 I1, I2, NONE = Incarnation("i1"), Incarnation("i2"), Incarnation("")
@@ -10,6 +10,11 @@ I1, I2, NONE = Incarnation("i1"), Incarnation("i2"), Incarnation("")
 
 def present(age_ms: int = 100, incarnation: Incarnation = I1) -> Present:
     return Present("a", incarnation, age_ms)
+
+
+@pytest.mark.parametrize(("boots", "known", "expected"), [(0, 7, True), (7, 7, False), (6, 7, False), (8, 7, True)])
+def test_who_counts_the_starts_on_may_be_later(boots: int, known: int, expected: bool) -> None:
+    assert is_later(Caller("b", I2, boots=boots), known) is expected
 
 
 @pytest.mark.parametrize(

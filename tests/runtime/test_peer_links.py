@@ -55,7 +55,7 @@ class Heard:
             self.notes.append,
             self.call,
             lambda *each: self.refusals.append(each),
-            lambda: (Incarnation("i1"), (Incarnation("i0"),)),
+            lambda: (Incarnation("i1"), (Incarnation("i0"),), 3),
         )
 
     def call(self, peer: NodeId, caller: Caller) -> Rival | None:
@@ -350,6 +350,7 @@ async def test_a_run_that_the_core_does_not_take_for_the_peer_is_refused_and_tol
         if here > there:
             assert heard.broken == [] and len(heard.opened) == 1 and copy.opened == []
     assert heard.calls[0][1].incarnation == "i1" and heard.calls[0][1].ended == ("i0",)
+    assert heard.calls[0][1].boots == 3
 
 
 def test_an_introduction_through_another_node_displaces_nobody_who_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
