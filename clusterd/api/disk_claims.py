@@ -197,8 +197,8 @@ def _is_given_up(view: DatabaseView, assignment: AssignmentRecord) -> bool:
     """Whether it is proven that nothing of it runs, and nothing will under that generation."""
     if view.storage_fence(assignment.group) is not None:
         return False
-    report = view.report(assignment.group)
-    is_released = report is not None and report.generation == assignment.generation and report.is_released
+    report = view.report_under(assignment)
+    is_released = report is not None and report.is_released
     return is_released or is_over(assignment, view.membership(assignment.owner))
 
 

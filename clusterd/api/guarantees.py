@@ -74,11 +74,10 @@ def _sole_effect(view: DatabaseView, record: GroupRecord) -> SoleEffect:
 
 def _difference(view: DatabaseView, record: GroupRecord) -> str:
     """Why what its owner runs is not known to be what is defined now; empty: it is, or nobody was told to run it."""
-    assignment, report = view.assignment_of(record), view.report(record.name)
+    assignment = view.assignment_of(record)
     if assignment is None or not assignment.owner or assignment.order is Order.HOLD:
         return ""
-    is_present = report is not None and report.generation == assignment.generation
-    return difference(view.resources_of(record.name), report if is_present else None, assignment.owner)
+    return difference(view.resources_of(record.name), view.report_under(assignment), assignment.owner)
 
 
 def _of(abilities: dict[str, tuple[str, ...]], resource: ResourceRecord) -> tuple[str, ...]:

@@ -77,9 +77,7 @@ def observe_group(
     """The group as this replica of the database knows it. `unheard`: of whom nothing was heard since this daemon started,
     so that what they reported may be long over."""
     assignment = view.assignment_of(record)
-    report = view.report(record.name)
-    if report is not None and (assignment is None or report.generation != assignment.generation):
-        report = None
+    report = view.report_under(assignment)
     reported = {key_of(each.name): each for each in report.resources} if report else {}
     doubt = _doubt(view, record, assignment, is_quorate, unheard)
     records = view.resources_of(record.name)

@@ -171,8 +171,14 @@ class DatabaseView:
         return found if found is not None and found.id == assignment.group_id else None
 
     def report(self, group_name: str) -> ReportRecord | None:
-        """The owner's last report. It may be of an older generation than the assignment: compare before use."""
+        """The owner's last report. It may be of an older generation than the assignment: see `report_under`."""
         return self.get(ReportRecord, keys.report(group_name))
+
+    def report_under(self, assignment: AssignmentRecord | None) -> ReportRecord | None:
+        """What the owner reported under the generation that is assigned; None: nothing yet."""
+        report = self.report(assignment.group) if assignment is not None else None
+        is_present = report is not None and assignment is not None and report.generation == assignment.generation
+        return report if is_present else None
 
     def migration(self, group_name: str) -> MigrationRecord | None:
         """What the destination last said about a live migration. It may be of an earlier one: compare the number."""

@@ -18,7 +18,7 @@ from clusterd.model.wanted import online_wanted
 def obvious_report(view: DatabaseView, assignment: AssignmentRecord, wall_ms: int) -> ReportRecord | None:
     """The report that follows; None when it stays as it is, or when nobody is there to report."""
     group = view.group_of(assignment)
-    before = _present_report(view, assignment)
+    before = view.report_under(assignment)
     if not _is_owner_up(view, assignment):
         return None
     if group is None:
@@ -40,11 +40,6 @@ def _given_up(assignment: AssignmentRecord, before: ReportRecord | None) -> Repo
 def stuck_resources(report: ReportRecord | None) -> list[ResourceReport]:
     """What could not be stopped, so that the group cannot leave its owner."""
     return [each for each in report.resources if each.evidence and each.may_run] if report else []
-
-
-def _present_report(view: DatabaseView, assignment: AssignmentRecord) -> ReportRecord | None:
-    report = view.report(assignment.group)
-    return report if report is not None and report.generation == assignment.generation else None
 
 
 def _is_owner_up(view: DatabaseView, assignment: AssignmentRecord) -> bool:

@@ -6,10 +6,11 @@ from enum import StrEnum
 
 from clusterd.database import DatabaseView
 from clusterd.foresight.owners import stuck_resources
+from clusterd.leader.standing import is_over
 from clusterd.model.ids import GroupId, NodeId, key_of
 from clusterd.model.reasons import short_text, why_text
-from clusterd.model.records import AssignmentRecord, Candidate, GroupRecord, ReportRecord
-from clusterd.model.states import DrainState, MembershipState, Order, ResourceState, Wanted
+from clusterd.model.records import AssignmentRecord, Candidate, GroupRecord
+from clusterd.model.states import DrainState, Order, ResourceState, Wanted
 from clusterd.model.wanted import online_wanted
 
 NO_VOTES = "without quorum nothing runs"
@@ -181,7 +182,7 @@ class Story:
     def _why_not(self, assignment: AssignmentRecord | None) -> str:
         if assignment is None:
             return "no node has been given it"
-        report = present_report(self._view, assignment)
+        report = self._view.report_under(assignment)
         for each in stuck_resources(report):
             return f"{each.name} cannot be stopped on {assignment.owner}: {each.evidence}"
         for each in report.resources if report else ():
@@ -195,19 +196,11 @@ def running_on(view: DatabaseView, group: GroupRecord) -> NodeId:
     """The node on which something of the group is online; empty when nothing is, or when the node is lost."""
     assignment = view.assignment(group.name)
     member = view.membership(assignment.owner) if assignment is not None and assignment.owner else None
-    if assignment is None or member is None or member.incarnation != assignment.incarnation:
-        return NodeId("")
-    report = present_report(view, assignment)
-    if member.state is MembershipState.DOWN or report is None:
+    report = view.report_under(assignment)
+    if assignment is None or member is None or report is None or is_over(assignment, member):
         return NodeId("")
     is_online = any(each.state is ResourceState.ONLINE for each in report.resources)
     return assignment.owner if is_online else NodeId("")
-
-
-def present_report(view: DatabaseView, assignment: AssignmentRecord) -> ReportRecord | None:
-    """The owner's report under the present generation."""
-    report = view.report(assignment.group)
-    return report if report is not None and report.generation == assignment.generation else None
 
 
 def _told(assignment: AssignmentRecord | None) -> tuple[str, str]:

@@ -134,9 +134,7 @@ def is_over(assignment: AssignmentRecord, member: MembershipRecord | None) -> bo
 def standing_of(view: DatabaseView, group: GroupRecord, node_count: int) -> Standing:
     """Everything about `group` in this database."""
     assignment = view.assignment_of(group)
-    report = view.report(group.name)
-    if report is not None and (assignment is None or report.generation != assignment.generation):
-        report = None
+    report = view.report_under(assignment)
     owner = assignment.owner if assignment is not None else ""
     is_laid_down = assignment is not None and GroupStatus.HANDS_OFF in assignment.status
     kept_for = owner or (assignment.last_owner if assignment is not None and is_laid_down else "")
@@ -156,8 +154,8 @@ def standing_of(view: DatabaseView, group: GroupRecord, node_count: int) -> Stan
 
 def is_left(view: DatabaseView, assignment: AssignmentRecord) -> bool:
     """Whether it is proven that nothing runs under an assignment: it has no owner, or was released, or its owner is gone."""
-    report = view.report(assignment.group)
-    is_released = report is not None and report.generation == assignment.generation and report.is_released
+    report = view.report_under(assignment)
+    is_released = report is not None and report.is_released
     return not assignment.owner or is_released or is_over(assignment, view.membership(assignment.owner))
 
 
