@@ -13,7 +13,7 @@ from clusterd.api.views import status_document
 from clusterd.database import Draft
 from clusterd.model.ids import GroupId
 from clusterd.model.records import GroupRecord, ResourceReport
-from clusterd.model.states import ResourceState, Wanted
+from clusterd.model.states import NextAction, ResourceState, Wanted
 
 FEW, MANY = 200, 800
 
@@ -60,7 +60,7 @@ def waiting(number: int, report: ResourceReport) -> ResourceReport:
 
 
 def failing(number: int, report: ResourceReport) -> ResourceReport:
-    return replace(report, state=ResourceState.FAILED, next_action="restart", next_action_cluster_ms=5000 + number)
+    return replace(report, state=ResourceState.FAILED, next_action=NextAction.RESTART, next_action_cluster_ms=5000 + number)
 
 
 def doubtful(number: int, report: ResourceReport) -> ResourceReport:
