@@ -60,7 +60,9 @@ def waiting(number: int, report: ResourceReport) -> ResourceReport:
 
 
 def failing(number: int, report: ResourceReport) -> ResourceReport:
-    return replace(report, state=ResourceState.FAILED, next_action=NextAction.RESTART, next_action_cluster_ms=5000 + number)
+    return replace(
+        report, state=ResourceState.FAILED, next_action=NextAction.RESTART, next_action_cluster_ms=5000 + number
+    )
 
 
 def doubtful(number: int, report: ResourceReport) -> ResourceReport:
