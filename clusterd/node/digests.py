@@ -34,8 +34,8 @@ class Digests:
     def __init__(self, me: NodeId, mine_at: Callable[[int], int | None]) -> None:
         self._me, self._mine_at = me, mine_at
         self._said: dict[int, dict[NodeId, int]] = {}
-        self._judged: tuple[int, tuple[NodeId, ...]] | None = None
-        """What `verdict` rests on, besides what was said; None: that has changed."""
+        self._compared: dict[NodeId, object] = {}
+        """What the last comparison with each peer rested on."""
         self.differing: dict[NodeId, int] = {}
         """Who differs from this node, and since which revision."""
         self.verdict = Verdict.EQUAL
@@ -45,9 +45,8 @@ class Digests:
         mine = self._mine_at(revision)
         if not revision or mine is None:
             return False
-        if counts and self._said.get(revision, {}).get(peer) != digest:
+        if counts:
             self._said.setdefault(revision, {})[peer] = digest
-            self._judged = None
         while len(self._said) > REVISIONS_KEPT:
             del self._said[min(self._said)]
         if mine == digest:
@@ -63,19 +62,20 @@ class Digests:
         if raft.is_held or heartbeat.memory.HasField("held"):
             return
         is_sound = not heartbeat.memory.is_amnesiac
+        configuration, my_revision = raft.committed_configuration, node.replica.digest()[0]
+        said = (heartbeat.digest_revision, heartbeat.state_digest, is_sound)
+        basis = (said, my_revision, configuration.index, configuration.term)
+        if basis == self._compared.get(peer):
+            return  # one heartbeat in a thousand says something else
+        self._compared[peer] = basis
         if self.hear(peer, heartbeat.digest_revision, heartbeat.state_digest, counts=is_sound):
             node.say(note(DIGEST_DIFFERED, peer=peer, revision=heartbeat.digest_revision))
-        voters = [NodeId(each) for each in raft.committed_configuration.voters]
-        if self.judge(voters, node.replica.digest()[0]) is Verdict.OUTSIDE:
+        if self.judge([NodeId(each) for each in configuration.voters]) is Verdict.OUTSIDE:
             raft.rebuild("its database differs from that of most voters", now_ms)
             self.forget()
 
-    def judge(self, voters: Collection[NodeId], my_revision: int) -> Verdict:
-        """By the newest revision of which enough is known. `my_revision`: up to where this node's own digests go."""
-        basis = (my_revision, tuple(voters))
-        if basis == self._judged:
-            return self.verdict  # of one heartbeat in a thousand something follows
-        self._judged = basis
+    def judge(self, voters: Collection[NodeId]) -> Verdict:
+        """By the newest revision of which enough is known."""
         for revision in sorted(self._said, reverse=True):
             found = self._judge_at(revision, voters)
             if found is not None:
@@ -100,6 +100,6 @@ class Digests:
     def forget(self) -> None:
         """This replica takes another state: what was said of the one before does not matter."""
         self._said.clear()
-        self._judged = None
+        self._compared.clear()
         self.differing.clear()
         self.verdict = Verdict.EQUAL

@@ -70,11 +70,14 @@ class Memories:
         self.held_elsewhere: dict[NodeId, Held] = {}
         self._heard: dict[NodeId, wire.Memory] = {}
         """The last that each peer said."""
+        self._told: dict[NodeId, tuple[object, wire.Memory]] = {}
+        """The last that was said to each, and what it rests on."""
         self._leads_again = -1
         """The newest term in which somebody leads whose former run knew of it already: it went back, good nodes do not."""
         self._early: dict[NodeId, deque[ConsensusMessage]] = {}
         self._marked_ms = now_ms
         self._marked = (0, "")
+        self._written: Marker | None = None
         because = "" if raft.is_amnesiac else behind_its_marker(self._log, marker)
         if because:
             raft.lose_memory(because, now_ms)
@@ -82,8 +85,19 @@ class Memories:
     # ---- out ----
 
     def told_to(self, peer: NodeId, wall_ms: int) -> wire.Memory:
-        """What a heartbeat to `peer` carries."""
-        raft, known = self._raft, self._peers.get(peer)
+        """What a heartbeat to `peer` carries. Not to be changed: while nothing else is to be said it is told again."""
+        raft, known, present = self._raft, self._peers.get(peer), self._present.get(peer)
+        held = self.held(wall_ms)
+        voters = tuple(raft.configuration.voters) if present is not None and present.is_amnesiac else ()
+        standing = (raft.promised, raft.durable_term, raft.durable_index, raft.is_amnesiac, raft.has_committed)
+        basis = (standing, raft.caught_up_percent, self._before.boots, known, voters, held)
+        told = self._told.get(peer)
+        if told is None or told[0] != basis:
+            told = self._told[peer] = (basis, self._tell(known, voters, held))
+        return told[1]
+
+    def _tell(self, known: Remembered | None, voters: Sequence[str], held: Held | None) -> wire.Memory:
+        raft = self._raft
         memory = wire.Memory(
             boots=self._before.boots,
             promised=_wire(raft.promised),
@@ -91,15 +105,12 @@ class Memories:
             is_amnesiac=raft.is_amnesiac,
             has_committed=raft.has_committed,
             caught_up_percent=raft.caught_up_percent,
+            voters=voters,
         )
-        present = self._present.get(peer)
-        if present is not None and present.is_amnesiac:
-            memory.voters.extend(raft.configuration.voters)
         if known is not None:
             memory.remembered.CopyFrom(
                 wire.Remembered(daemon_run=known.run, boots=known.boots, promised=_wire(known.position))
             )
-        held = self.held(wall_ms)
         if held is not None:
             memory.held.CopyFrom(
                 wire.Held(
@@ -128,6 +139,10 @@ class Memories:
                 self._leads_again = max(self._leads_again, message.term)
                 self._raft.outdone(self._is_outdone())
         return taken
+
+    def has_kept(self, peer: NodeId) -> bool:
+        """Whether something of the log's waits for the first heartbeat of `peer`."""
+        return peer in self._early
 
     def hear(self, peer: NodeId, run: str, memory: wire.Memory | None, now_ms: int) -> None:
         """A heartbeat of the present run of `peer`. None: it remembers nothing."""
@@ -276,13 +291,17 @@ class Memories:
         return Marker(self._before.boots, promised, voted_for, raft.committed, wall_ms, peers, held_index)
 
     def due(self, now_ms: int, wall_ms: int) -> Marker | None:
-        """The marker to write now; None: not yet."""
+        """The marker to write now; None: not yet, or it would say nothing new."""
         raft = self._raft
         vote = (raft.durable_term, raft.voted_for)
         if now_ms - self._marked_ms < MARK_EVERY_MS and vote == self._marked:
             return None
         self._marked_ms, self._marked = now_ms, vote
-        return self.marker(wall_ms)
+        marker = self.marker(wall_ms)
+        if self._written is not None and replace(marker, wall_ms=self._written.wall_ms) == self._written:
+            return None
+        self._written = marker
+        return marker
 
 
 def _may_promise(message: ConsensusMessage) -> bool:

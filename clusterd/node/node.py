@@ -298,7 +298,8 @@ class Node:
         self.doubles.heard(sender, heartbeat, now_ms)
         memory = heartbeat.memory if heartbeat.HasField("memory") else None
         self.memories.hear(sender, heartbeat.daemon_run, memory, now_ms)
-        self._take_messages(sender, (), now_ms)
+        if self.memories.has_kept(sender):
+            self._take_messages(sender, (), now_ms)
         if sender == self.replica.raft.leader:
             self.cluster_clock.follow(heartbeat.cluster_ms, now_ms)
         if heartbeat.HasField("beat"):

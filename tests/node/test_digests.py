@@ -24,21 +24,21 @@ def test_judge(name: str) -> None:
     digests = Digests(N1, lambda revision: MINE if revision == 5 else None)
     for peer, digest in said.items():
         digests.hear(peer, 5, digest, counts=True)
-    assert digests.judge((N1, N2, N3), 6) is expected
+    assert digests.judge((N1, N2, N3)) is expected
     assert digests.differing == {peer: 5 for peer, digest in said.items() if digest != MINE}
 
 
 def test_who_does_not_vote_obeys_the_voters() -> None:
     digests = Digests(N1, lambda _: MINE)
     digests.hear(N2, 5, 8, counts=True)
-    assert digests.judge((N2,), 6) is Verdict.OUTSIDE
+    assert digests.judge((N2,)) is Verdict.OUTSIDE
 
 
 def test_who_lost_its_data_counts_not() -> None:
     digests = Digests(N1, lambda _: MINE)
     digests.hear(N2, 5, 8, counts=False)
     digests.hear(N3, 5, 8, counts=True)
-    assert digests.judge((N1, N2, N3), 6) is Verdict.EQUAL
+    assert digests.judge((N1, N2, N3)) is Verdict.EQUAL
     assert set(digests.differing) == {N2, N3}
 
 
@@ -47,5 +47,5 @@ def test_the_newest_revision_counts() -> None:
     for peer in (N2, N3):
         digests.hear(peer, 5, 8, counts=True)
         digests.hear(peer, 6, MINE, counts=True)
-    assert digests.judge((N1, N2, N3), 6) is Verdict.EQUAL
+    assert digests.judge((N1, N2, N3)) is Verdict.EQUAL
     assert digests.differing == {}

@@ -41,7 +41,7 @@ def test_with_votes_of_the_wiped_what_was_acknowledged_is_lost(monkeypatch: pyte
     monkeypatch.setattr(SimCluster, "__init__", remembered)
     monkeypatch.setattr(Disk, "wiped", classmethod(lambda cls: founding[0].copy()))
     monkeypatch.setattr(memories, "older_than_known", lambda *_, **__: "")
-    monkeypatch.setattr(Digests, "judge", lambda self, voters, my_revision: Verdict.EQUAL)
+    monkeypatch.setattr(Digests, "judge", lambda self, voters: Verdict.EQUAL)
     _nobody_is_held(monkeypatch)
     assert any(_loses(seed) for seed in range(60, 160))
 
