@@ -31,7 +31,8 @@ class ForgetfulStorm(Storm):
         if self.rng.random() >= FORGET_SHARE:
             super().one_fault()
             return
-        did = self.rng.choice((self._wipe, self._wipe, self._roll_back, self._copy, self._stop_all))()
+        faults = (self._wipe, self._wipe, self._roll_back, self._copy, self._stop_all, self._leave_the_ignorant)
+        did = self.rng.choice(faults)()
         if did:
             self.did.append(f"{self.cluster.timeline.now_ms / 1000:8.3f}s {did}")
 
@@ -66,6 +67,22 @@ class ForgetfulStorm(Storm):
         first = self.rng.sample(self.cluster.names, self.rng.randint(1, len(self.cluster.names)))
         self.cluster.start(*first)
         return f"stop all, start {sorted(first)}"
+
+    def _leave_the_ignorant(self) -> str:
+        """One node has missed the last changes, another one is wiped: for a while those two are alone."""
+        wiped, behind = self.rng.sample(self.cluster.names, 2)
+        if self._frozen or not self._have_all_others_all(wiped):
+            return ""
+        self.cluster.isolate(behind)
+        self.cluster.mark_soon(wiped)
+        self.cluster.run_for(self.rng.uniform(100, 400))
+        for name in self.cluster.names:
+            self._take_down(name)
+        self.cluster.heal()
+        self.forgetting.wipe(wiped)
+        self.cluster.start(wiped, behind)
+        self.cluster.run_for(self.rng.uniform(1000, 6000))
+        return f"wipe {wiped}, which starts alone with {behind}, which was behind"
 
     def _take_down(self, name: str) -> None:
         for key in [each for each in self._frozen if each[0] == name]:
