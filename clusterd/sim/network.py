@@ -6,6 +6,7 @@ hit both, or one kind only.
 """
 
 import random
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import Flag, auto
@@ -79,6 +80,8 @@ class Network:
         """With which machine each has its stream to a node; by default the one of that name."""
         self._arrived_us: dict[tuple[NodeId, NodeId], int] = {}
         self._broken_us: dict[NodeId, int] = {}
+        self._ended: Counter[NodeId] = Counter()
+        """How many runs of each daemon are over: a stream ends with the run at either end."""
         self._agreed: set[frozenset[NodeId]] = set()
         """Pairs whose present runs have agreed on keys: they had a stream once."""
         self._replaced: dict[frozenset[NodeId], int] = {}
@@ -170,6 +173,7 @@ class Network:
 
     def node_gone(self, name: NodeId) -> None:
         self._broken_us[name] = self._timeline.now_us + BREAK_HEARD_MS * 1000
+        self._ended[name] += 1
         self._agreed = {pair for pair in self._agreed if name not in pair}
         node = self._name(name)
         for peer in (*self._names, *self.copies):
@@ -215,7 +219,7 @@ class Network:
         self, source: NodeId, link: NodeId, event: happened.Received, delay_ms: float, *, is_ordered: bool = False
     ) -> None:
         pair = frozenset((source, link))
-        replaced = self._replaced.get(pair, 0)
+        replaced, ended = self._replaced.get(pair, 0), (self._ended[source], self._ended[link])
         now_us = self._timeline.now_us
         at_us = now_us + int(delay_ms * 1000)
         if is_ordered:
@@ -225,7 +229,9 @@ class Network:
             self._arrived_us[source, link] = at_us
 
         def arrive() -> None:
-            is_lost = is_ordered and self._replaced.get(pair, 0) != replaced
+            is_behind_its_end = self._ended[source] != ended[0] and self._timeline.now_us > self._broken_us[source]
+            is_lost = is_ordered and (self._replaced.get(pair, 0) != replaced or is_behind_its_end)
+            is_lost |= self._ended[link] != ended[1]
             if not is_lost and not self.is_cut(source, link, Way.STREAM):
                 self._deliver(link, event)
 
