@@ -24,6 +24,7 @@ from clusterd.node.clocks import ClusterClock, WallReading
 from clusterd.node.digests import Digests
 from clusterd.node.doubles import Doubles
 from clusterd.node.effects import Applied, CommitDone, Effect, Mark, Noted, Send
+from clusterd.node.hearing import Hearing, arrival_ms
 from clusterd.node.lacking import Lacking
 from clusterd.node.leading import Leading
 from clusterd.node.memories import Memories
@@ -37,8 +38,7 @@ from clusterd.node.talking import Talking
 from clusterd.node.watching import Watching
 from clusterd.node.writing import Writing
 from clusterd.owner import HostEnd, Now
-from clusterd.wire.consensus_pb2 import ConsensusMessage
-from clusterd.wire.peer_pb2 import ConsensusBatch, Envelope, Heartbeat, ProposeReply, ProposeRequest
+from clusterd.wire.peer_pb2 import ConsensusBatch, Envelope, ProposeReply, ProposeRequest
 from clusterd.wire.records_pb2 import Transaction
 
 PROPOSAL_BYTES_MAX = 512 * 1024
@@ -104,6 +104,7 @@ class Node:
         self.owning = Owning(self)
         self.leading = Leading(self)
         self._next_request = 0
+        self.hearing = Hearing(self)
         self._expected_tick_ms: int | None = None
         self._out = Outbox()
 
@@ -178,9 +179,9 @@ class Node:
                 self.wall.offset_ms, self.wall.local_offset_ms = event.offset_ms, event.local_offset_ms
                 self.presence.local_offset_ms = event.local_offset_ms
             case happened.Received():
-                self._receive(event.link, event.envelope, now_ms, _arrival(event, now_ms))
+                self._receive(event.link, event.envelope, now_ms, arrival_ms(event, now_ms))
             case happened.DatagramReceived():
-                self._hear_datagram(event.peer, event.heartbeat, now_ms, _arrival(event, now_ms))
+                self.hearing.by_datagram(event.peer, event.heartbeat, now_ms, arrival_ms(event, now_ms))
             case happened.LinkOpened():
                 self.talking.opened(event.peer)
                 self.replica.raft.link_opened(event.peer, now_ms)
@@ -244,9 +245,9 @@ class Node:
             self.presence.detector.carried(sender, at_ms, is_direct=False)
         match envelope.WhichOneof("body"):
             case "heartbeat":
-                self._hear_stream(sender, envelope.heartbeat, is_direct=sender == link, now_ms=now_ms, at_ms=at_ms)
+                self.hearing.by_stream(sender, envelope.heartbeat, is_direct=sender == link, now_ms=now_ms, at_ms=at_ms)
             case "consensus":
-                self._take_messages(sender, envelope.consensus.messages, now_ms)
+                self.hearing.take_messages(sender, envelope.consensus.messages, now_ms)
                 self.memories.acknowledged(sender, self.replica.raft.acknowledged_by(sender))
                 self.leading.is_due |= sender in self.replica.raft.configuration.learners  # it may have caught up
             case "propose_request":
@@ -258,55 +259,6 @@ class Node:
                 self.replica.proposals.answered(reply.context, result, now_ms=now_ms, is_too_large=is_too_large)
             case _:
                 pass
-
-    def _take_messages(self, sender: NodeId, messages: Sequence[ConsensusMessage], now_ms: int) -> None:
-        for message in self.memories.let_in(sender, messages):
-            self.replica.raft.receive(sender, message, now_ms)
-
-    def _hear_stream(self, sender: NodeId, heartbeat: Heartbeat, *, is_direct: bool, now_ms: int, at_ms: int) -> None:
-        is_new_run = self._is_new_run(sender, heartbeat)
-        if self._hear(sender, heartbeat, is_direct=is_direct, by_stream=True, now_ms=now_ms, at_ms=at_ms):
-            self.talking.heard(sender)
-            if is_new_run:
-                self.beat(now_ms, to=[sender])
-            elif heartbeat.wants_answer and self.talking.may_answer(sender, now_ms):
-                self.beating.answer(sender, now_ms)
-
-    def _hear_datagram(self, sender: NodeId, heartbeat: Heartbeat, now_ms: int, at_ms: int) -> None:
-        is_new_run = self._is_new_run(sender, heartbeat)
-        if not self._hear(sender, heartbeat, is_direct=True, by_stream=False, now_ms=now_ms, at_ms=at_ms):
-            return
-        has_outlived_link = self.talking.heard_datagram(
-            sender, at_ms, hears_datagrams=heartbeat.hears_datagrams, acknowledges=heartbeat.ack.sequence
-        )
-        if has_outlived_link:
-            self.replica.raft.peer_lives(sender, now_ms)
-        if is_new_run or (heartbeat.wants_answer and self.talking.may_answer(sender, now_ms)):
-            self.beating.beat(now_ms, (sender,))
-
-    def _is_new_run(self, sender: NodeId, heartbeat: Heartbeat) -> bool:
-        before = self.presence.detector.last(sender)
-        return before is None or before.daemon_run != heartbeat.daemon_run
-
-    def _hear(
-        self, sender: NodeId, heartbeat: Heartbeat, *, is_direct: bool, by_stream: bool, now_ms: int, at_ms: int
-    ) -> bool:
-        """Take a heartbeat in that arrived at `at_ms`. False: it comes from a run of the sender's daemon that is over."""
-        is_news = self.presence.is_news(sender, heartbeat)
-        if not self.presence.receive(sender, heartbeat, is_direct=is_direct, now_ms=at_ms, by_stream=by_stream):
-            return False
-        self.doubles.heard(sender, heartbeat, now_ms)
-        memory = heartbeat.memory if heartbeat.HasField("memory") else None
-        self.memories.hear(sender, heartbeat.daemon_run, memory, now_ms)
-        if self.memories.has_kept(sender):
-            self._take_messages(sender, (), now_ms)
-        if sender == self.replica.raft.leader:
-            self.cluster_clock.follow(heartbeat.cluster_ms, now_ms)
-        if heartbeat.HasField("beat"):
-            self._take_messages(sender, (heartbeat.beat,), now_ms)
-        self.digests.compare(self, sender, heartbeat, now_ms)
-        self.leading.is_due |= is_news  # everything else is looked at with the own beat
-        return True
 
     def _take_proposal(self, sender: NodeId, request: ProposeRequest, now_ms: int) -> None:
         purpose = ForPeer(sender, request.context)
@@ -491,11 +443,6 @@ class Node:
         self.leading.database_changed(changed, is_restored=is_restored, now_ms=now_ms)
         self.owning.database_changed(changed, is_restored=is_restored, now_ms=now_ms)
         self.do(Applied(self.replica.database.revision))
-
-
-def _arrival(event: happened.Received | happened.DatagramReceived, now_ms: int) -> int:
-    """A heartbeat that waited counts from when it came: nobody is heard later, nor acknowledged later, than he spoke."""
-    return now_ms if event.at_ms is None else min(event.at_ms, now_ms)
 
 
 __all__ = ["Node", "NodeIdentity"]
