@@ -121,11 +121,14 @@ class Node:
     def step_all(self, events: Iterable[happened.Event], now_ms: int) -> list[Effect]:
         """The same for several events that wait together: they share one pass of thinking and one write."""
         self._out = Outbox()
+        was_amnesiac = self.replica.raft.is_amnesiac
         for event in events:
             self._take(event, now_ms)
         self._beat_if_due(now_ms)
         self.replica.raft.tick(now_ms)
         self._settle(now_ms)
+        if was_amnesiac and not self.replica.raft.is_amnesiac:
+            self.beat(now_ms)  # the others have waited for its vote
         marker = self.memories.due(now_ms, self.wall.read(now_ms))
         if marker is not None:
             self.do(Mark(marker))
