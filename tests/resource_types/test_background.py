@@ -32,7 +32,8 @@ async def test_the_one_that_the_others_descend_from(contained: str, bench: Bench
     master = "sleep 1000 & wait"
     answer = await online(bench, f"sh -c '{master}' {marked.mark} & exit 0")
     assert answer.outcome == DONE, answer.message
-    [main] = marked.pids()
+    # The shell has gone on before what it left in the background became what it is.
+    [main] = await bench.node.until(lambda: marked.pids() or None, 5000, what="the main process")
     for _ in range(3):
         assert (await bench.call("looks_alive", "generic_service")).health == host_pb2.HEALTH_YES
     os.kill(main, signal.SIGKILL)
