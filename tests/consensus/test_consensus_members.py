@@ -88,12 +88,7 @@ def test_leadership_is_handed_over_without_a_pause() -> None:
 def test_the_voters_are_not_changed_while_the_leadership_is_handed_over() -> None:
     """The successor was chosen for its log and its vote as they are: it would not have the change."""
     cluster = Cluster(3)
-    leader = cluster.elect()
-    cluster.run(500)
-    gone = others(cluster, leader)[0]
-    cluster.isolate(gone)
-    cluster.propose(leader, b"it has not got this")
-    cluster.raft(leader).transfer_leadership(gone, cluster.now_ms)
+    leader, gone = with_a_handing_over_that_hangs(cluster)
     last = cluster.raft(leader).last_index
     with pytest.raises(NotLeader) as raised:
         cluster.change(leader, [1, 2, 3], learners=[4])
@@ -102,14 +97,20 @@ def test_the_voters_are_not_changed_while_the_leadership_is_handed_over() -> Non
     cluster.change(leader, [1, 2, 3], learners=[4])
 
 
-def test_a_handing_over_that_hangs_is_given_up() -> None:
-    cluster = Cluster(3)
+def with_a_handing_over_that_hangs(cluster: Cluster) -> tuple[NodeId, NodeId]:
+    """The leader, and the cut-off node to which it hands over."""
     leader = cluster.elect()
     cluster.run(500)
     gone = others(cluster, leader)[0]
     cluster.isolate(gone)
     cluster.propose(leader, b"it has not got this")
     cluster.raft(leader).transfer_leadership(gone, cluster.now_ms)
+    return leader, gone
+
+
+def test_a_handing_over_that_hangs_is_given_up() -> None:
+    cluster = Cluster(3)
+    leader, _ = with_a_handing_over_that_hangs(cluster)
     cluster.run(1_500)
     cluster.propose(leader, b"x")
     with pytest.raises(Refused):
