@@ -24,7 +24,7 @@ from clusterd.api.seen_disks import disks_seen
 from clusterd.api.times import time_text
 from clusterd.api.validating import REPORTS
 from clusterd.api.views import document
-from clusterd.model.errors import BadInput, ClusterError, Refused
+from clusterd.model.errors import BadInput, Busy, ClusterError, Refused
 from clusterd.model.ids import NodeId, name_problem
 from clusterd.model.records import Json
 from clusterd.model.states import Wanted
@@ -74,7 +74,12 @@ class Protecting:
         new_disks, properties = _disks_in(given), _object_in(given, "properties")
         wanted = Wanted.OFFLINE if given.get("wanted") == "offline" or wish.allows_running else Wanted.ONLINE
         first = await answered_before(self._port, await change_asked(request))
-        told, around, _ = await self._look([_definition_in(given)], new_disks)
+        told, around, silent = await self._look([_definition_in(given)], new_disks)
+        if not told:
+            said = "; ".join(f"{node}: {why}" for node, why in silent.items())
+            raise Busy(
+                f"no node said which definitions it has: {said}", hint="nothing was changed; try again in a moment"
+            )
         (judged,) = await self._judged([_definition_path(given, told)], told, around, wish)
         judged = with_disks(judged, await self._reached(judged, new_disks))
         if first is not None:

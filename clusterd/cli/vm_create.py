@@ -25,7 +25,7 @@ GUESTS = INSTALLED_GUESTS if INSTALLED_GUESTS.is_dir() else Path(__file__).paren
 """In a wheel they lie beside this file, in a checkout where they are kept."""
 MEMORY_LEAST_MIB = 1
 Say = Callable[[str], None]
-_NOTHING_STORED = frozenset({"refused", "bad-input", "not-found", "too-large"})
+_NOTHING_STORED = frozenset({"refused", "bad-input", "busy", "not-found", "too-large"})
 
 
 @dataclass(frozen=True, slots=True)

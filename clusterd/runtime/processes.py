@@ -35,6 +35,8 @@ GUARD_AGAIN_S = 0.1
 PING_EVERY_S = 5.0
 PING_WAIT_MS = 10_000
 LOST_LINK_GRACE_S = 2.0
+HOST_WAIT_S = 5.0
+"""How long a question waits for a host that is not there: it is being started, or started again."""
 
 KILL_FOR_S = 2.0
 KILL_AGAIN_S = 0.01
@@ -59,6 +61,8 @@ class NodeProcesses:
         self._guard_ended = asyncio.Event()
         """Of the guard that is connected: each has one of its own, and its last word is out before it is set."""
         self._hosts: dict[str, HostLink] = {}
+        self._host_came = asyncio.Event()
+        """The next one that is connected; each wait is for one of its own."""
         self._pids: dict[str, int] = {}
         """Which process the guard says each host is: a host that took another's place is not to suffer for it."""
         self._questions = TypeQuestions()
@@ -123,13 +127,11 @@ class NodeProcesses:
         return result.control_body
 
     async def examine(self, asked: Question, body: bytes) -> bytes:
-        """Ask a resource type about this node. Raises NotFound, Busy for what ended a host, or ClusterError with what the
-        type said."""
-        link = self._hosts.get(SHARED_HOST)
-        if link is None:
-            raise NotFound("this node's resource host is not running", hint="try again in a moment")
+        """Ask a resource type about this node. Raises Busy for what ended a host and where there is none for long, or
+        ClusterError with what the type said."""
         if refusal := self._questions.refusal(asked, now_ms()):
             raise Busy(refusal)
+        link = await self._shared_host()
         number = self._questions.began(SHARED_HOST, asked)
         try:
             result = await link.call(examine_message(asked.type, asked.question, body))
@@ -140,6 +142,17 @@ class NodeProcesses:
         if result.outcome != host_pb2.OUTCOME_DONE:
             raise ClusterError(result.message)
         return result.control_body
+
+    async def _shared_host(self) -> HostLink:
+        """The host that is there, or comes soon: a node answers before its host does. Raises Busy."""
+        try:
+            async with asyncio.timeout(HOST_WAIT_S):
+                while (link := self._hosts.get(SHARED_HOST)) is None:
+                    await self._host_came.wait()
+                return link
+        except TimeoutError as error:
+            message = f"this node's resource host was not there within {HOST_WAIT_S:g} s"
+            raise Busy(message, hint="try again in a moment") from error
 
     # ---- the guard ----
 
@@ -254,6 +267,8 @@ class NodeProcesses:
             self._kill_run(host, pid, "its connection ended while it was greeted")
             return
         self._hosts[host] = link
+        self._host_came.set()
+        self._host_came = asyncio.Event()
         self._post(up)
         for event in early:
             self._host_said(event)

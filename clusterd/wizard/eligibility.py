@@ -143,7 +143,9 @@ class _Judgement:
             is_mounted = disk is not None and disk.online_on != ""
             where = f": it is on disk {disk.resource}, bring that online first" if disk and not is_mounted else ""
             found = self._warnings if where and self._wish.is_protected else self._refusals
-            found.append(f"no node has the definition {self._path}{where}")
+            silent = [f"{each.name} ({each.silence})" for each in self._around.hosts if each.silence]
+            unheard = f"; not known of {', '.join(silent)}" if silent else ""
+            found.append(f"no node has the definition {self._path}{where}{unheard}")
 
     def _check_protected(self) -> None:
         if self._path in self._around.protected and not self._wish.is_protected:

@@ -11,6 +11,7 @@ from pretend_cluster import TOKEN, PretendCluster
 
 from clusterd.api.server import create_app
 from clusterd.database import Draft
+from clusterd.model.errors import Busy
 from clusterd.model.ids import GroupId, NodeId, ResourceId
 from clusterd.model.records import GroupRecord, ResourceRecord, ResourceTypeRecord
 from clusterd.model.states import ResourceState, Wanted
@@ -130,6 +131,19 @@ async def test_a_refusal_changes_nothing_and_is_kept(cluster: PretendCluster, no
         assert found["http"] == 200
         group = cluster.view().group("shop")
         assert group is not None and group.wanted is Wanted.OFFLINE, "two must not have its disk"
+
+
+async def test_where_no_node_answers_nothing_is_judged(
+    client: TestClient, cluster: PretendCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(*_: Any) -> bytes:
+        raise Busy("its resource host is not there")
+
+    monkeypatch.setattr(cluster, "ask_type", silent)
+    found = await post(client, "/v1/machines", {"name": "shop", "definition": PATH})
+    assert (found["http"], found["error"]["code"], found["error"]["retryable"]) == (429, "busy", True)
+    assert "n2: it did not say what it has: its resource host is not there" in found["error"]["message"]
+    assert cluster.view().group("shop") is None
 
 
 async def test_it_joins_the_group_of_its_disk(client: TestClient, cluster: PretendCluster, nodes: Nodes) -> None:

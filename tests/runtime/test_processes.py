@@ -219,3 +219,31 @@ async def test_a_question_that_ended_its_host_is_not_put_to_the_next_one_at_once
     with pytest.raises(LinkEnded):
         await bench.processes.examine(question._replace(about="logs"), b"{}")
     assert not bench.broke
+
+
+async def test_a_question_waits_for_the_host_that_is_being_started(bench: Bench) -> None:
+    of = guard("n1/1")
+
+    def answering(peer: Peer, body: bytes) -> None:
+        request = host_pb2.HostRequest.FromString(body)
+        if request.HasField("hello"):
+            inventory = host_pb2.HostInventory(host_id="shared", pid=8, incarnation="n1/1")
+            peer.say(host_pb2.HostMessage(answers=request.id, inventory=inventory))
+        elif request.HasField("call"):
+            result = host_pb2.CallResult(outcome=host_pb2.OUTCOME_DONE, control_body=b"{}")
+            peer.say(host_pb2.HostMessage(answers=request.id, result=result))
+
+    await bench.begin(of)
+    asked = asyncio.create_task(bench.processes.examine(Question("physical_disk", "claims", "data"), b"{}"))
+    await asyncio.sleep(0)
+    assert not asked.done()
+    await Peer(answering).listen(bench.path("a.sock"))
+    of.say(bench.started("a.sock", 8))
+    assert await asked == b"{}"
+
+
+async def test_where_no_host_comes_the_question_is_told_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clusterd.runtime.processes.HOST_WAIT_S", 0.01)
+    await bench.begin(guard("n1/1"))
+    with pytest.raises(Busy, match="resource host was not there within"):
+        await bench.processes.examine(Question("physical_disk", "claims", "data"), b"{}")

@@ -41,6 +41,11 @@ def test_two_machines_may_read_one_image() -> None:
 
 REFUSED: list[tuple[str, Eligibility, str]] = [
     ("no node has it", judged(told(missing())), f"no node has the definition {PATH}"),
+    (
+        "nobody who answered has it",
+        judged(told(missing()), around=Surroundings(hosts(n3=HostFacts("n3", silence="n1 does not hear it")))),
+        f"no node has the definition {PATH}; not known of n3 (n1 does not hear it)",
+    ),
     ("it is not valid", judged(told(definition(problems=("memory_mib: is required",)))), "memory_mib: is required"),
     (
         "not valid on one node",
