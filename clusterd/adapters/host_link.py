@@ -40,6 +40,8 @@ class _FrameLink(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        if self._ended_because is not None:
+            transport.abort()  # it was ended while it was being opened
 
     def data_received(self, data: bytes) -> None:
         try:
