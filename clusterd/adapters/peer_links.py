@@ -33,8 +33,8 @@ from clusterd.model.ids import Incarnation, NodeId
 from clusterd.wire.peer_pb2 import Envelope, Heartbeat
 
 REDIAL_S = (0.05, 0.3)
-STILL_MAX_S = 4.0
-"""A stream carries a heartbeat every other second at least: one that brings nothing for so long stands still."""
+STILL_MIN_S = 4.0
+"""The silence limit of streams, of the settings, says when one stands still; but no sooner: a new one costs both ends."""
 
 
 class PeerLinks(peers_pb2_grpc.PeersServicer):
@@ -130,6 +130,14 @@ class PeerLinks(peers_pb2_grpc.PeersServicer):
         if peer not in self.cuts.drop_to:
             self._packets.send_datagram(peer, body)
 
+    def attend(self, *, is_attentive: bool) -> None:
+        """Whether datagrams are posted as they come; otherwise they wait for `take_datagrams`."""
+        self._packets.attend(is_attentive=is_attentive)
+
+    def take_datagrams(self) -> None:
+        """Post what waits in the socket."""
+        self._packets.take_datagrams()
+
     # ---- the side that dials ----
 
     async def _dial(self, peer: NodeId) -> None:
@@ -156,11 +164,11 @@ class PeerLinks(peers_pb2_grpc.PeersServicer):
     async def _until_needed(self, peer: NodeId) -> None:
         """Until there is no stream, or the present one stands still. One that has ended is none, though it is put away only
         in a moment: to wait for its end would return at once, again and again, and hold up everything else of the node."""
-        while (stream := self._streams.get(peer)) is not None and stream.still_s < STILL_MAX_S:
+        while (stream := self._streams.get(peer)) is not None and stream.still_s < self._still_max_s:
             if stream.ended.is_set():
                 return
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(STILL_MAX_S - stream.still_s + 0.01):
+                async with asyncio.timeout(self._still_max_s - stream.still_s + 0.01):
                     await stream.ended.wait()
 
     async def _one_stream(self, peer: NodeId, opened: asyncio.Event) -> None:
@@ -201,6 +209,10 @@ class PeerLinks(peers_pb2_grpc.PeersServicer):
             note(PEER_REFUSED, peer=", ".join(uris), because="its certificate names no peer that may dial")
         )
         return None
+
+    @property
+    def _still_max_s(self) -> float:
+        return max(STILL_MIN_S, self._events.stream_silence_max_ms() / 1000)
 
     # ---- both sides ----
 
@@ -246,6 +258,6 @@ class PeerLinks(peers_pb2_grpc.PeersServicer):
         elif envelope.sender == link:
             self._events.received(link, envelope)
 
-    def _received_datagram(self, peer: NodeId, heartbeat: Heartbeat) -> None:
+    def _received_datagram(self, peer: NodeId, heartbeat: Heartbeat, at_ms: int) -> None:
         if peer not in self.cuts.drop_from and not self._loss.drops_datagram_of(peer):
-            self._events.received_datagram(peer, heartbeat)
+            self._events.received_datagram(peer, heartbeat, at_ms)

@@ -30,11 +30,11 @@ class PeerPackets:
         introducer: Introducer,
         addresses: Mapping[NodeId, str],
         listen: str,
-        received: Callable[[NodeId, Heartbeat], None],
+        received: Callable[[NodeId, Heartbeat, int], None],
         noted: Callable[[Note], None],
         is_let_in: Callable[[NodeId, str], bool],
     ) -> None:
-        """`is_let_in`: whether a run is taken for that peer."""
+        """`received` gets each heartbeat with its time of arrival; `is_let_in`: whether a run is taken for that peer."""
         self._me = NodeId(introducer.own.node)
         self._addresses = dict(addresses)
         self._acquaintances = Acquaintances(introducer, self._addresses, is_let_in)
@@ -77,7 +77,13 @@ class PeerPackets:
         if target is not None and packet is not None:
             self._datagrams.send(target, packet)
 
-    def _take_datagram(self, packet: bytes) -> None:
+    def attend(self, *, is_attentive: bool) -> None:
+        self._datagrams.attend(is_attentive=is_attentive)
+
+    def take_datagrams(self) -> None:
+        self._datagrams.take()
+
+    def _take_datagram(self, packet: bytes, at_ms: int) -> None:
         opened = self._acquaintances.open(Purpose.DATAGRAM, packet)
         if opened is None:
             return
@@ -85,7 +91,7 @@ class PeerPackets:
         with contextlib.suppress(DecodeError):
             heartbeat = Heartbeat.FromString(body)
             if heartbeat.daemon_run == source.daemon_run:
-                self._received(source.node, heartbeat)
+                self._received(source.node, heartbeat, at_ms)
 
     # ---- through a third node ----
 

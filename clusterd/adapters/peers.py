@@ -17,7 +17,8 @@ class PeerEvents:
     opened: Callable[[NodeId], None]
     broken: Callable[[NodeId], None]
     received: Callable[[NodeId, Envelope], None]
-    received_datagram: Callable[[NodeId, Heartbeat], None]
+    received_datagram: Callable[[NodeId, Heartbeat, int], None]
+    """With its time of arrival on the boot-time clock."""
     noted: Callable[[Note], None]
     called: Callable[[NodeId, Caller], Rival | None]
     """A daemon says hello as that peer. Who is taken for it instead; None: the caller is let in."""
@@ -25,6 +26,8 @@ class PeerEvents:
     """That peer turned this daemon away, because of another one."""
     standing: Callable[[], tuple[Incarnation, Sequence[Incarnation], int]]
     """The incarnation of this node's guard, those that it proved to be over, and how often its data was started on."""
+    stream_silence_max_ms: Callable[[], int]
+    """For how long a stream may bring nothing."""
 
 
 @dataclass(frozen=True, slots=True)

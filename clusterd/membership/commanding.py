@@ -17,15 +17,23 @@ class Commanding:
         self._me = me
         self.mute_since: Mapping[NodeId, int] = {}
 
-    def look(self, detector: Detector, peers: Collection[NodeId], *, now_ms: int, limit_ms: int) -> None:
-        """Call with every heartbeat of this node's own; `limit_ms` is the silence limit."""
+    def look(
+        self,
+        detector: Detector,
+        peers: Collection[NodeId],
+        *,
+        now_ms: int,
+        heard_within_ms: int,
+        carried_within_ms: int,
+    ) -> None:
+        """Call with every heartbeat of this node's own; the silence limits of nodes and of streams."""
         self.mute_since = {
             peer: self.mute_since.get(peer, now_ms)
             for peer in peers
-            if self._is_heard(detector, peer, now_ms, limit_ms)
-            and not self._carries(detector, peer, now_ms, limit_ms)
+            if self._is_heard(detector, peer, now_ms, heard_within_ms)
+            and not self._carries(detector, peer, now_ms, carried_within_ms)
             and not any(
-                self._carries(detector, via, now_ms, limit_ms) and _relays(detector, via, peer)
+                self._carries(detector, via, now_ms, carried_within_ms) and _relays(detector, via, peer)
                 for via in peers
                 if via != peer
             )

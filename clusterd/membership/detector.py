@@ -126,6 +126,18 @@ class Detector:
         """For this node's own heartbeat: whom it heard since its start, and how long ago."""
         return {node: self.age_ms(node, now_ms) for node in sorted(nodes) if node in self._last}
 
+    def all_hear_all(self, nodes: Collection[NodeId], now_ms: int, age_max_ms: int) -> bool:
+        """Whether this node and `nodes` all hear each other, each by its own streams and none through another."""
+        for node in nodes:
+            last = self._last.get(node)
+            if last is None or now_ms - last.received_ms > age_max_ms or last.mute or last.relayed:
+                return False
+            rest_ms = age_max_ms - (now_ms - last.received_ms)
+            ages_ms = last.heard_age_ms
+            if any(ages_ms.get(other, age_max_ms + 1) > rest_ms for other in (self._me, *nodes) if other != node):
+                return False
+        return True
+
     def is_relayed(self, node: NodeId) -> bool:
         """Whether the newest heartbeat of `node` came through another one."""
         last = self._last.get(node)

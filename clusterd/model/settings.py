@@ -71,6 +71,12 @@ class ClusterSettings:
         return self.same_subnet_delay_ms * self.same_subnet_threshold
 
     @property
+    def stream_silence_max_ms(self) -> int:
+        """A stream that brought nothing for longer than this carries nothing. Heartbeats travel beside it: the limit is
+        longer than theirs, so that an idle stream need not be used all the time."""
+        return 3 * self.silence_max_ms
+
+    @property
     def expiry_ms(self) -> int:
         """Time after the last acknowledgement at which an expelled node provably runs nothing: (L + K)(1 + ε) + margin."""
         return math.ceil((self.run_lease_ms + self.stop_budget_ms) * (1 + CLOCK_RATE_ERROR)) + MARGIN_MS

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from clusterd.model.ids import NodeId
+from clusterd.node.attention import Attention
 from clusterd.node.effects import KnowMembers, SendDatagram
 from clusterd.wire.peer_pb2 import Envelope, Heard, Heartbeat
 
@@ -37,9 +38,14 @@ class Beating:
         self._is_waiting = True
         """For its lease: then every answer counts at once."""
         self._members: tuple[NodeId, ...] = ()
+        self.attention = Attention(node)
 
     def next_deadline_ms(self) -> int:
         return self._next_beat_ms if self._next_ask_ms is None else min(self._next_beat_ms, self._next_ask_ms)
+
+    def is_due(self, now_ms: int) -> bool:
+        """Whether the next step sends heartbeats, and looks who is missed."""
+        return now_ms >= self.next_deadline_ms()
 
     def know_members(self) -> None:
         """Who is a member may have changed: an evicted node loses its keys at once."""
@@ -49,12 +55,14 @@ class Beating:
             self._node.talking.know(members)
             self._node.do(KnowMembers(frozenset(members)))
 
-    def may_wait(self, sender: NodeId, heartbeat: Heartbeat) -> bool:
+    def may_wait(self, sender: NodeId, heartbeat: Heartbeat, *, by_stream: bool) -> bool:
         """Whether a heartbeat that came may be looked at with the next own one: nobody waits for what it says.
 
         Its acknowledgement travels with that one anyway, and taking in one after the other would cost more than all else
         that an idle node does.
         """
+        if not by_stream and not self.attention.is_paid:
+            return True
         raft, beat = self._node.replica.raft, heartbeat.beat
         if heartbeat.wants_answer or self._is_waiting or self._next_ask_ms is not None:
             return False
@@ -87,6 +95,7 @@ class Beating:
                 missing = self._missing(now_ms)
                 self.beat(now_ms, peers, asks=missing)
                 self._ask_soon(now_ms, is_wanted=bool(missing))
+            self.attention.look(now_ms)
             return True
         if self._next_ask_ms is not None and now_ms >= self._next_ask_ms:
             missing = self._missing(now_ms)
@@ -100,6 +109,8 @@ class Beating:
     ) -> None:
         """One sending to these peers; those in `asks` are to answer at once. News goes over the stream in any case."""
         node = self._node
+        if asks:
+            self.attention.pay(now_ms)
         node.presence.beat_of_own(now_ms)
         raft = node.replica.raft
         # A follower's answer to its leader is given out once: not for a sending that does not go there.
@@ -135,9 +146,9 @@ class Beating:
 
     def _is_stream_due(self, peer: NodeId, now_ms: int) -> bool:
         settings = self._node.settings
-        passed_ms = now_ms - self._streamed_ms.get(peer, now_ms - settings.silence_max_ms)
+        passed_ms = now_ms - self._streamed_ms.get(peer, now_ms - settings.stream_silence_max_ms)
         if self._node.talking.do_datagrams_pass(peer, now_ms, self._node.presence.quiet_max_ms):
-            return passed_ms >= settings.silence_max_ms * 3 // 4
+            return passed_ms >= settings.stream_silence_max_ms * 3 // 4
         return passed_ms > settings.same_subnet_delay_ms // 2
 
     def _missing(self, now_ms: int) -> list[NodeId]:

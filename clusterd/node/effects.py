@@ -38,6 +38,13 @@ class KnowMembers:
 
 
 @dataclass(frozen=True, slots=True)
+class Attend:
+    """Post datagrams as they come (at first they are), or let them wait until the next heartbeat of this node is due."""
+
+    is_attentive: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Write:
     """Make durable, and say so with `LogWritten`. Writes are made in order."""
 
@@ -110,6 +117,7 @@ Effect: TypeAlias = (
     Send
     | SendDatagram
     | KnowMembers
+    | Attend
     | Write
     | Mark
     | RenewLease

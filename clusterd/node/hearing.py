@@ -54,9 +54,13 @@ class Hearing:
         is_news = self._node.presence.is_news(sender, heartbeat)
         if not self._node.presence.receive(sender, heartbeat, is_direct=is_direct, now_ms=at_ms, by_stream=by_stream):
             return False
+        if heartbeat.wants_answer:
+            self._node.beating.attention.pay(now_ms)
         self._node.doubles.heard(sender, heartbeat, now_ms)
         memory = heartbeat.memory if heartbeat.HasField("memory") else None
+        had = self._node.memories.data_of(sender)[0]
         self._node.memories.hear(sender, heartbeat.daemon_run, memory, now_ms)
+        is_news |= self._node.memories.data_of(sender)[0] is not had
         if self._node.memories.has_kept(sender):
             self.take_messages(sender, (), now_ms)
         if sender == self._node.replica.raft.leader:

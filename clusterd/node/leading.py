@@ -38,6 +38,7 @@ _EVERYTHING = (
     keys.GROUP_SET_STATE, keys.DRAIN, keys.FORMATION, keys.FACTS,
 )  # fmt: skip
 _FENCED = (keys.STORAGE_FENCE, keys.STORAGE_FENCED)
+CALM_BEATS = 4
 BALANCE_AGAIN_MS = 30 * 60_000
 BALANCE_AFTER_JOIN_MS = 60_000
 
@@ -64,10 +65,19 @@ class Leading:
         self._was_leading = False
         self._ready_learners: tuple[NodeId, ...] = ()
         self._read_asked_ms: int | None = None
+        self._calm_beats = 0
+        self._is_busy = True
+        """The last look found something to do, or could not do anything."""
         self.is_due = True
         self.next_look_ms: int | None = None
 
     # ---- news ----
+
+    def look_around(self, *, is_calm: bool) -> None:
+        """Call with every heartbeat of this node's own. What is decided follows from the database, from deadlines, and from
+        who is heard: while all hear all and the last look found nothing to do, it is enough to look now and then."""
+        self._calm_beats = self._calm_beats + 1 if is_calm and not self._is_busy else 0
+        self.is_due |= self._calm_beats % CALM_BEATS == 0
 
     def leader_seen(self, leader: NodeId | None) -> bool:
         """Whether the leader changed since the last call."""
@@ -182,7 +192,7 @@ class Leading:
         self._measure(now_ms)
         if not self.is_due and (self.next_look_ms is None or now_ms < self.next_look_ms):
             return False
-        self.is_due = False
+        self.is_due, self._is_busy = False, True
         hour = self._node.wall.local_minute(now_ms) // 60
         if hour != self._hour:
             self._hour, self._is_all_dirty = hour, True  # failback windows open and close on the hour
@@ -259,6 +269,7 @@ class Leading:
             has_proposed = True
             number = in_flight.add(proposal, now_ms)
             node.submit(ForLeader(number), proposal.draft.build(node.next_request_id()), now_ms)
+        self._is_busy = has_proposed or bool(decisions.fence_wishes or self._dirty)
         # What is due already was proposed just now; its outcome says when to look again.
         times = [each for each in (next_look_ms, in_flight.next_deadline_ms()) if each is not None and each > now_ms]
         self.next_look_ms = min(times, default=None)

@@ -110,7 +110,7 @@ class Node:
 
     def _take_limits(self) -> None:
         self.presence.quiet_max_ms = 3 * self.settings.same_subnet_delay_ms
-        self.presence.silence_max_ms = self.settings.silence_max_ms
+        self.presence.stream_silence_max_ms = self.settings.stream_silence_max_ms
 
     # ---- the one entrance ----
 
@@ -139,10 +139,10 @@ class Node:
         """Whether an event may be stepped with together with the next one: nothing that it says is waited for."""
         match event:
             case happened.DatagramReceived():
-                return self.beating.may_wait(event.peer, event.heartbeat)
+                return self.beating.may_wait(event.peer, event.heartbeat, by_stream=False)
             case happened.Received():
                 is_own = event.envelope.HasField("heartbeat") and event.envelope.sender == event.link
-                return is_own and self.beating.may_wait(event.link, event.envelope.heartbeat)
+                return is_own and self.beating.may_wait(event.link, event.envelope.heartbeat, by_stream=True)
             case happened.GuardRenewed():
                 return self.owning.may_wait(event, now_ms)
             case _:
@@ -282,7 +282,7 @@ class Node:
             self.presence.detector,
             now_ms,
             quiet_max_ms=self.presence.quiet_max_ms,
-            mute_after_ms=self.presence.silence_max_ms,
+            mute_after_ms=self.presence.stream_silence_max_ms,
         )
         if link is None:
             return
@@ -301,7 +301,11 @@ class Node:
     def look_who_can_be_commanded(self, now_ms: int) -> None:
         before = self.commanding.mute_since
         self.commanding.look(
-            self.presence.detector, self.talking.peers, now_ms=now_ms, limit_ms=self.settings.silence_max_ms
+            self.presence.detector,
+            self.talking.peers,
+            now_ms=now_ms,
+            heard_within_ms=self.settings.silence_max_ms,
+            carried_within_ms=self.settings.stream_silence_max_ms,
         )
         after = self.commanding.mute_since
         self.say(*(note(NODE_MUTED, peer=peer) for peer in sorted(after.keys() - before.keys())))
@@ -317,7 +321,13 @@ class Node:
                     silence_max_ms=self.settings.silence_max_ms,
                 )
             )
-            self.leading.is_due = True
+            self.leading.look_around(is_calm=self.replica.is_leader and self._is_calm(now_ms))
+
+    def _is_calm(self, now_ms: int) -> bool:
+        """Whether nobody waits for anybody, and all hear all."""
+        late_ms = 3 * self.settings.same_subnet_delay_ms
+        is_heard = self.presence.detector.all_hear_all(self.talking.peers, now_ms, late_ms)
+        return is_heard and not self.beating.attention.is_paid and not self.commanding.mute_since
 
     # ---- committing ----
 

@@ -57,7 +57,7 @@ class Presence:
         """What to add to UTC to get the local time of day here."""
         self.disk = DiskCondition(DiskState.UNTRIED)
         """How this node's own disk is doing."""
-        self.silence_max_ms = 0
+        self.stream_silence_max_ms = 0
         self.loads: dict[NodeId, NodeLoad] = {}
         """How busy each node last said it is, this one too."""
         self._replica = replica
@@ -130,7 +130,7 @@ class Presence:
                 node=node,
                 age_ms=age_ms,
                 is_relayed=self.detector.is_relayed(node),
-                is_mute=self.detector.own_stream_age_ms(node, now_ms) > self.silence_max_ms,
+                is_mute=self.detector.own_stream_age_ms(node, now_ms) > self.stream_silence_max_ms,
             )
             for node, age_ms in ages_ms.items()
         ]
@@ -320,9 +320,16 @@ def _disk_of(heartbeat: Heartbeat) -> DiskCondition:
 
 def _beat_of(heartbeat: Heartbeat, before: Beat | None, now_ms: int) -> Beat:
     """What the detector keeps of it. A partial one says nothing of some nodes: of those the word before holds, aged."""
-    heard = {NodeId(each.node): each.age_ms for each in heartbeat.heard}
-    relayed = {NodeId(each.node) for each in heartbeat.heard if each.is_relayed}
-    mute = {NodeId(each.node) for each in heartbeat.heard if each.is_mute}
+    heard: dict[NodeId, int] = {}
+    relayed: set[NodeId] = set()
+    mute: set[NodeId] = set()
+    for each in heartbeat.heard:
+        node = NodeId(each.node)
+        heard[node] = each.age_ms
+        if each.is_relayed:
+            relayed.add(node)
+        if each.is_mute:
+            mute.add(node)
     if heartbeat.is_partial and before is not None and before.daemon_run == heartbeat.daemon_run:
         aged_ms = now_ms - before.received_ms
         untold = {node: age_ms + aged_ms for node, age_ms in before.heard_age_ms.items() if node not in heard}

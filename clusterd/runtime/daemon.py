@@ -72,6 +72,7 @@ class Daemon:
             self._called,
             lambda peer, rival: self.post(happened.RunRefused(peer, rival)),
             lambda: (node.presence.incarnation, tuple(node.presence.ended), node.memories.boots),
+            lambda: node.settings.stream_silence_max_ms,
         )
         self._links = make_links(events)
         self._version = version
@@ -178,6 +179,8 @@ class Daemon:
         self._is_pump_scheduled = False
         if self._ended is None or self._ended.done():
             return
+        if self.node.beating.is_due(now_ms()):
+            self._links.take_datagrams()  # who was heard is not to be missed because this loop did not look
         events = [self._inbox.popleft() for _ in range(min(len(self._inbox), EVENTS_A_STEP_MAX))]
         if self._inbox:
             self._schedule_pump()
@@ -219,8 +222,8 @@ class Daemon:
             return
         self.post(happened.Received(link, envelope, now_ms()))
 
-    def _received_datagram(self, peer: NodeId, heartbeat: Heartbeat) -> None:
-        self.post(happened.DatagramReceived(peer, heartbeat, now_ms()))
+    def _received_datagram(self, peer: NodeId, heartbeat: Heartbeat, at_ms: int) -> None:
+        self.post(happened.DatagramReceived(peer, heartbeat, at_ms))
 
     # ---- effects out ----
 
@@ -232,6 +235,8 @@ class Daemon:
                 self._links.send_datagram(effect.peer, effect.body)
             case do.KnowMembers():
                 self._links.know_members(effect.nodes)
+            case do.Attend():
+                self._links.attend(is_attentive=effect.is_attentive)
             case do.Write():
                 self._storage.write(effect.persist)
             case do.Mark():

@@ -258,6 +258,8 @@ class Machine:
                 self.cluster.network.send_datagram(self.place, effect.peer, effect.body)
             case do.KnowMembers():
                 self.cluster.network.members[self.place] = effect.nodes
+            case do.Attend():
+                pass  # what comes waits as `may_wait` says: nobody is woken by it here
             case do.Write():
                 self._write(effect.persist)
             case do.Mark():

@@ -1,5 +1,7 @@
 """Who is suspected, and through whom messages travel."""
 
+from dataclasses import replace
+
 import pytest
 
 from clusterd.membership import Detector, Silence, choose_relay
@@ -87,6 +89,24 @@ def test_a_newcomer_must_be_heard_before_it_is_admitted() -> None:
     detector = watching(NOW, a=beat(NOW, run="d2"), b=beat(NOW, m=5, a=NOW))
     strict = detector.suspect(A, I1, VOTERS, now_ms=NOW, silence_max_ms=LIMIT, is_admitted=False)
     assert strict is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "is_so"),
+    [
+        ("all well", {}, True),
+        ("one is quiet", {"b": beat(NOW - 800, m=5, a=5)}, False),
+        ("one hears this node late", {"a": beat(NOW, m=800, b=5)}, False),
+        ("one hears another late", {"a": beat(NOW, m=5, b=800)}, False),
+        ("one never heard another", {"a": beat(NOW, m=5)}, False),
+        ("one hears another late, as it said a while ago", {"a": beat(NOW - 400, m=5, b=400)}, False),
+        ("one hears another through a third", {"a": replace(beat(NOW, m=5, b=5), relayed=frozenset({B}))}, False),
+        ("a stream carries nothing", {"a": replace(beat(NOW, m=5, b=5), mute=frozenset({ME}))}, False),
+    ],
+)
+def test_all_hear_all(name: str, changed: dict[str, Heartbeat], is_so: bool) -> None:
+    beats = {"a": beat(NOW, m=5, b=5), "b": beat(NOW, m=5, a=5)} | changed
+    assert watching(NOW, **beats).all_hear_all((A, B), NOW, 750) is is_so, name
 
 
 def test_time_in_which_this_node_did_not_run_is_nobodys_silence() -> None:

@@ -51,11 +51,12 @@ class Heard:
             self.opened.append,
             self.broken.append,
             self.receive,
-            lambda *each: self.datagrams.append(each),
+            lambda peer, heartbeat, _: self.datagrams.append((peer, heartbeat)),
             self.notes.append,
             self.call,
             lambda *each: self.refusals.append(each),
             lambda: (Incarnation("i1"), (Incarnation("i0"),), 3),
+            lambda: 6000,
         )
 
     def call(self, peer: NodeId, caller: Caller) -> Rival | None:
@@ -218,7 +219,7 @@ async def test_a_datagram_outlives_its_stream_and_an_evicted_node_has_no_key() -
         two.datagrams.clear()
         for _ in range(5):
             first.send_datagram(NodeId("n2"), beat("run-n1"))
-        second._packets._take_datagram(b"x" * 100)
+        second._packets._take_datagram(b"x" * 100, 0)
         await asyncio.sleep(0.05)
     assert two.datagrams == []
 
@@ -239,11 +240,11 @@ async def test_a_copied_or_changed_datagram_is_nobody_s_word() -> None:
             relayed,
             b"",
         ):
-            second._packets._take_datagram(each)
+            second._packets._take_datagram(each, 0)
         assert two.datagrams == []
         for _ in range(3):
-            second._packets._take_datagram(packet)
-            first._packets._take_datagram(packet)
+            second._packets._take_datagram(packet, 0)
+            first._packets._take_datagram(packet, 0)
     assert len(two.datagrams) == 1, "taken once"
     assert one.datagrams == [], "and by nobody else"
 
@@ -441,5 +442,6 @@ async def test_a_stream_that_has_ended_is_not_waited_for() -> None:
     stream = Ended()
     stream.ended.set()
     links = object.__new__(PeerLinks)
+    links._events = Heard().events
     links._streams = {NodeId("n2"): stream}  # type: ignore[dict-item]  # only what the wait looks at
     await links._until_needed(NodeId("n2"))

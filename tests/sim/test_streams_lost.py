@@ -36,7 +36,7 @@ def test_it_goes_on_is_known_for_it_and_gets_nothing_new() -> None:
     lost = follower(cluster)
     here = f"g{lost[1]}"
     cluster.isolate(lost, way=Way.STREAM)
-    assert cluster.run_until(lambda: leader_sees_mute(cluster, lost), patience_ms=4000)
+    assert cluster.run_until(lambda: leader_sees_mute(cluster, lost), patience_ms=8000)
     cluster.run_for(10_000)
     assert cluster.is_online(here, on=lost), "its lease goes on"
     other = next(each for each in cluster.names if each != lost)
