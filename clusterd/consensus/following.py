@@ -48,7 +48,8 @@ def on_append_request(core: Core, leader: NodeId, request: AppendRequest) -> Non
     if entries:
         _take(core, entries)
     core.agreed_index = max(core.agreed_index, last_index)
-    core.durability.acknowledge(leader, core.term, last_index, is_amnesiac=core.is_amnesiac)
+    if not request.is_note:
+        core.durability.acknowledge(leader, core.term, last_index, is_amnesiac=core.is_amnesiac)
     if core.is_disk_refusing and core.durability.unwritten_bytes <= core.settings.unwritten_bytes_max:
         _say_received(core, leader, last_index)
     learn_commit(core, min(request.commit_index, last_index))

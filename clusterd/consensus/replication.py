@@ -98,6 +98,7 @@ def _send_all(core: Core, peer: NodeId, progress: Progress, built: dict[int, Con
         invariant(message is not None, f"{peer} is replicated to, but its place in the log is gone")
         if message:
             progress.commit_sent = core.commit_index
+            message.append_request.is_note = True
             core.send(peer, message)
 
 

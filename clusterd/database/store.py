@@ -64,7 +64,8 @@ class Database:
 
     @property
     def key_count(self) -> int:
-        return len(self._items) - len(self._event_keys)
+        """How much there is to look through: without events and kept answers, which are only asked for by their keys."""
+        return len(self._items) - len(self._event_keys) - self.count_under(keys.REQUEST)
 
     def count_under(self, prefix: str) -> int:
         """How many keys of one kind there are."""

@@ -284,9 +284,12 @@ class AppendRequest(_message.Message):
     PREVIOUS_TERM_FIELD_NUMBER: _builtins.int
     COMMIT_INDEX_FIELD_NUMBER: _builtins.int
     ENTRIES_FIELD_NUMBER: _builtins.int
+    IS_NOTE_FIELD_NUMBER: _builtins.int
     previous_index: _builtins.int
     previous_term: _builtins.int
     commit_index: _builtins.int
+    is_note: _builtins.bool
+    """tells of commit_index only, to a peer that agreed so far already: nothing is answered unless it disagrees"""
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___Entry]: ...
     def __init__(
@@ -296,10 +299,11 @@ class AppendRequest(_message.Message):
         previous_term: _builtins.int = ...,
         commit_index: _builtins.int = ...,
         entries: _abc.Iterable[Global___Entry] | None = ...,
+        is_note: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_index", b"commit_index", "entries", b"entries", "previous_index", b"previous_index", "previous_term", b"previous_term"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_index", b"commit_index", "entries", b"entries", "is_note", b"is_note", "previous_index", b"previous_index", "previous_term", b"previous_term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
