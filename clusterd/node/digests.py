@@ -71,6 +71,7 @@ class Digests:
         if self.hear(peer, heartbeat.digest_revision, heartbeat.state_digest, counts=is_sound):
             node.say(note(DIGEST_DIFFERED, peer=peer, revision=heartbeat.digest_revision))
         if self.judge([NodeId(each) for each in configuration.voters]) is Verdict.OUTSIDE:
+            node.leading.tell_alarms(now_ms)  # as long as it leads: the next one finds nothing that differs
             raft.rebuild("its database differs from that of most voters", now_ms)
             self.forget()
 

@@ -161,6 +161,11 @@ class Leading:
         self._node.say(note(FENCE_ANSWERED, peer=event.node, run_id=event.run_id, answer=event.answer))
         self.is_due = True
 
+    def tell_alarms(self, now_ms: int) -> None:
+        """Those of a leader that has not told them yet."""
+        if self._was_leading and self._node.replica.raft.is_leader_ready:
+            self._alarms.look(now_ms)
+
     # ---- thinking ----
 
     def think(self, now_ms: int) -> bool:

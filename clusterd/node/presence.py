@@ -65,8 +65,8 @@ class Presence:
         self._pending_acks: dict[NodeId, Ack] = {}
         self.sendings = Sendings()
         self._runs: dict[NodeId, deque[str]] = {}
-        self._newest: dict[NodeId, tuple[str, int]] = {}
-        """The daemon run and the sending time of the newest heartbeat of each node."""
+        self._newest: dict[NodeId, tuple[str, tuple[int, int]]] = {}
+        """The daemon run of the newest heartbeat of each node, with the time and the number of its sending."""
 
     # ---- the run lease ----
 
@@ -244,10 +244,11 @@ class Presence:
 
         What a late one says of its sender is over, and would show a healthy node in a run that it has left.
         """
-        run, sent_ms = self._newest.get(sender, ("", 0))
-        if run == heartbeat.daemon_run and heartbeat.sent_ms < sent_ms:
+        run, newest = self._newest.get(sender, ("", (0, 0)))
+        sending = (heartbeat.sent_ms, heartbeat.sequence)
+        if run == heartbeat.daemon_run and sending < newest:
             return True
-        self._newest[sender] = (heartbeat.daemon_run, heartbeat.sent_ms)
+        self._newest[sender] = (heartbeat.daemon_run, sending)
         return False
 
     def _note_ended(self, node: NodeId, ended: Iterable[Incarnation]) -> None:

@@ -29,6 +29,17 @@ def test_a_heartbeat_that_was_overtaken_changes_nothing() -> None:
     assert last is not None and (last.incarnation, last.received_ms) == ("new", now_ms)
 
 
+def test_of_two_of_one_millisecond_the_number_says_which_is_newer() -> None:
+    """A daemon that comes to itself after a pause says much at once, over two ways; the leader expelled it for the older."""
+    presence, now_ms = presence_of_n1()
+    for incarnation, number in (("new", 8), ("old", 7)):
+        said = beat(100, incarnation)
+        said.sequence = number
+        presence.receive(PEER, said, is_direct=True, now_ms=now_ms)
+    last = presence.detector.last(PEER)
+    assert last is not None and last.incarnation == "new"
+
+
 def test_one_that_was_sent_later_counts() -> None:
     presence, now_ms = presence_of_n1()
     presence.receive(PEER, beat(100, "old"), is_direct=True, now_ms=now_ms)
