@@ -1,11 +1,14 @@
 """What does one replica know of itself, of its log and of its peers? Pure. Whoever asks changes nothing."""
 
+from collections.abc import Sequence
+
 from clusterd.consensus import catching_up, replication
 from clusterd.consensus.core import Core
 from clusterd.consensus.memory import NOWHERE, Position
 from clusterd.consensus.outputs import Role
+from clusterd.consensus.progress import Stage
 from clusterd.model.ids import NodeId
-from clusterd.wire.consensus_pb2 import Configuration, Entry
+from clusterd.wire.consensus_pb2 import Configuration, ConsensusMessage, Entry
 
 
 class Known:
@@ -89,6 +92,21 @@ class Known:
         core = self._core
         index = min(max(core.commit_index, core.known_committed), core.durability.durable_index)
         return NOWHERE if core.is_amnesiac else Position(core.log.term_at(index) or 0, index)
+
+    def says_nothing_new(self, sender: NodeId, messages: Sequence[ConsensusMessage]) -> bool:
+        """On the leader: whether these are late answers to what is committed already and told to all."""
+        core, leading = self._core, self._core.leading
+        progress = leading.peers.get(sender) if leading else None
+        if leading is None or progress is None or progress.stage is not Stage.REPLICATE:
+            return False
+        is_at_rest = core.commit_index == core.log.last_index == progress.commit_sent and not leading.transfer_to
+        return is_at_rest and all(
+            each.term == core.term
+            and each.WhichOneof("body") == "append_reply"
+            and each.append_reply.accepted
+            and not each.append_reply.is_amnesiac
+            for each in messages
+        )
 
     @property
     def has_committed(self) -> bool:

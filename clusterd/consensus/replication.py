@@ -93,7 +93,9 @@ def _send_all(core: Core, peer: NodeId, progress: Progress, built: dict[int, Con
         progress.sent(progress.next_index - 1 + len(message.append_request.entries), core.now_ms)
         progress.commit_sent = core.commit_index
         core.send(peer, message)
-    if progress.stage is Stage.REPLICATE and not progress.inflight and progress.commit_sent < core.commit_index:
+    # What was sent and is not answered yet comes before it, so that it may be about that too.
+    has_all = progress.stage is Stage.REPLICATE and progress.next_index > last_index
+    if has_all and len(progress.inflight) < 2 and progress.commit_sent < core.commit_index:
         message = _append_message(core, progress.next_index)
         invariant(message is not None, f"{peer} is replicated to, but its place in the log is gone")
         if message:

@@ -106,6 +106,7 @@ class Node:
         self._next_request = 0
         self.hearing = Hearing(self)
         self._expected_tick_ms: int | None = None
+        self._deadline_ms = now_ms
         self._out = Outbox()
 
     def _take_limits(self) -> None:
@@ -132,7 +133,7 @@ class Node:
         marker = self.memories.due(now_ms, self.wall.read(now_ms))
         if marker is not None:
             self.do(Mark(marker))
-        self._expected_tick_ms = self.next_deadline_ms()
+        self._deadline_ms = self._expected_tick_ms = self._next_deadline_ms()
         return self._out.effects
 
     def may_wait(self, event: happened.Event, now_ms: int) -> bool:
@@ -141,15 +142,28 @@ class Node:
             case happened.DatagramReceived():
                 return self.beating.may_wait(event.peer, event.heartbeat, by_stream=False)
             case happened.Received():
-                is_own = event.envelope.HasField("heartbeat") and event.envelope.sender == event.link
-                return is_own and self.beating.may_wait(event.link, event.envelope.heartbeat, by_stream=True)
+                return event.envelope.sender == event.link and self._may_wait(event.link, event.envelope)
             case happened.GuardRenewed():
                 return self.owning.may_wait(event, now_ms)
             case _:
                 return False
 
+    def _may_wait(self, link: NodeId, envelope: Envelope) -> bool:
+        raft = self.replica.raft
+        if envelope.HasField("heartbeat"):
+            return self.beating.may_wait(link, envelope.heartbeat, by_stream=True)
+        is_learner = link in raft.configuration.learners
+        return (
+            envelope.HasField("consensus")
+            and not is_learner
+            and raft.says_nothing_new(link, envelope.consensus.messages)
+        )
+
     def next_deadline_ms(self) -> int:
-        """When to call `step(Tick())` although nothing happened."""
+        """When to call `step(Tick())` although nothing happened, as of the last step."""
+        return self._deadline_ms
+
+    def _next_deadline_ms(self) -> int:
         times = [
             self.replica.raft.next_deadline_ms(),
             self.beating.next_deadline_ms(),
@@ -413,7 +427,7 @@ class Node:
         for _ in range(ROUNDS_MAX):
             is_moved = self._follow_log(now_ms)
             self._send_waiting(now_ms)
-            self.replica.proposals.expire_in_log(now_ms, lambda _, until_ms: now_ms >= until_ms)
+            self.replica.proposals.expire_in_log(now_ms)
             outcomes = self.replica.proposals.outcomes()
             for outcome in outcomes:
                 self._outcome(outcome, now_ms)

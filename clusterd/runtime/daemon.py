@@ -88,9 +88,11 @@ class Daemon:
         self._inbox: deque[happened.Event] = deque()
         self._is_pump_scheduled = False
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_ms = 0
         self._ended: asyncio.Future[str] | None = None
         self._farewell: asyncio.Task[None] | None = None
         self._quorum: tuple[bool, int] = (False, wall_ms())
+        self._status: tuple[int, NodeStatus] | None = None
 
     # ---- life ----
 
@@ -133,7 +135,12 @@ class Daemon:
         self._links.cuts = self._read_cuts()
 
     def status(self) -> NodeStatus:
-        return self._asked.status(now_ms(), version=self._version, quorum_since_wall_ms=self._quorum[1])
+        """One for all who ask in the same millisecond, until something happens."""
+        at_ms = now_ms()
+        if self._status is None or self._status[0] != at_ms:
+            status = self._asked.status(at_ms, version=self._version, quorum_since_wall_ms=self._quorum[1])
+            self._status = (at_ms, status)
+        return self._status[1]
 
     async def _keep_measuring(self) -> None:
         """The wall clock, and how big and busy the machine is: one wake-up for both."""
@@ -176,7 +183,7 @@ class Daemon:
             asyncio.get_running_loop().call_soon(self._pump)
 
     def _pump(self) -> None:
-        self._is_pump_scheduled = False
+        self._is_pump_scheduled, self._status = False, None
         if self._ended is None or self._ended.done():
             return
         if self.node.beating.is_due(now_ms()):
@@ -195,12 +202,20 @@ class Daemon:
         self._arm_timer()
 
     def _arm_timer(self) -> None:
+        """One that goes off too early is set again then: most deadlines are put off before they come."""
+        at_ms = self.node.next_deadline_ms()
         if self._timer is not None:
+            if self._timer_ms <= at_ms:
+                return
             self._timer.cancel()
-        wait_s = max(0, self.node.next_deadline_ms() - now_ms()) / 1000
-        self._timer = asyncio.get_running_loop().call_later(wait_s, self._pump_for_time)
+        wait_s = max(0, at_ms - now_ms()) / 1000
+        self._timer, self._timer_ms = asyncio.get_running_loop().call_later(wait_s, self._pump_for_time), at_ms
 
     def _pump_for_time(self) -> None:
+        self._timer = None
+        if now_ms() < self.node.next_deadline_ms():
+            self._arm_timer()
+            return
         self._inbox.append(happened.Tick())
         if not self._is_pump_scheduled:
             self._pump()

@@ -122,6 +122,69 @@ def test_an_urgent_beat_is_answered_at_once() -> None:
 # ---- the disk ----
 
 
+def accepted(term: int, match_index: int) -> ConsensusMessage:
+    return ConsensusMessage(term=term, append_reply=AppendReply(accepted=True, match_index=match_index))
+
+
+def to(ready: Ready | None, peer: NodeId) -> list[ConsensusMessage]:
+    return [message for node, message in ready.messages if node == peer] if ready else []
+
+
+def replicating() -> Raft:
+    """n1 leads with everything of its term committed, told to all and answered by all."""
+    raft = leading()
+    for peer in (N2, N3):
+        raft.receive(peer, accepted(2, 2), 3_000)
+        raft.ready()
+    return raft
+
+
+def test_what_is_committed_is_told_to_all_at_once_and_nobody_answers() -> None:
+    raft = replicating()
+    raft.propose(b"y", 3_000)
+    persist = drained(raft).persist
+    assert persist
+    raft.persisted(persist.sequence, 3_000)
+    raft.receive(N2, accepted(2, 3), 3_000)
+    ready = drained(raft)
+    for peer in (N2, N3):
+        (note,) = to(ready, peer)
+        assert (note.append_request.commit_index, note.append_request.is_note) == (3, True), "n3 has it under way"
+    follower = replica(entry(2, 2), entry(3, 2), term=2)
+    follower.receive(N2, note, 10)
+    assert follower.commit_index == 3
+    assert not replies(follower.ready(), "append_reply")
+
+
+def test_a_note_that_does_not_fit_is_refused_as_any_append() -> None:
+    follower = replica(entry(2, 2), term=2)
+    note = append(2, (3, 2), commit=3)
+    note.append_request.is_note = True
+    follower.receive(N2, note, 10)
+    (reply,) = replies(follower.ready(), "append_reply")
+    assert isinstance(reply, AppendReply) and not reply.accepted
+
+
+def test_a_late_answer_says_nothing_new_once_all_is_committed_and_told() -> None:
+    raft = replicating()
+    raft.propose(b"y", 3_000)
+    persist = drained(raft).persist
+    assert persist
+    raft.persisted(persist.sequence, 3_000)
+    late = accepted(2, 3)
+    assert not raft.says_nothing_new(N3, [late]), "it makes the majority"
+    raft.receive(N2, late, 3_000)
+    assert not raft.says_nothing_new(N3, [late]), "n3 is not told yet"
+    raft.ready()
+    assert raft.says_nothing_new(N3, [late])
+    refused = ConsensusMessage(term=2, append_reply=AppendReply(conflict_index=2))
+    newer = accepted(3, 3)
+    forgetful = accepted(2, 3)
+    forgetful.append_reply.is_amnesiac = True
+    for other in (refused, newer, forgetful, append(3, (1, 1))):
+        assert not raft.says_nothing_new(N3, [late, other])
+
+
 def test_an_old_write_does_not_make_what_replaced_it_durable() -> None:
     log = Log(1, 1)
     durability = Durability(log)
