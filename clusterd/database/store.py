@@ -7,8 +7,8 @@ whose compares fail changes nothing but the table of answers; a request id that 
 import zlib
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import takewhile
+from typing import NamedTuple
 
 from clusterd.model import keys
 from clusterd.model.errors import invariant
@@ -19,8 +19,7 @@ ANSWERS_KEPT_MAX = 8192
 CHANGES_KEPT_MAX = 16384
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """A key's value, the revision of its last change, and its share of the digest."""
 
     value: bytes

@@ -3,6 +3,8 @@
 Names are folded (`ids.key_of`), so a key exists once for every name that people would call the same.
 """
 
+from functools import lru_cache
+
 from clusterd.model.availability import AvailabilityRecord
 from clusterd.model.disk import DiskRecord
 from clusterd.model.drains import DrainRecord
@@ -88,6 +90,7 @@ RECORD_OF_PREFIX: dict[str, type[Record]] = {
 }
 
 
+@lru_cache(maxsize=65536)
 def prefix_of(key: str) -> str:
     """The prefix that says which record a key holds: 'group/web' → 'group/'."""
     return key[: key.find("/") + 1] or key

@@ -4,7 +4,6 @@ A transaction is proposed by the leader or sent to it. It may be sent again afte
 sure that it is applied once. Nobody is ever told "failed" when the truth is "unknown".
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -14,6 +13,7 @@ from clusterd.owner import OwnerProposal
 from clusterd.wire.records_pb2 import Transaction, TransactionResult
 
 SEND_AGAIN_MS = 1000
+_NEVER_MS = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,8 @@ class Proposals:
     def __init__(self) -> None:
         self._in_log: dict[int, tuple[int, Purpose, Transaction, int]] = {}
         self._waiting: dict[int, _Waiting] = {}
+        self._expire_at_ms = _NEVER_MS
+        """Nothing that is in the log has run out of time before."""
         self._last_context = 0
         self._now_ms = 0
         self._outcomes: list[Outcome] = []
@@ -101,6 +103,7 @@ class Proposals:
     def in_log(self, index: int, term: int, purpose: Purpose, transaction: Transaction, until_ms: int) -> None:
         """This node, leading in `term`, appended the transaction at `index`."""
         self._in_log[index] = (term, purpose, transaction, until_ms)
+        self._expire_at_ms = min(self._expire_at_ms, until_ms)
 
     def numbers_in_log(self) -> set[int]:
         """The leader's decisions that are in this node's log and not applied yet."""
@@ -206,12 +209,15 @@ class Proposals:
         ]
         return min(times) if times else None
 
-    def expire_in_log(self, now_ms: int, is_too_late: Callable[[Purpose, int], bool]) -> None:
+    def expire_in_log(self, now_ms: int) -> None:
         """Tell clients whose entry is not committed in time that the outcome is unknown."""
+        if now_ms < self._expire_at_ms:
+            return
         for index, (_, purpose, _, until_ms) in list(self._in_log.items()):
-            if isinstance(purpose, ForClient) and is_too_late(purpose, until_ms):
+            if isinstance(purpose, ForClient) and now_ms >= until_ms:
                 del self._in_log[index]
                 self._outcomes.append(Outcome(purpose, None, _unknown()))
+        self._expire_at_ms = min((until_ms for _, _, _, until_ms in self._in_log.values()), default=_NEVER_MS)
 
 
 def _too_late(waiting: _Waiting) -> ClusterError:

@@ -7,6 +7,7 @@ do into effects and reports which keys changed.
 import random
 from collections import deque
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from clusterd.consensus import Persist, Raft, RaftSettings, ReadState, Restored, Role
 from clusterd.consensus.memory import FRESH, Marker
@@ -39,6 +40,17 @@ class Drained:
     has_applied: bool = False
 
 
+class _Parsed(NamedTuple):
+    term: int
+    transaction: Transaction
+    is_about_members: bool
+    """It changes a membership: seldom, and both as it is appended and as it is applied."""
+
+
+def _parsed(term: int, transaction: Transaction) -> _Parsed:
+    return _Parsed(term, transaction, any(put.key.startswith(keys.MEMBERSHIP) for put in transaction.puts))
+
+
 class Replica:
     """One node's consensus core with the database that it feeds."""
 
@@ -67,7 +79,7 @@ class Replica:
         self.view = DatabaseView(self.database)
         self.acknowledger = Acknowledger(now_ms)
         self.proposals = Proposals()
-        self._parsed: dict[int, tuple[int, Transaction]] = {}
+        self._parsed: dict[int, _Parsed] = {}
         """By index, with the term: an entry that never left this node can be replaced without a word."""
         self._digests: deque[tuple[int, int]] = deque(maxlen=DIGESTS_KEPT)
         self._bytes_since_snapshot = 0
@@ -87,7 +99,7 @@ class Replica:
         """Append at the leader. Raises NotLeader, TooLarge, or what else the core refuses with."""
         transaction.cluster_ms = max(cluster_ms, self.database.cluster_ms)
         index = self.raft.propose(transaction.SerializeToString(), now_ms)
-        self._parsed[index] = (self.raft.term, transaction)
+        self._parsed[index] = _parsed(self.raft.term, transaction)
         self.proposals.in_log(index, self.raft.term, purpose, transaction, until_ms)
 
     def term_at(self, index: int) -> int | None:
@@ -144,18 +156,17 @@ class Replica:
         if entry.kind != ENTRY_KIND_TRANSACTION:
             self.database.skip(entry.index)
             return
-        transaction = self._transaction(entry)
+        _, transaction, is_about_members = self._parsed_of(entry)
         del self._parsed[entry.index]
         result = self.database.apply(transaction, entry.index)
         self._bytes_since_snapshot += len(entry.data)
         has_taken_effect = result.succeeded and not result.is_repeat
-        for put in transaction.puts:
+        for put in transaction.puts if is_about_members else ():
             if put.key.startswith(keys.MEMBERSHIP):
                 node = codec.decode(MembershipRecord, put.value).node
                 self.acknowledger.applied(node, entry.index, has_taken_effect=has_taken_effect)
         if has_taken_effect:
-            drained.changed.update(put.key for put in transaction.puts)
-            drained.changed.update(transaction.deletes)
+            drained.changed.update([put.key for put in transaction.puts], transaction.deletes)
             drained.has_applied = True
             self._digests.append((entry.index, self.database.digest))
         self.proposals.applied(entry.index, entry.term, result)
@@ -178,19 +189,18 @@ class Replica:
             )
         self.acknowledger.restore(standings)
 
-    def _transaction(self, entry: Entry) -> Transaction:
-        term, transaction = self._parsed.get(entry.index, (0, None))
-        if transaction is None or term != entry.term:
-            transaction = Transaction.FromString(entry.data)
-            self._parsed[entry.index] = (entry.term, transaction)
-        return transaction
+    def _parsed_of(self, entry: Entry) -> "_Parsed":
+        found = self._parsed.get(entry.index)
+        if found is None or found.term != entry.term:
+            found = self._parsed[entry.index] = _parsed(entry.term, Transaction.FromString(entry.data))
+        return found
 
     def _scan(self, entry: Entry) -> None:
         """What an entry says about membership counts from the moment it is in the log."""
         if entry.kind != ENTRY_KIND_TRANSACTION:
             return
-        transaction = self._transaction(entry)
-        for put in transaction.puts:
+        _, transaction, is_about_members = self._parsed_of(entry)
+        for put in transaction.puts if is_about_members else ():
             if put.key.startswith(keys.MEMBERSHIP):
                 record = codec.decode(MembershipRecord, put.value)
                 self.acknowledger.appended(record.node, Standing(entry.index, record.state, record.incarnation))

@@ -98,10 +98,10 @@ def _thawed_and_cut_off() -> int:
     """The owner's daemon stops just before acknowledgements arrive, finds them much later, and is cut off by then."""
     cluster = _web_on_n1()
     found = 0
-    for _ in range(8):
-        cluster.run_for(33)
+    for attempt in range(8):
+        cluster.run_for(33 * attempt)  # what came before ended in step with the heartbeats
         cluster.freeze("n1")
-        cluster.run_for(1700)
+        cluster.run_for(1450)  # its guard's lease is handed on when it gains a quarter, and must not be over yet
         cluster.isolate("n1")
         cluster.thaw("n1")
         cluster.run_for(6000)
