@@ -2,6 +2,7 @@
 
 from clusterd.reshost.plugin_call import CallHung, PendingTimedOut
 from clusterd.resource_api import CallCancelled, Health, NotOnThisNode, NotReachable, ResourceFailed, UnknownControl
+from clusterd.resource_api.secret_values import shown_text
 from clusterd.wire import host_pb2
 
 MESSAGE_LENGTH_MAX = 4000
@@ -14,8 +15,9 @@ HEALTHS = {
 
 def answered(message: str) -> str:
     """What goes over the wire: one line, bounded, and text whatever it was. Lines of output are told beside each other, and
-    what no terminal should be told is passed over."""
-    lines = (line.strip() for line in message.encode(errors="replace").decode().splitlines())
+    what no terminal should be told is passed over. Reports, events and logs take it from here: it has no secrets, whatever a
+    failing command printed. They are looked for before anything is cut or put on one line."""
+    lines = (line.strip() for line in shown_text(message).encode(errors="replace").decode().splitlines())
     text = " | ".join("".join(each if each.isprintable() else " " for each in line) for line in lines if line)
     return text if len(text) <= MESSAGE_LENGTH_MAX else text[:MESSAGE_LENGTH_MAX] + " …"
 

@@ -17,6 +17,7 @@ from clusterd.adapters.plain_log import log
 from clusterd.reshost.asking import Asking
 from clusterd.reshost.workload import Command, Running, Workload
 from clusterd.resource_api import CallCancelled, Exit, Finished, ResourceFailed
+from clusterd.resource_api.secret_values import shown_text
 
 _MARGIN_MAX_MS = 250
 _DEADLOCK_MARGIN_MS = 1000
@@ -167,22 +168,22 @@ class Keep(Protocol):
 
 
 class ResourceLog:
-    """Lines on the host's standard error that name the resource."""
+    """Lines on the host's standard error that name the resource, without secrets."""
 
     def __init__(self, names: Names, keep: "Keep") -> None:
         self._keep = keep
         self._bound = {"group": names.group, "resource": names.resource, "generation": names.generation}
 
     def debug(self, message: str) -> None:
-        log("plugin.said", "debug", message=message, **self._bound)
+        log("plugin.said", "debug", message=shown_text(str(message)), **self._bound)
 
     def info(self, message: str) -> None:
         self._keep(message, is_warning=False)
-        log("plugin.said", "info", message=message, **self._bound)
+        log("plugin.said", "info", message=shown_text(str(message)), **self._bound)
 
     def warning(self, message: str) -> None:
         self._keep(message, is_warning=True)
-        log("plugin.said", "warning", message=message, **self._bound)
+        log("plugin.said", "warning", message=shown_text(str(message)), **self._bound)
 
 
 class CallProcess:

@@ -90,7 +90,13 @@ class Host:
         try:
             return await self._perform(call, on_progress)
         except Exception as error:  # a defect of ours must not take the other resources along
-            log("call.broke", "error", resource=call.resource, verb=host_pb2.Verb.Name(call.verb), error=repr(error))
+            log(
+                "call.broke",
+                "error",
+                resource=call.resource,
+                verb=host_pb2.Verb.Name(call.verb),
+                error=answered(repr(error)),
+            )
             return failure_of(f"{host_pb2.Verb.Name(call.verb)} of {call.resource}", error)
 
     async def _examine(self, call: host_pb2.ResourceCall) -> host_pb2.CallResult:
