@@ -10,6 +10,7 @@ guard, which end it with themselves.
 """
 
 import contextlib
+import errno
 import gc
 import os
 import signal
@@ -53,13 +54,18 @@ def keep(birth: Birth, report: int) -> Keeper:
         finally:
             os._exit(0)
     theirs.close()
-    said = ours.recv(_NUMBER.size)
-    child = int(_NUMBER.unpack(said)[0]) if len(said) == _NUMBER.size else -1
-    seen = process(pid)
-    if child <= 0 or seen is None:
+    try:
+        said = ours.recv(_NUMBER.size)
+        child = int(_NUMBER.unpack(said)[0]) if len(said) == _NUMBER.size else -1
+        seen = process(pid)
+        if child <= 0 or seen is None:
+            error = -child if child < 0 else errno.ESRCH
+            raise OSError(error, os.strerror(error))
+    except OSError:
         ours.close()
+        os.kill(pid, signal.SIGKILL)  # not reaped yet, so it is this one; its child, which nobody knows, dies with it
         os.waitpid(pid, 0)
-        raise OSError(-child, os.strerror(-child))
+        raise
     return Keeper(pid, seen, ours, child)
 
 
