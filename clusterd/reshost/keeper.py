@@ -63,8 +63,7 @@ def keep(birth: Birth, report: int) -> Keeper:
             raise OSError(error, os.strerror(error))
     except OSError:
         ours.close()
-        os.kill(pid, signal.SIGKILL)  # not reaped yet, so it is this one; its child, which nobody knows, dies with it
-        os.waitpid(pid, 0)
+        _end(pid)
         raise
     return Keeper(pid, seen, ours, child)
 
@@ -73,6 +72,18 @@ def go_on(keeper: Keeper) -> None:
     """The spawner has a descriptor of the process: it may be reaped from now on."""
     with contextlib.suppress(OSError):
         keeper.link.send(b"!")
+
+
+def give_up(keeper: Keeper) -> None:
+    """Instead of `go_on`: its process is not to run."""
+    keeper.link.close()
+    _end(keeper.pid)
+
+
+def _end(pid: int) -> None:
+    """Not reaped yet, so it is this one; its process, which it has not reaped either, dies with it."""
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
 
 
 def _keep(birth: Birth, report: int, link: socket.socket, spawner: int) -> None:

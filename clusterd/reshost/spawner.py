@@ -24,7 +24,7 @@ if __name__ == "__main__":  # started with -I -S: nothing but the standard libra
 from clusterd.adapters.containment_fork import Birth, bear, die_with_parent
 from clusterd.adapters.frames import FrameBuffer, FrameTooLarge, framed
 from clusterd.adapters.process_limits import Rank, raise_descriptor_limit, take_oom_rank
-from clusterd.reshost.keeper import Keeper, go_on, keep
+from clusterd.reshost.keeper import Keeper, give_up, go_on, keep
 from clusterd.reshost.spawn_link import receive
 from clusterd.reshost.spawn_messages import Answer, BadMessage, Ended, Order, Refused, Started, answer_text, read_order
 
@@ -88,7 +88,26 @@ class Spawner:
         return bool(data)
 
     def _start(self, request: int, order: Order, output: int) -> None:
-        report, report_write = os.pipe2(os.O_CLOEXEC)
+        held = [output]
+        try:
+            report, report_write = os.pipe2(os.O_CLOEXEC)
+            held.append(report_write)
+            pid, pidfd, keeper = self._bear(order, output, report_write, report)
+        except OSError as error:
+            self._send(Refused(request, "fork", error.errno or 0))
+            return
+        finally:
+            for each in held:
+                os.close(each)
+        self._unborn[report] = _Unborn(request, pid, pidfd, report, keeper)
+        self._poll.register(report, select.POLLIN)
+        if keeper is not None:
+            go_on(keeper)
+            self._keepers[keeper.link.fileno()] = keeper
+            self._poll.register(keeper.link, select.POLLIN)
+
+    def _bear(self, order: Order, output: int, report_write: int, report: int) -> tuple[int, int, Keeper | None]:
+        """Its pid, a descriptor of it, and its keeper where there is one. Raises OSError; then nothing of it runs."""
         try:
             birth = Birth(
                 *order,
@@ -98,20 +117,18 @@ class Spawner:
             )
             keeper = keep(birth, report_write) if birth.cgroup is None else None
             pid = keeper.child if keeper is not None else bear(birth, report_write)
-            pidfd = os.pidfd_open(pid)
-        except OSError as error:
+            try:
+                return pid, os.pidfd_open(pid), keeper
+            except OSError:
+                os.kill(pid, signal.SIGKILL)  # neither this process nor its keeper has reaped it: it is still this one
+                if keeper is None:
+                    os.waitpid(pid, 0)
+                else:
+                    give_up(keeper)
+                raise
+        except OSError:
             os.close(report)
-            self._send(Refused(request, "fork", error.errno or 0))
-            return
-        finally:
-            os.close(report_write)
-            os.close(output)
-        self._unborn[report] = _Unborn(request, pid, pidfd, report, keeper)
-        self._poll.register(report, select.POLLIN)
-        if keeper is not None:
-            go_on(keeper)
-            self._keepers[keeper.link.fileno()] = keeper
-            self._poll.register(keeper.link, select.POLLIN)
+            raise
 
     def _confirm(self, child: _Unborn) -> None:
         """It runs its command now, or it said why not; then it is reaped here, as nobody knows it."""
