@@ -87,8 +87,8 @@ def lab(
         made = Lab(f"bench{time.time_ns() % 1_000_000}", Path(folder))
         options = ["--nodes", str(nodes), "--profile", profile] + ([] if has_fence else ["--no-fence"])
         options += ["--plugins", plugins] if plugins else []
-        made.ctl("lab", "up", *options, *more)
         try:
+            made.ctl("lab", "up", *options, *more)
             yield made
         finally:
             left = Path(made.ctl("lab", "status", check=False).get("dir", folder))

@@ -98,7 +98,11 @@ def make_private(folder: Path) -> None:
 
 def check_name(name: str) -> None:
     """Raises BadInput for a name that cannot be a lab's; it becomes part of paths and certificates."""
-    problem = name_problem(name) or ("a lab's name has at most 40 characters" if len(name) > 40 else None)
+    problem = name_problem(name)
+    if not problem and len(name) > 40:
+        problem = "a lab's name has at most 40 characters"
+    if not problem and name.endswith((".lock", ".log")):
+        problem = f"the file of that name belongs to lab {name.rpartition('.')[0]}"
     if problem:
         raise BadInput(f"{name!r} cannot name a lab: {problem}", hint="try a short word such as demo")
 

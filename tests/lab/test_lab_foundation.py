@@ -125,7 +125,7 @@ def test_a_root_that_is_not_ours_is_refused(root: Path) -> None:
         make_private(root / "link")
 
 
-@pytest.mark.parametrize("name", ["", "../x", "a/b", "x" * 41, "-x", "a b"])
+@pytest.mark.parametrize("name", ["", "../x", "a/b", "x" * 41, "-x", "a b", "demo.lock", "demo.log"])
 def test_bad_names(name: str) -> None:
     with pytest.raises(BadInput, match="cannot name a lab"):
         check_name(name)
