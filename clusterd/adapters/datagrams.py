@@ -16,6 +16,8 @@ from clusterd.adapters.boot_clock import now_ms
 PACKET_BYTES_MAX = 1200
 TAKEN_AT_ONCE_MAX = 1024
 """More than a socket holds by default. Who floods it keeps nothing else of the node from its turn."""
+WAITING_BYTES = 1 << 20
+"""What may wait in the socket, as far as the kernel allows: heartbeats of 63 peers for as long as a node may be late."""
 
 
 class Datagrams:
@@ -36,6 +38,7 @@ class Datagrams:
         try:
             made.setblocking(False)
             made.setsockopt(socket.SOL_SOCKET, STAMPED, 1)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WAITING_BYTES)
             made.bind(address)
         except OSError:
             made.close()

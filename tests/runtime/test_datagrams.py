@@ -70,6 +70,18 @@ async def test_what_waited_counts_from_when_it_came() -> None:
         taken.datagrams.stop()
 
 
+async def test_what_many_peers_say_between_two_heartbeats_is_not_lost() -> None:
+    taken = Taken()
+    try:
+        taken.datagrams.attend(is_attentive=False)
+        for _ in range(130):
+            taken.send(b"x" * 1200)
+        taken.datagrams.take()
+        assert len(taken.packets) == 130
+    finally:
+        taken.datagrams.stop()
+
+
 def stamp(wall_ns: int) -> list[tuple[int, int, bytes]]:
     return [(socket.SOL_SOCKET, STAMPED, arrivals._STAMP.pack(*divmod(wall_ns, 1_000_000_000)))]
 
