@@ -48,7 +48,7 @@ if command -v qemu-system-x86_64 >/dev/null && command -v nasm >/dev/null; then
         if [ -f "$folder/$machine.toml" ]; then # of an earlier lab
             clusterctl --lab "$lab" vm protect "$machine" --definition "$folder/$machine.toml" --yes
         else
-            clusterctl --lab "$lab" vm create "$machine" --template tiny --folder "$folder"
+            clusterctl --lab "$lab" vm create "$machine" --template tiny
         fi || fail "the demo machine could not be made; see above."
     fi
 else

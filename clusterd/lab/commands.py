@@ -94,14 +94,13 @@ def down(ctx: click.Context, is_deleted: bool) -> None:
     record = _running(lab_name(ctx))
     if record is not None:
         end_lab(record, wait_max_ms=DOWN_WAIT_MAX_MS)
-    if is_deleted:
-        _remove(lab_name(ctx))
-    state, text = ("deleted", "is down and deleted") if is_deleted else ("stopped", "is down")
+    left = _remove(lab_name(ctx)) if is_deleted else ""
+    state, text = ("deleted", f"is down and deleted{left}") if is_deleted else ("stopped", "is down")
     show(ctx, {"schema": 1, "name": lab_name(ctx), "state": state}, f"lab {lab_name(ctx)} {text}")
 
 
-def _remove(name: str) -> None:
-    """A lab that is gone already is deleted, and what an interrupted deletion left goes."""
+def _remove(name: str) -> str:
+    """A lab that is gone already is deleted, and what an interrupted deletion left goes. What to say of what is left."""
     from clusterd.lab.layout import find_lab
     from clusterd.lab.removal import remove_lab, remove_remains
     from clusterd.model.errors import NotFound
@@ -110,8 +109,9 @@ def _remove(name: str) -> None:
         record = find_lab(name)
     except NotFound:
         remove_remains(name)
-        return
-    remove_lab(record)
+        return ""
+    left = remove_lab(record)
+    return f"; not made by it, and left in {record.dir}: {', '.join(left)}" if left else ""
 
 
 @lab.command(name="list", help="All labs of this user.\n\nclusterctl lab list -o json")

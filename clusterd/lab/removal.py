@@ -14,8 +14,9 @@ from clusterd.model.errors import Refused
 SWEPT_AFTER_S = 24 * 3600
 
 
-def remove_lab(record: LabRecord) -> None:
-    """Delete everything that the lab made. Raises Refused while it runs or starts, and when something is still mounted.
+def remove_lab(record: LabRecord) -> list[str]:
+    """Delete everything that the lab made; returns the names of what else is in its folder, and stays. Raises Refused while
+    it runs or starts, and when something is still mounted.
 
     A folder that `--dir` named goes too, unless there is something in it that is none of the lab's.
     """
@@ -32,12 +33,13 @@ def remove_lab(record: LabRecord) -> None:
             raise Refused(f"{left[0]} in lab {record.name} is still mounted", hint=f"umount {left[0]}, then once more")
         _remove_machines(folder)
         remove_old(folder)
-        _remove_if_empty(folder)
+        others = _remove_if_empty(folder)
         named = root / record.name
         if named.is_symlink():
             named.unlink()
         for file in (root / f"{record.name}.log", lock_file):
             file.unlink(missing_ok=True)
+        return others
     finally:
         os.close(held)
 
@@ -91,6 +93,8 @@ def _remove_machines(folder: Path) -> None:
         shutil.rmtree(machines)
 
 
-def _remove_if_empty(folder: Path) -> None:
-    if not any(folder.iterdir()):
+def _remove_if_empty(folder: Path) -> list[str]:
+    others = sorted(each.name for each in folder.iterdir())
+    if not others:
         folder.rmdir()
+    return others

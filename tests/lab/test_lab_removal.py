@@ -112,6 +112,14 @@ def test_what_is_none_of_a_labs_is_let_be(lab_root: Path) -> None:
     assert (Path(record.dir) / "n1").is_dir()
 
 
+def test_what_is_left_is_told(lab_root: Path) -> None:
+    record = lay_ended()
+    machines = Path(record.dir) / MACHINES_NAME
+    machines.mkdir()
+    assert remove_lab(record) == [MACHINES_NAME], "without the mark nobody knows for whom they were made"
+    assert machines.is_dir()
+
+
 def test_what_is_written_while_it_is_removed_goes_too(lab_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record, removed = lay_ended(), shutil.rmtree
     late = Path(record.nodes[0].data_dir) / "marker"
