@@ -115,7 +115,7 @@ def test_what_is_none_of_a_labs_is_let_be(lab_root: Path) -> None:
 def test_what_is_left_is_told(lab_root: Path) -> None:
     record = lay_ended()
     machines = Path(record.dir) / MACHINES_NAME
-    machines.mkdir()
+    (machines / MACHINES_MARK).unlink()
     assert remove_lab(record) == [MACHINES_NAME], "without the mark nobody knows for whom they were made"
     assert machines.is_dir()
 
