@@ -29,7 +29,7 @@ class Arrivals:
     def __init__(self) -> None:
         self._between_ns: int | None = None
         self._wall_ns = 0
-        self._now_ms = 0
+        self._now_ms = self._before_ms = 0
         self._is_steady = False
 
     def look(self) -> None:
@@ -38,15 +38,19 @@ class Arrivals:
         between_ns = self._wall_ns - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         self._is_steady = self._between_ns is not None and abs(between_ns - self._between_ns) < STEP_MIN_NS
         self._between_ns = between_ns
-        self._now_ms = now_ms()
+        self._before_ms, self._now_ms = self._now_ms, now_ms()
 
     def at_ms(self, control: Control) -> int:
-        """On the boot-time clock; never before the packet came, nor after the clocks were read."""
+        """On the boot-time clock; never before the packet came, nor after the clocks were read.
+
+        Nor before the reading before: what a flood kept in the socket since then may have been stamped by a clock that was
+        set before that.
+        """
         if not self._is_steady:
             return self._now_ms
         for level, kind, data in control:
             if level == socket.SOL_SOCKET and kind == STAMPED and len(data) >= _STAMP.size:
                 seconds, rest_ns = _STAMP.unpack_from(data)
                 age_ns = self._wall_ns - (int(seconds) * 1_000_000_000 + int(rest_ns)) - ALLOWANCE_NS
-                return self._now_ms - max(0, age_ns) // 1_000_000
+                return max(self._before_ms, self._now_ms - max(0, age_ns) // 1_000_000)
         return self._now_ms

@@ -102,6 +102,19 @@ def test_a_wall_clock_that_is_set_makes_nothing_older(step_ms: int, monkeypatch:
     assert came_ms <= clocks.at_ms(came) <= now_ms(), "it is steady again"
 
 
+def test_what_was_left_over_from_before_a_step_is_not_older_than_the_reading_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clocks, wall_ns, offset_ns = Arrivals(), time.time_ns, 0
+    monkeypatch.setattr(arrivals.time, "time_ns", lambda: wall_ns() + offset_ns)
+    clocks.look()
+    came, came_ms = stamp(wall_ns()), now_ms()
+    offset_ns = 5_000_000_000
+    clocks.look()
+    clocks.look()
+    assert came_ms <= clocks.at_ms(came) <= now_ms()
+
+
 def test_a_packet_without_a_stamp_counts_from_now() -> None:
     clocks = Arrivals()
     clocks.look()
